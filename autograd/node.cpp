@@ -1,0 +1,138 @@
+#include <atomic>
+
+#include "autograd/op.h"
+#include "autograd/recording.h"
+#include "core/error.h"
+
+namespace backlight {
+namespace {
+
+std::atomic<uint64_t> next_sequence{1};
+thread_local bool grad_mode = true;
+// Nodes whose last handle is gone wait here while one destruction is running: no recursion along a chain.
+thread_local std::vector<Node*> graveyard;
+thread_local bool burying = false;
+
+void retire(Node* node) {
+    graveyard.push_back(node);
+    if (burying) {
+        return;
+    }
+    burying = true;
+    while (!graveyard.empty()) {
+        Node* last = graveyard.back();
+        graveyard.pop_back();
+        delete last;  // its inputs' handles may add to the graveyard
+    }
+    burying = false;
+}
+
+/// Data stays where vjp reads it; elsewhere only shape and type.
+Variable keep(const Variable& input, bool with_data) {
+    return with_data ? input : Variable(input.data().without_data(), input.node());
+}
+
+}  // namespace
+
+NodePtr::NodePtr(Node* node) : node_(node) {
+    if (node_ != nullptr) {
+        node_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+NodePtr::NodePtr(const NodePtr& other) : NodePtr(other.node_) {}
+
+NodePtr::~NodePtr() {
+    if (node_ != nullptr && node_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        retire(node_);
+    }
+}
+
+Variable Variable::leaf(Tensor data) {
+    BACKLIGHT_CHECK(is_floating(data.dtype()), "leaf: gradients need a floating type, got ", data.dtype());
+    NodePtr node(new Node);
+    node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+    node->output = data.without_data();
+    return {std::move(data), std::move(node)};
+}
+
+const Tensor& Variable::grad() const {
+    BACKLIGHT_CHECK(node_ && node_->is_leaf(), "grad: only leaves accumulate gradients; use grad(...) for others");
+    return node_->grad;
+}
+
+void Variable::set_grad(Tensor gradient) const {
+    BACKLIGHT_CHECK(node_ && node_->is_leaf(), "set_grad: only leaves accumulate gradients");
+    node_->grad = std::move(gradient);
+}
+
+void Node::release() {
+    inputs.clear();
+    kept.clear();
+    output = output.without_data();
+    released = true;
+}
+
+Variable NodeView::input(int i) const {
+    const auto k = static_cast<size_t>(i);
+    const Variable& input = node_->inputs[k];
+    BACKLIGHT_CHECK(input.data().has_data(), kind(), ": input ", i,
+                    " was not kept by the forward pass; run it inside a Recording to explain it");
+    BACKLIGHT_CHECK(input.data().version() == node_->input_versions[k], kind(), ": input ", i, " of shape ",
+                    input.shape(), " was changed in place after the forward pass that used it");
+    return input;
+}
+
+Variable NodeView::output() const {
+    BACKLIGHT_CHECK(node_->output.has_data(), kind(),
+                    ": its output was not kept by the forward pass; run it inside a Recording to explain it");
+    BACKLIGHT_CHECK(node_->output.version() == node_->output_version, kind(), ": its output of shape ",
+                    node_->output.shape(), " was changed in place after the forward pass");
+    return {node_->output, node_};
+}
+
+Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
+    Forward result = op->forward(inputs);
+    bool requires_grad = false;
+    if (grad_mode) {
+        for (const Variable& input : inputs) {
+            requires_grad = requires_grad || input.requires_grad();
+        }
+    }
+    if (!requires_grad) {
+        kept = std::move(result.kept);
+        return {std::move(result.value)};
+    }
+    NodePtr node(new Node);
+    node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+    node->op = op;
+    Recording* recording = Recording::current();
+    const Saves saves = recording != nullptr ? Saves{kAllInputs, true} : op->saves();
+    node->inputs.reserve(inputs.size());
+    node->input_versions.reserve(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+        node->inputs.push_back(keep(inputs[i], wants(saves.inputs, static_cast<int>(i))));
+        node->input_versions.push_back(inputs[i].data().version());
+    }
+    node->output = saves.output ? result.value : result.value.without_data();
+    node->output_version = result.value.version();
+    kept = result.kept;
+    node->kept = std::move(result.kept);
+    if (recording != nullptr) {
+        recording->name_node(*node);
+    }
+    return {std::move(result.value), std::move(node)};
+}
+
+Variable call(const OpPtr& op, Inputs inputs) {
+    std::vector<Tensor> kept;
+    return call(op, inputs, kept);
+}
+
+NoGrad::NoGrad() : previous_(grad_mode) { grad_mode = false; }
+NoGrad::~NoGrad() { grad_mode = previous_; }
+EnableGrad::EnableGrad() : previous_(grad_mode) { grad_mode = true; }
+EnableGrad::~EnableGrad() { grad_mode = previous_; }
+bool grad_enabled() { return grad_mode; }
+
+}  // namespace backlight

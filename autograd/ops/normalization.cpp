@@ -1,0 +1,223 @@
+// Batch norm and layer norm. With m elements a channel, x̂ = (x - μ) / √(σ² + e) and y = γ x̂ + β:
+//   d_γ = Σ d_y x̂,   d_β = Σ d_y,   d_x = γ / (m √(σ² + e)) (m d_y - Σ d_y - x̂ Σ d_y x̂)     statistics of the batch
+//   d_x = γ d_y / √(σ² + e)                                                               constant statistics
+#include "autograd/functions.h"
+#include "autograd/op.h"
+#include "core/error.h"
+
+namespace backlight {
+namespace {
+
+std::vector<int> all_but_last(const Shape& shape) {
+    std::vector<int> axes;
+    for (int i = 0; i + 1 < shape.rank(); ++i) {
+        axes.push_back(i);
+    }
+    return axes;
+}
+
+void check_channels(std::string_view who, const Variable& x, const Variable& scale, const Variable& shift) {
+    BACKLIGHT_CHECK(x.rank() >= 2, who, ": expected a batch axis and channels, got ", x.shape());
+    const Shape expected{x.dim(-1)};
+    BACKLIGHT_CHECK(scale.shape() == expected && shift.shape() == expected, who, ": x of shape ", x.shape(),
+                    " needs scale and shift of shape ", expected, ", got ", scale.shape(), " and ", shift.shape());
+    BACKLIGHT_CHECK(x.dtype() == scale.dtype() && x.dtype() == shift.dtype() && is_floating(x.dtype()), who,
+                    ": expected equal floating types, got x ", x.dtype(), ", scale ", scale.dtype(), ", shift ",
+                    shift.dtype());
+}
+
+Variable inverse_deviation(const Variable& variance, double eps) { return reciprocal(sqrt(variance + eps)); }
+
+/// Batch norm as the diagonal linear map that it is for constant statistics: weight k = γ / √(σ² + e), bias β - μ k.
+LinearView affine_view(const NodeView& node, double eps) {
+    const Variable k = node.input(1) * inverse_deviation(node.kept(1), eps);
+    return LinearView{
+        .x = node.input(0),
+        .weight = k,
+        .bias = node.input(2) - Variable(node.kept(0)) * k,
+        .input_axis = 0,
+        .apply = [](const Variable& x, const Variable& weight) { return x * weight; },
+        .adjoint = [](const Variable& s, const Variable& weight) { return s * weight; },
+        .adjoint_params = [](const Variable& x, const Variable& s) { return sum_to(x * s, Shape{x.dim(-1)}); },
+    };
+}
+
+/// y = k x + (β - μ k); keeps {mean, variance}.
+Forward affine_forward(Inputs inputs, const Tensor& mean, const Tensor& variance, double eps) {
+    const NoGrad off;
+    const Tensor& x = inputs[0].data();
+    const Variable k = inputs[1].detach() * inverse_deviation(variance, eps);
+    const Variable shift = inputs[2].detach() - Variable(mean) * k;
+    Tensor y = Tensor::empty_like(x);
+    y.backend().channel_affine(x, k.data(), shift.data(), false, y);
+    return {y, {mean, variance}};
+}
+
+/// With the statistics of the batch. Its LinearView treats them as constants.
+class BatchNormTrain final : public Op {
+public:
+    explicit BatchNormTrain(double eps) : eps_(eps) {}
+    [[nodiscard]] std::string_view kind() const override { return "batch_norm"; }
+    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        const Tensor& x = inputs[0].data();
+        Tensor mean = Tensor::empty({x.dim(-1)}, x.dtype(), x.device());
+        Tensor variance = Tensor::empty_like(mean);
+        x.backend().channel_statistics(x, mean, variance);
+        return affine_forward(inputs, mean, variance, eps_);
+    }
+
+    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
+        return grad_enabled() ? composite(node, d_y) : fused(node, d_y, mask);
+    }
+
+    [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
+        return affine_view(node, eps_);
+    }
+
+private:
+    [[nodiscard]] Variables fused(const NodeView& node, const Variable& d_y, InputMask) const {
+        const Tensor x = node.input(0).data();
+        const Tensor inv_std = inverse_deviation(node.kept(1), eps_).data();
+        Tensor d_x = Tensor::empty_like(x);
+        Tensor d_scale = Tensor::empty_like(inv_std);
+        Tensor d_shift = Tensor::empty_like(inv_std);
+        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(), {}, d_x, d_scale,
+                                        d_shift);
+        return {d_x, d_scale, d_shift};
+    }
+
+    /// The same in ops: the statistics are recomputed with their history, so that any order follows.
+    [[nodiscard]] Variables composite(const NodeView& node, const Variable& d_y) const {
+        const Variable x = node.input(0);
+        const std::vector<int> axes = all_but_last(x.shape());
+        const Variable centred = x - mean(x, axes);
+        const Variable inv_std = inverse_deviation(mean(square(centred), axes), eps_);
+        const Variable normalized = centred * inv_std;
+        const Variable d_scale = sum(d_y * normalized, axes);
+        const Variable d_shift = sum(d_y, axes);
+        const double per_channel = static_cast<double>(std::max<int64_t>(x.dim(-1), 1)) / static_cast<double>(std::max<int64_t>(x.numel(), 1));
+        const Variable d_x = node.input(1) * inv_std * (d_y - (d_shift + normalized * d_scale) * per_channel);
+        return {d_x, d_scale, d_shift};
+    }
+
+    double eps_;
+};
+
+/// With given statistics.
+class BatchNormAffine final : public Op {
+public:
+    BatchNormAffine(Tensor mean, Tensor variance, double eps)
+        : mean_(std::move(mean)), variance_(std::move(variance)), eps_(eps) {}
+    [[nodiscard]] std::string_view kind() const override { return "batch_norm"; }
+    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        return affine_forward(inputs, mean_, variance_, eps_);
+    }
+    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
+        const Variable inv_std = inverse_deviation(variance_, eps_);
+        Variables d(3);
+        if (wants(mask, 0)) {
+            d[0] = d_y * (node.input(1) * inv_std);
+        }
+        if (wants(mask, 1)) {
+            d[1] = sum_to(d_y * ((node.input(0) - Variable(mean_)) * inv_std), node.input_shape(1));
+        }
+        if (wants(mask, 2)) {
+            d[2] = sum_to(d_y, node.input_shape(2));
+        }
+        return d;
+    }
+    [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
+        return affine_view(node, eps_);
+    }
+
+private:
+    Tensor mean_, variance_;
+    double eps_;
+};
+
+/// Over the last axis of each row.
+class LayerNorm final : public Op {
+public:
+    explicit LayerNorm(double eps) : eps_(eps) {}
+    [[nodiscard]] std::string_view kind() const override { return "layer_norm"; }
+    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        const NoGrad off;
+        const Variable x = inputs[0].detach();
+        const Variable mu = mean(x, {-1}, true);
+        const Variable inv_std = inverse_deviation(mean(square(x - mu), {-1}, true), eps_);
+        const Variable y = (x - mu) * inv_std * inputs[1].detach() + inputs[2].detach();
+        return {y.data(), {mu.data(), inv_std.data()}};
+    }
+
+    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
+        const Variable x = node.input(0);
+        const Variable centred = x - mean(x, {-1}, true);
+        const Variable inv_std = inverse_deviation(mean(square(centred), {-1}, true), eps_);
+        const Variable normalized = centred * inv_std;
+        Variables d(3);
+        if (wants(mask, 0)) {
+            const Variable d_normalized = d_y * node.input(1);
+            d[0] = inv_std * (d_normalized - mean(d_normalized, {-1}, true) -
+                              normalized * mean(d_normalized * normalized, {-1}, true));
+        }
+        if (wants(mask, 1)) {
+            d[1] = sum_to(d_y * normalized, node.input_shape(1));
+        }
+        if (wants(mask, 2)) {
+            d[2] = sum_to(d_y, node.input_shape(2));
+        }
+        return d;
+    }
+
+    /// Statistics constant: each element times γ / σ of its row, plus β - μ γ / σ.
+    [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
+        const Variable k = node.input(1) * Variable(node.kept(1));
+        return LinearView{
+            .x = node.input(0),
+            .weight = k,
+            .bias = node.input(2) - Variable(node.kept(0)) * k,
+            .input_axis = 0,
+            .apply = [](const Variable& x, const Variable& weight) { return x * weight; },
+            .adjoint = [](const Variable& s, const Variable& weight) { return s * weight; },
+            .adjoint_params = [](const Variable& x, const Variable& s) { return x * s; },
+        };
+    }
+
+private:
+    double eps_;
+};
+
+}  // namespace
+
+Variable batch_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps,
+                    BatchStatistics& statistics) {
+    check_channels("batch_norm", x, scale, shift);
+    BACKLIGHT_CHECK(x.numel() > x.dim(-1) || x.numel() == 0,
+                    "batch_norm: expected more than one value a channel in training, got ", x.shape());
+    std::vector<Tensor> kept;
+    const std::array inputs{x, scale, shift};
+    Variable y = call(std::make_shared<BatchNormTrain>(eps), inputs, kept);
+    statistics = {kept[0], kept[1]};
+    return y;
+}
+
+Variable batch_norm_affine(const Variable& x, const Variable& scale, const Variable& shift, const Tensor& mean,
+                           const Tensor& variance, double eps) {
+    check_channels("batch_norm", x, scale, shift);
+    BACKLIGHT_CHECK(mean.shape() == scale.shape() && variance.shape() == scale.shape(),
+                    "batch_norm: expected statistics of shape ", scale.shape(), ", got ", mean.shape(), " and ",
+                    variance.shape());
+    return call(std::make_shared<BatchNormAffine>(mean, variance, eps), {x, scale, shift});
+}
+
+Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps) {
+    check_channels("layer_norm", x, scale, shift);
+    return call(std::make_shared<LayerNorm>(eps), {x, scale, shift});
+}
+
+}  // namespace backlight

@@ -1,0 +1,44 @@
+# cmake -DPROGRAM=... -DOUTPUT=... -DTESTS_DIR=... -DWORKING_DIR=... -P DiscoverTests.cmake
+# Asks a doctest program for its cases and writes one add_test per (source file, label).
+execute_process(COMMAND "${PROGRAM}" --list-test-cases --reporters=xml --no-skip=true
+                WORKING_DIRECTORY "${WORKING_DIR}" OUTPUT_VARIABLE listing RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "cannot list the tests of ${PROGRAM} (exit ${result}):\n${listing}")
+endif()
+
+set(known_suites slow gpu)
+string(REGEX MATCHALL "<TestCase [^>]*>" cases "${listing}")
+set(keys "")
+foreach(case IN LISTS cases)
+    string(REGEX MATCH " filename=\"([^\"]*)\"" ignored "${case}")
+    cmake_path(RELATIVE_PATH CMAKE_MATCH_1 BASE_DIRECTORY "${TESTS_DIR}" OUTPUT_VARIABLE file)
+    set(label quick)
+    if(case MATCHES " testsuite=\"([^\"]*)\"" AND CMAKE_MATCH_1 IN_LIST known_suites)
+        set(label ${CMAKE_MATCH_1})
+    endif()
+    list(APPEND keys "${file}|${label}")
+endforeach()
+list(REMOVE_DUPLICATES keys)
+list(SORT keys)
+
+set(script "")
+foreach(key IN LISTS keys)
+    string(REGEX MATCH "^(.*)\\|(.*)$" ignored "${key}")
+    set(file "${CMAKE_MATCH_1}")
+    set(label "${CMAKE_MATCH_2}")
+    string(REGEX REPLACE "(_test)?\\.(cpp|h)$" "" name "${file}")
+    if(label STREQUAL "quick")
+        set(filter "--test-suite-exclude=slow,gpu")
+        set(timeout 300)
+    else()
+        set(filter "--test-suite=${label}")
+        set(name "${name}.${label}")
+        set(timeout 1200)
+    endif()
+    string(APPEND script
+        "add_test([==[${name}]==] [==[${PROGRAM}]==] [==[--source-file=*/tests/${file}]==] [==[${filter}]==])\n"
+        "set_tests_properties([==[${name}]==] PROPERTIES LABELS ${label} TIMEOUT ${timeout}"
+        " WORKING_DIRECTORY [==[${WORKING_DIR}]==] ENVIRONMENT OMP_WAIT_POLICY=passive"
+        " FAIL_REGULAR_EXPRESSION [==[test cases: +0 ]==])\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${script}")

@@ -1,0 +1,56 @@
+// Instruction sets and threads: how the loops of this folder become vector code and are shared among cores.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <omp.h>
+
+// Compiles a function once for each level of x86-64 and picks one when the program is loaded: one binary for every
+// machine, without -march=native. Contraction is off in the whole project, so the levels agree bit for bit.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define BACKLIGHT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define BACKLIGHT_CLONES
+#endif
+// No iteration reads what another one writes; in-place use (y = x) is covered.
+#define BACKLIGHT_INDEPENDENT _Pragma("GCC ivdep")
+
+namespace backlight::cpu {
+
+/// Below this many elements of simple work a second thread costs more than it brings: waking one takes microseconds.
+inline constexpr int64_t kParallelElements = 1 << 15;
+
+/// Calls body(begin, end) over 0..count-1, cut into one range per thread at multiples of `align`.
+/// Runs in the calling thread when there are fewer than `grain` items for each of two threads.
+template <typename Body>
+void parallel_ranges(int64_t count, int64_t grain, int64_t align, Body&& body) {
+    if (count <= 0) {
+        return;
+    }
+    const int64_t wanted = std::min<int64_t>(omp_get_max_threads(), count / std::max<int64_t>(grain, 1));
+    if (wanted < 2 || omp_in_parallel() != 0) {
+        body(int64_t{0}, count);
+        return;
+    }
+    const int64_t pieces = (count + align - 1) / align;
+#pragma omp parallel num_threads(static_cast<int>(wanted))
+    {
+        const int64_t threads = omp_get_num_threads();
+        const int64_t thread = omp_get_thread_num();
+        const int64_t begin = pieces * thread / threads * align;
+        const int64_t end = std::min(count, pieces * (thread + 1) / threads * align);
+        if (begin < end) {
+            body(begin, end);
+        }
+    }
+}
+
+/// The same for `count` independent items of about `elements` elements of work each.
+template <typename Body>
+void parallel_items(int64_t count, int64_t elements, Body&& body) {
+    const int64_t grain = kParallelElements / 2 / std::max<int64_t>(elements, 1) + 1;
+    parallel_ranges(count, grain, 1, body);
+}
+
+}  // namespace backlight::cpu

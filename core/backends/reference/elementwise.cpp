@@ -1,0 +1,70 @@
+// y_i = f(x_i) and y = f(a, b) with broadcasting; the formulas f are in core/backends/functors.h.
+// Broadcasting (numpy's rule): shapes are aligned at the last axis, an extent of 1 is read again at every position.
+#include <type_traits>
+
+#include "core/backends/buffer.h"
+#include "core/backends/reference/dispatch.h"
+#include "core/backends/reference/reference_backend.h"
+#include "core/backends/reference/walk.h"
+
+namespace backlight {
+
+void ReferenceBackend::unary(UnaryOp op, const Tensor& x, double p, Tensor& y) {
+    dispatch_numeric("unary", x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const auto apply = [&](auto f) {
+            const T* in = buffer<T>(x);
+            T* out = buffer<T>(y);
+            const T parameter = convert<T>(p);
+            for (int64_t i = 0, n = x.numel(); i < n; ++i) {
+                out[i] = f(in[i], parameter);
+            }
+        };
+        if constexpr (std::is_floating_point_v<T>) {
+            dispatch_unary(op, apply);
+        } else {
+            dispatch_integer_unary(op, apply);
+        }
+    });
+}
+
+void ReferenceBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
+    dispatch_numeric("binary", a.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const auto apply = [&](auto f) {
+            const T* left = buffer<T>(a);
+            const T* right = buffer<T>(b);
+            T* out = buffer<T>(y);
+            walk(y.shape(), broadcast_strides(a.shape(), y.shape()), broadcast_strides(b.shape(), y.shape()),
+                 [&](int64_t i, int64_t at_a, int64_t at_b) { out[i] = f(left[at_a], right[at_b]); });
+        };
+        if constexpr (std::is_floating_point_v<T>) {
+            dispatch_binary(op, apply);
+        } else {
+            dispatch_integer_binary(op, apply);
+        }
+    });
+}
+
+void ReferenceBackend::select(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) {
+    dispatch_any(condition.dtype(), [&](auto condition_zero) {
+        dispatch_any(y.dtype(), [&](auto zero) {
+            using T = decltype(zero);
+            const auto* chosen = buffer<decltype(condition_zero)>(condition);
+            for (int64_t i = 0; i < y.numel(); ++i) {
+                buffer<T>(y)[i] = chosen[i] != condition_zero ? buffer<T>(a)[i] : buffer<T>(b)[i];
+            }
+        });
+    });
+}
+
+void ReferenceBackend::accumulate(Tensor& y, const Tensor& x) {
+    dispatch_numeric("accumulate", y.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        for (int64_t i = 0; i < y.numel(); ++i) {
+            buffer<T>(y)[i] += buffer<T>(x)[i];
+        }
+    });
+}
+
+}  // namespace backlight

@@ -1,0 +1,204 @@
+#include "datasets/dataset.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "core/error.h"
+#include "datasets/transforms.h"
+
+namespace backlight {
+namespace {
+
+int64_t plane_size(const Shape& sample_shape) {
+    return sample_shape.rank() == 3 ? sample_shape[0] * sample_shape[1] : sample_shape.numel();
+}
+
+void copy_plane(const Image& plane, std::span<float> out, std::string_view what) {
+    BACKLIGHT_CHECK(plane.values.size() == out.size(), "dataset: expected ", out.size(), " values in the ", what,
+                    ", got ", plane.values.size());
+    std::copy(plane.values.begin(), plane.values.end(), out.begin());
+}
+
+/// One value per channel, from one per channel, one for all, or `fallback` if there is none.
+float per_channel(const std::vector<float>& values, size_t channel, float fallback) {
+    return values.empty() ? fallback : values[values.size() == 1 ? 0 : channel];
+}
+
+void check_channels(const std::vector<float>& values, int64_t channels, std::string_view what) {
+    BACKLIGHT_CHECK(values.size() <= 1 || static_cast<int64_t>(values.size()) == channels, "dataset: ", what,
+                    " expects 1 or ", channels, " values, got ", values.size());
+}
+
+}  // namespace
+
+Dataset::~Dataset() = default;
+
+const std::vector<int64_t>& Dataset::column(std::string_view name) const {
+    throw_error(unknown_name("column", name, column_names()));
+}
+
+Shape Dataset::mask_shape() const {
+    const Shape& shape = info_.sample_shape;
+    return shape.rank() == 3 ? Shape{shape[0], shape[1]} : shape;
+}
+
+InputRange Dataset::input_range() const {
+    const auto channels = static_cast<size_t>(info_.sample_shape.rank() == 0 ? 0 : info_.sample_shape[-1]);
+    InputRange range;
+    for (size_t c = 0; c < channels; ++c) {
+        const float mean = per_channel(info_.normalization.mean, c, 0.0f);
+        const float deviation = per_channel(info_.normalization.std, c, 1.0f);
+        range.low.push_back((per_channel(info_.low, c, 0.0f) - mean) / deviation);
+        range.high.push_back((per_channel(info_.high, c, 1.0f) - mean) / deviation);
+    }
+    return range;
+}
+
+void Dataset::check_index(int64_t index) const {
+    BACKLIGHT_CHECK(index >= 0 && index < size(), "dataset: index ", index, " is not in 0..", size() - 1);
+}
+
+void Dataset::normalize(std::span<float> input) const {
+    const auto& [mean, deviation] = info_.normalization;
+    if (mean.empty() && deviation.empty()) {
+        return;
+    }
+    const auto channels = static_cast<size_t>(info_.sample_shape[-1]);
+    for (size_t c = 0; c < channels; ++c) {
+        const float shift = per_channel(mean, c, 0.0f);
+        const float scale = per_channel(deviation, c, 1.0f);
+        for (size_t i = c; i < input.size(); i += channels) {
+            input[i] = (input[i] - shift) / scale;
+        }
+    }
+}
+
+void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const SampleSlot& slot) const {
+    RawSample sample = load(index);
+    if (draw.has_value()) {
+        RandomStream random(RandomKey{.seed = draw->seed,
+                                      .purpose = purpose::kTransform,
+                                      .step = draw->epoch ^ (uint64_t{draw->repeat} << 32),
+                                      .sample = static_cast<uint32_t>(index)});
+        for (const auto& transform : info_.transforms) {
+            transform->apply(sample, &random);
+        }
+    } else {
+        for (const auto& transform : info_.transforms) {
+            transform->apply(sample, nullptr);
+        }
+    }
+    const Shape& shape = info_.sample_shape;
+    BACKLIGHT_CHECK(static_cast<int64_t>(sample.input.values.size()) == shape.numel() &&
+                        (shape.rank() != 3 || (sample.input.height == shape[0] && sample.input.width == shape[1])),
+                    "dataset: sample ", index, " has shape (", sample.input.height, ", ", sample.input.width, ", ",
+                    sample.input.channels, "), expected ", shape);
+    if (!slot.input.empty()) {
+        copy_plane(sample.input, slot.input, "input");
+        normalize(slot.input);
+    }
+    if (!slot.mask.empty()) {
+        copy_plane(sample.mask, slot.mask, "mask");
+    }
+    if (!slot.decoy.empty()) {
+        copy_plane(sample.decoy, slot.decoy, "decoy mask");
+    }
+}
+
+Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& input, const std::vector<float>& mask,
+                        const std::vector<float>& decoy) const {
+    const auto with_batch = [n = static_cast<int64_t>(indices.size())](const Shape& shape) {
+        Shape batched{n};
+        for (const int64_t extent : shape) {
+            batched.push_back(extent);
+        }
+        return batched;
+    };
+    Batch batch;
+    std::vector<int64_t> batch_labels(indices.size());
+    std::transform(indices.begin(), indices.end(), batch_labels.begin(), [this](int64_t i) { return label(i); });
+    batch.label = Tensor::from(batch_labels, {static_cast<int64_t>(indices.size())});
+    batch.input = Tensor::from(input, with_batch(info_.sample_shape));
+    if (!mask.empty()) {
+        batch.mask = Tensor::from(mask, with_batch(mask_shape()));
+    }
+    if (!decoy.empty()) {
+        batch.decoy_mask = Tensor::from(decoy, with_batch(mask_shape()));
+    }
+    batch.indices = std::move(indices);
+    return batch;
+}
+
+Batch Dataset::batch(std::span<const int64_t> indices, const std::optional<RandomDraw>& draw) const {
+    const auto values = static_cast<size_t>(info_.sample_shape.numel());
+    const auto plane = static_cast<size_t>(plane_size(info_.sample_shape));
+    std::vector<float> input(indices.size() * values);
+    std::vector<float> mask(info_.has_mask ? indices.size() * plane : 0);
+    std::vector<float> decoy(info_.has_decoy ? indices.size() * plane : 0);
+    for (size_t i = 0; i < indices.size(); ++i) {
+        SampleSlot slot{.input = std::span(input).subspan(i * values, values), .mask = {}, .decoy = {}};
+        if (info_.has_mask) {
+            slot.mask = std::span(mask).subspan(i * plane, plane);
+        }
+        if (info_.has_decoy) {
+            slot.decoy = std::span(decoy).subspan(i * plane, plane);
+        }
+        read(indices[i], draw, slot);
+    }
+    return assemble({indices.begin(), indices.end()}, input, mask, decoy);
+}
+
+Batch Dataset::all() const {
+    std::vector<int64_t> indices(static_cast<size_t>(size()));
+    std::iota(indices.begin(), indices.end(), int64_t{0});
+    return batch(indices);
+}
+
+Example Dataset::get(int64_t index, const std::optional<RandomDraw>& draw) const {
+    const Batch one = batch(std::span<const int64_t>(&index, 1), draw);
+    return {.input = one.input.reshape(info_.sample_shape),
+            .label = label(index),
+            .mask = one.mask.defined() ? one.mask.reshape(mask_shape()) : Tensor(),
+            .decoy_mask = one.decoy_mask.defined() ? one.decoy_mask.reshape(mask_shape()) : Tensor()};
+}
+
+std::vector<int64_t> Dataset::labels() const {
+    std::vector<int64_t> all_labels(static_cast<size_t>(size()));
+    for (size_t i = 0; i < all_labels.size(); ++i) {
+        all_labels[i] = label(static_cast<int64_t>(i));
+    }
+    return all_labels;
+}
+
+std::vector<int64_t> Dataset::class_counts() const {
+    std::vector<int64_t> counts(info_.class_names.size(), 0);
+    for (int64_t i = 0; i < size(); ++i) {
+        ++counts[static_cast<size_t>(label(i))];
+    }
+    return counts;
+}
+
+void Dataset::set_transforms(std::vector<std::shared_ptr<const Transform>> transforms, const Shape& sample_shape) {
+    BACKLIGHT_CHECK(sample_shape.rank() == 3, "dataset: transforms work on images (H, W, C), got ", sample_shape);
+    info_.transforms = std::move(transforms);
+    info_.sample_shape = sample_shape;
+}
+
+void Dataset::set_normalization(Normalization normalization) {
+    check_channels(normalization.mean, info_.sample_shape[-1], "mean");
+    check_channels(normalization.std, info_.sample_shape[-1], "std");
+    for (const float value : normalization.std) {
+        BACKLIGHT_CHECK(value > 0, "dataset: std expects positive values, got ", value);
+    }
+    info_.normalization = std::move(normalization);
+}
+
+void Dataset::set_raw_range(std::vector<float> low, std::vector<float> high) {
+    check_channels(low, info_.sample_shape[-1], "low");
+    check_channels(high, info_.sample_shape[-1], "high");
+    info_.low = std::move(low);
+    info_.high = std::move(high);
+}
+
+}  // namespace backlight

@@ -1,0 +1,235 @@
+#include "datasets/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+#include "core/error.h"
+#include "core/random.h"
+
+namespace backlight {
+namespace {
+
+/// A batch in plain memory: workers make these, tensors are made by the caller's thread, whose backend they belong to.
+struct Prepared {
+    std::vector<float> input, mask, decoy;
+    std::exception_ptr error;
+};
+
+struct Order {
+    std::vector<int64_t> indices;
+    std::vector<uint32_t> repeats;  // how often each came up before; empty if nothing repeats
+};
+
+std::vector<uint32_t> count_repeats(const std::vector<int64_t>& indices, int64_t samples) {
+    std::vector<uint32_t> seen(static_cast<size_t>(samples), 0);
+    std::vector<uint32_t> repeats;
+    for (const int64_t index : indices) {
+        repeats.push_back(seen[static_cast<size_t>(index)]++);
+    }
+    return repeats;
+}
+
+}  // namespace
+
+std::vector<int64_t> epoch_order(int64_t size, uint64_t seed, int64_t epoch) {
+    return RandomStream(RandomKey{.seed = seed, .purpose = purpose::kOrder, .step = static_cast<uint64_t>(epoch)})
+        .permutation(size);
+}
+
+// The mutex guards everything below it. A batch is `taken` in order by a worker, is in `ready` until the caller asks
+// for it, and belongs to one `generation`: seeking starts the next one, and what older ones still work on is dropped.
+struct Loader::Impl {
+    std::shared_ptr<const Dataset> dataset;
+    LoaderOptions options;
+    std::vector<std::thread> workers;
+
+    std::mutex mutex;
+    std::condition_variable work_for_workers, ready_for_caller;
+    bool stop = false;
+    uint64_t generation = 0;
+    Position position;
+    int64_t taken = 0;                                  // the next batch that a worker takes
+    std::shared_ptr<const Order> order;                 // replaced, never changed: workers may hold the old one
+    std::map<int64_t, Prepared> ready;
+
+    ~Impl() {
+        {
+            const std::lock_guard lock(mutex);
+            stop = true;
+        }
+        work_for_workers.notify_all();
+        for (std::thread& worker : workers) {
+            worker.join();
+        }
+    }
+
+    [[nodiscard]] int64_t batches() const {
+        const auto samples = static_cast<int64_t>(order->indices.size());
+        return options.drop_last ? samples / options.batch_size
+                                 : (samples + options.batch_size - 1) / options.batch_size;
+    }
+
+    [[nodiscard]] std::span<const int64_t> indices_of(const Order& in, int64_t batch) const {
+        const auto first = static_cast<size_t>(batch * options.batch_size);
+        return std::span(in.indices)
+            .subspan(first, std::min(static_cast<size_t>(options.batch_size), in.indices.size() - first));
+    }
+
+    [[nodiscard]] Prepared prepare(const Order& in, int64_t batch, int64_t epoch) const {
+        Prepared prepared;
+        try {
+            const std::span<const int64_t> indices = indices_of(in, batch);
+            const auto first = static_cast<size_t>(batch * options.batch_size);
+            const auto values = static_cast<size_t>(dataset->sample_shape().numel());
+            const auto plane = static_cast<size_t>(dataset->mask_shape().numel());
+            prepared.input.resize(indices.size() * values);
+            prepared.mask.resize(dataset->has_masks() ? indices.size() * plane : 0);
+            prepared.decoy.resize(dataset->has_decoy_masks() ? indices.size() * plane : 0);
+            std::optional<RandomDraw> draw;
+            if (options.augment) {
+                draw = RandomDraw{.seed = options.seed, .epoch = static_cast<uint64_t>(epoch)};
+            }
+            for (size_t i = 0; i < indices.size(); ++i) {
+                SampleSlot slot{.input = std::span(prepared.input).subspan(i * values, values), .mask = {}, .decoy = {}};
+                if (!prepared.mask.empty()) {
+                    slot.mask = std::span(prepared.mask).subspan(i * plane, plane);
+                }
+                if (!prepared.decoy.empty()) {
+                    slot.decoy = std::span(prepared.decoy).subspan(i * plane, plane);
+                }
+                if (draw.has_value() && !in.repeats.empty()) {
+                    draw->repeat = in.repeats[first + i];
+                }
+                dataset->read(indices[i], draw, slot);
+            }
+        } catch (...) {
+            prepared = {};
+            prepared.error = std::current_exception();
+        }
+        return prepared;
+    }
+
+    void work() {
+        std::unique_lock lock(mutex);
+        for (;;) {
+            work_for_workers.wait(lock, [this] {
+                return stop || (taken < batches() && taken < position.batch + options.prefetch);
+            });
+            if (stop) {
+                return;
+            }
+            const int64_t batch = taken++;
+            const int64_t epoch = position.epoch;
+            const uint64_t mine = generation;
+            const auto held = order;
+            lock.unlock();
+            Prepared prepared = prepare(*held, batch, epoch);
+            lock.lock();
+            if (mine == generation) {
+                ready.emplace(batch, std::move(prepared));
+                ready_for_caller.notify_one();
+            }
+        }
+    }
+
+    void restart(const Position& to, Order new_order) {
+        auto shared = std::make_shared<const Order>(std::move(new_order));
+        {
+            const std::lock_guard lock(mutex);
+            order.swap(shared);
+            if (to.batch < 0 || to.batch > batches() || to.epoch < 0) {
+                order.swap(shared);
+                throw_error(concat_text("loader: no batch ", to.batch, " of epoch ", to.epoch));
+            }
+            ++generation;
+            position = to;
+            taken = to.batch;
+            ready.clear();
+        }
+        work_for_workers.notify_all();
+    }
+
+    /// The batch at the present position, with the lock held.
+    Prepared fetch(std::unique_lock<std::mutex>& lock) {
+        if (workers.empty()) {
+            return prepare(*order, position.batch, position.epoch);
+        }
+        ready_for_caller.wait(lock, [this] { return ready.contains(position.batch); });
+        const auto it = ready.find(position.batch);
+        if (it->second.error) {
+            return it->second;  // stays, so that the next call throws it again
+        }
+        Prepared prepared = std::move(it->second);
+        ready.erase(it);
+        return prepared;
+    }
+
+    [[nodiscard]] Order natural_order(int64_t epoch) const {
+        if (options.shuffle) {
+            return {epoch_order(dataset->size(), options.seed, epoch), {}};
+        }
+        std::vector<int64_t> rising(static_cast<size_t>(dataset->size()));
+        std::iota(rising.begin(), rising.end(), int64_t{0});
+        return {std::move(rising), {}};
+    }
+};
+
+Loader::Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options) : impl_(std::make_unique<Impl>()) {
+    BACKLIGHT_CHECK(options.batch_size > 0, "loader: expected batch_size > 0, got ", options.batch_size);
+    BACKLIGHT_CHECK(options.workers >= -1 && options.workers <= 256, "loader: expected -1 to 256 workers, got ",
+                    options.workers);
+    BACKLIGHT_CHECK(options.prefetch > 0, "loader: expected prefetch > 0, got ", options.prefetch);
+    impl_->dataset = std::move(dataset);
+    impl_->options = options;
+    impl_->restart({}, impl_->natural_order(0));
+    const int workers = options.workers >= 0 ? options.workers : (impl_->dataset->is_quick() ? 0 : 2);
+    for (int i = 0; i < workers; ++i) {
+        impl_->workers.emplace_back([impl = impl_.get()] { impl->work(); });
+    }
+}
+
+Loader::~Loader() = default;
+
+std::optional<Batch> Loader::next() {
+    std::unique_lock lock(impl_->mutex);
+    if (impl_->position.batch >= impl_->batches()) {
+        const int64_t epoch = impl_->position.epoch + 1;
+        lock.unlock();
+        impl_->restart({epoch, 0}, impl_->natural_order(epoch));
+        return std::nullopt;
+    }
+    const Prepared prepared = impl_->fetch(lock);
+    if (prepared.error) {
+        std::rethrow_exception(prepared.error);
+    }
+    const std::span<const int64_t> indices = impl_->indices_of(*impl_->order, impl_->position.batch);
+    ++impl_->position.batch;
+    lock.unlock();
+    impl_->work_for_workers.notify_one();
+    return impl_->dataset->assemble({indices.begin(), indices.end()}, prepared.input, prepared.mask, prepared.decoy);
+}
+
+void Loader::seek(const Position& position) { impl_->restart(position, impl_->natural_order(position.epoch)); }
+
+void Loader::seek(const Position& position, std::vector<int64_t> order) {
+    for (const int64_t index : order) {
+        BACKLIGHT_CHECK(index >= 0 && index < impl_->dataset->size(), "loader: index ", index, " is not in 0..",
+                        impl_->dataset->size() - 1);
+    }
+    std::vector<uint32_t> repeats = count_repeats(order, impl_->dataset->size());
+    impl_->restart(position, {std::move(order), std::move(repeats)});
+}
+
+// Position and order change only in the caller's thread: reading them needs no lock.
+Loader::Position Loader::position() const { return impl_->position; }
+const std::vector<int64_t>& Loader::order() const { return impl_->order->indices; }
+int64_t Loader::batches_per_epoch() const { return impl_->batches(); }
+const Dataset& Loader::dataset() const { return *impl_->dataset; }
+const LoaderOptions& Loader::options() const { return impl_->options; }
+
+}  // namespace backlight

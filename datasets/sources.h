@@ -1,0 +1,74 @@
+// What the registry's table points to: one function a data set, from its place and options to its splits.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "datasets/in_memory.h"
+#include "datasets/registry.h"
+
+namespace backlight {
+
+/// Options that every reader of images shares:
+///   normalize=dataset|imagenet|symmetric|none   (x - mean) / std; symmetric is [-1, 1], none leaves [0, 1]
+///   mean=a:b:c, std=a:b:c                       instead
+///   size=S                                      resized to S x S
+///   flip=true, crop=P                           training set: random mirror; random crop after padding by P
+///   limit=N, limit_test=N                       fewer images
+struct ImageOptions {
+    Normalization normalization;
+    int64_t size = 0;
+    int64_t crop = 0;
+    bool flip = false;
+    int64_t limit = 0, limit_test = 0;  // 0: all
+};
+/// `own` is what "dataset" stands for.
+[[nodiscard]] ImageOptions image_options(const Options& options, const Normalization& own);
+/// Sets transforms and normalisation of both parts. Folders, whose images differ in size, do it themselves.
+void apply(const ImageOptions& options, DataSource& source);
+
+/// mean 0.485 0.456 0.406, std 0.229 0.224 0.225: what torchvision's weights were trained with.
+[[nodiscard]] Normalization imagenet_normalization();
+
+struct LabelledBytes {
+    Shape shape;  // of one sample, (H, W, C)
+    std::vector<uint8_t> values;
+    std::vector<int64_t> labels;
+    std::vector<int64_t> coarse_labels;  // CIFAR-100
+};
+/// idx files as MNIST has them, plain or gzip: magic 2051 (or 2052: four axes) and 2049. Throws Error that names the
+/// file when magic, sizes or counts are wrong.
+[[nodiscard]] LabelledBytes read_idx(const std::filesystem::path& images, const std::filesystem::path& labels);
+/// CIFAR's binary version: records of label bytes and 3,072 pixels, plane by plane. The count comes from the file size.
+[[nodiscard]] LabelledBytes read_cifar(const std::vector<std::filesystem::path>& files, int64_t label_bytes,
+                                       int64_t classes);
+
+using Source = std::unique_ptr<DataSource>;
+[[nodiscard]] Source load_digits(const std::string& place, const Options& options);
+[[nodiscard]] Source load_mnist(const std::string& place, const Options& options);
+[[nodiscard]] Source load_fashion_mnist(const std::string& place, const Options& options);
+[[nodiscard]] Source load_idx(const std::string& place, const Options& options);
+[[nodiscard]] Source load_cifar10(const std::string& place, const Options& options);
+[[nodiscard]] Source load_cifar100(const std::string& place, const Options& options);
+[[nodiscard]] Source load_image_folder(const std::string& place, const Options& options);
+[[nodiscard]] Source load_toy1(const std::string& place, const Options& options);
+[[nodiscard]] Source load_toy2(const std::string& place, const Options& options);
+[[nodiscard]] Source load_toy3(const std::string& place, const Options& options);
+[[nodiscard]] Source load_moons(const std::string& place, const Options& options);
+[[nodiscard]] Source load_circles(const std::string& place, const Options& options);
+[[nodiscard]] Source load_spirals(const std::string& place, const Options& options);
+[[nodiscard]] Source load_shapes16(const std::string& place, const Options& options);
+[[nodiscard]] Source load_context16(const std::string& place, const Options& options);
+[[nodiscard]] Source load_zoom32(const std::string& place, const Options& options);
+[[nodiscard]] Source load_fewshot16(const std::string& place, const Options& options);
+[[nodiscard]] Source load_shapes12(const std::string& place, const Options& options);
+[[nodiscard]] Source load_corner_decoy(const std::string& place, const Options& options);
+[[nodiscard]] Source load_grey_decoy(const std::string& place, const Options& options);
+[[nodiscard]] Source load_toy_colours(const std::string& place, const Options& options);
+[[nodiscard]] Source load_regions(const std::string& place, const Options& options);
+[[nodiscard]] Source load_shapes_imbalanced(const std::string& place, const Options& options);
+
+}  // namespace backlight

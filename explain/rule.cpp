@@ -1,0 +1,256 @@
+#include "explain/rule.h"
+
+#include <cmath>
+
+#include "autograd/functions.h"
+#include "core/error.h"
+
+namespace backlight {
+
+Variable Stabilizer::divide(const Variable& r, const Variable& z) const {
+    if (scale_by_rms) {
+        std::vector<int> axes;
+        for (int i = 1; i < z.rank(); ++i) {
+            axes.push_back(i);
+        }
+        const Variable rms = axes.empty() ? abs(z) : sqrt(mean(square(z), axes, true));
+        const Variable sign = Variable(stabilize(z.detach(), 1.0).data()) - z.detach();  // sgn*(z)
+        const Variable scaled = rms * eps;
+        return divide_or_zero(r, form == Form::add ? z + sign * scaled : sign * maximum(abs(z), scaled));
+    }
+    if (eps < 1e-12) {  // R / eps would be infinite in f32: an output without contributions passes nothing
+        const Variable zero = z * 0.0;
+        return divide_or_zero(r, where(mask(UnaryOp::is_zero, z.data()), zero, stabilize(z, eps)));
+    }
+    return r / (form == Form::add ? stabilize(z, eps) : stabilize_clip(z, eps));
+}
+
+Rule Rule::with_stabilizer(const Stabilizer& stabilizer) const {
+    Rule changed = *this;
+    changed.stabilizer_ = stabilizer;
+    return changed;
+}
+
+Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
+    RuleInput told = input;
+    told.zero_bias = zero_bias_;
+    const LinearView& op = input.linear;
+    Variable r_x;
+    for (const RuleGroup& group : groups_(told)) {
+        Variable denominator = group.denominator;
+        if (!denominator.defined()) {
+            for (const RuleTerm& term : group.terms) {
+                const Variable ones = Tensor::ones(op.x.shape().with(0, 1), op.x.dtype(), op.x.data().device());
+                Variable z = op.apply(term.x.defined() ? term.x : ones, term.weight);
+                z = term.bias.defined() ? z + term.bias : z;
+                denominator = denominator.defined() ? denominator + z : z;
+            }
+        }
+        denominator = broadcast_to(denominator, r_y.shape());
+        Variable s = stabilizer_.divide(group.coefficient == 1 ? r_y : r_y * group.coefficient, denominator);
+        s = group.gate.defined() ? where_positive(s, group.gate) : s;
+        for (const RuleTerm& term : group.terms) {
+            const Variable below = op.adjoint(s, term.weight);
+            const Variable part = term.x.defined() ? term.x * below : below;
+            r_x = r_x.defined() ? r_x + part : part;
+        }
+    }
+    return r_x;
+}
+
+namespace rules {
+namespace {
+
+Stabilizer stabilizer_of(const RuleOptions& options, double eps) {
+    return {.eps = eps, .form = options.form, .scale_by_rms = options.scale_by_rms};
+}
+
+Rule linear_rule(std::string name, const RuleOptions& options, Rule::Groups groups) {
+    return {std::move(name), std::move(groups), stabilizer_of(options, options.stabilizer), options.zero_bias};
+}
+
+Variable bias_of(const RuleInput& in) { return in.zero_bias ? Variable() : in.linear.bias; }
+
+Variable positive(const Variable& v) { return v.defined() ? positive_part(v) : v; }
+Variable negative(const Variable& v) { return v.defined() ? negative_part(v) : v; }
+
+/// Terms (x⁺, same, bias), (x⁻, opposite): the second is absent where x is known to be non-negative.
+std::vector<RuleTerm> split_terms(const RuleInput& in, const Variable& with_positive, const Variable& with_negative,
+                                  const Variable& bias) {
+    if (in.x_is_nonnegative) {
+        return {{in.linear.x, with_positive, bias}};
+    }
+    return {{positive_part(in.linear.x), with_positive, bias}, {negative_part(in.linear.x), with_negative, {}}};
+}
+
+Variable scaled_sum(const Variable& a, double factor, const Variable& b) {
+    return a.defined() ? a + b * factor : a;
+}
+
+/// A value per channel as a tensor of x's shape with batch 1: the padding of a convolution then adds nothing.
+Variable constant_image(const std::vector<double>& values, const Variable& x, std::string_view what) {
+    const auto channels = static_cast<size_t>(x.dim(-1));
+    BACKLIGHT_CHECK(values.size() == 1 || values.size() == channels, "zbox: expected 1 or ", channels, " values for ", what,
+                    ", got ", values.size());
+    std::vector<double> row(channels, values[0]);
+    if (values.size() == channels) {
+        row = values;
+    }
+    const Tensor channel_row = Tensor::from(row, {x.dim(-1)}, x.data().device()).to(x.dtype());
+    return broadcast_to(Variable(channel_row), x.shape().with(0, 1));
+}
+
+}  // namespace
+
+Rule epsilon(double epsilon, RuleOptions options) {
+    options.stabilizer = epsilon;
+    return linear_rule("epsilon", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
+        const bool drop = in.zero_bias && in.linear.bias.defined();
+        return {{.terms = {{in.linear.x, in.linear.weight, {}}}, .denominator = drop ? in.z - in.linear.bias : in.z}};
+    });
+}
+
+Rule zplus(const RuleOptions& options) {
+    return linear_rule("zplus", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
+        const Variable w_negative = in.x_is_nonnegative ? Variable() : negative_part(in.linear.weight);
+        return {{.terms = split_terms(in, positive_part(in.linear.weight), w_negative, positive(bias_of(in)))}};
+    });
+}
+
+Rule alpha_beta(double alpha, double beta, const RuleOptions& options) {
+    BACKLIGHT_CHECK(std::abs(alpha - beta - 1) < 1e-9 && alpha >= 1 && beta >= 0,
+                    "alpha_beta: expected alpha - beta = 1 with alpha >= 1 and beta >= 0, got alpha=", alpha,
+                    " beta=", beta);
+    return linear_rule("alpha_beta", options, [alpha, beta](const RuleInput& in) -> std::vector<RuleGroup> {
+        const Variable w_positive = positive_part(in.linear.weight);
+        const Variable w_negative = negative_part(in.linear.weight);
+        std::vector<RuleGroup> groups = {
+            {.coefficient = alpha, .terms = split_terms(in, w_positive, w_negative, positive(bias_of(in)))}};
+        if (beta != 0) {
+            groups.push_back(
+                {.coefficient = -beta, .terms = split_terms(in, w_negative, w_positive, negative(bias_of(in)))});
+        }
+        return groups;
+    });
+}
+
+Rule gamma(double gamma, const RuleOptions& options) {
+    BACKLIGHT_CHECK(gamma >= 0, "gamma: expected gamma >= 0, got ", gamma);
+    return linear_rule("gamma", options, [gamma](const RuleInput& in) -> std::vector<RuleGroup> {
+        const Variable& w = in.linear.weight;
+        const Variable b = bias_of(in);
+        const Variable up = w + positive_part(w) * gamma;
+        const Variable down = w + negative_part(w) * gamma;
+        return {{.terms = split_terms(in, up, down, scaled_sum(b, gamma, positive(b))), .gate = in.z.detach()},
+                {.terms = split_terms(in, down, up, scaled_sum(b, gamma, negative(b))), .gate = -in.z.detach()}};
+    });
+}
+
+Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options) {
+    BACKLIGHT_CHECK(!low.empty() && !high.empty(), "zbox: expected low and high");
+    for (size_t i = 0; i < std::max(low.size(), high.size()); ++i) {
+        const double l = low[low.size() == 1 ? 0 : std::min(i, low.size() - 1)];
+        const double h = high[high.size() == 1 ? 0 : std::min(i, high.size() - 1)];
+        BACKLIGHT_CHECK(l <= h, "zbox: expected low <= high, got low=", l, " high=", h);
+    }
+    return linear_rule("zbox", options, [low = std::move(low), high = std::move(high)](const RuleInput& in) -> std::vector<RuleGroup> {
+        const Variable& x = in.linear.x;
+        return {{.terms = {{x - constant_image(low, x, "low"), positive_part(in.linear.weight), {}},
+                           {x - constant_image(high, x, "high"), negative_part(in.linear.weight), {}}}}};
+    });
+}
+
+Rule w_square(const RuleOptions& options) {
+    return linear_rule("w2", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
+        const Variable b = bias_of(in);
+        return {{.terms = {{{}, square(in.linear.weight), b.defined() ? square(b) : b}}}};
+    });
+}
+
+Rule flat(const RuleOptions& options) {
+    return linear_rule("flat", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
+        const Tensor& w = in.linear.weight.data();
+        return {{.terms = {{{}, Tensor::ones(w.shape(), w.dtype(), w.device()), {}}}}};
+    });
+}
+
+Rule norm(const Stabilizer& stabilizer) { return Rule("norm", Rule::Kind::norm).with_stabilizer(stabilizer); }
+Rule pass() { return {"pass", Rule::Kind::pass}; }
+Rule gradient() { return {"gradient", Rule::Kind::gradient}; }
+Rule winner() { return {"winner", Rule::Kind::gradient}; }
+Rule zero() { return {"zero", Rule::Kind::zero}; }
+
+}  // namespace rules
+
+RuleOptions read_rule_options(const Options& options) {
+    RuleOptions read;
+    read.stabilizer = options.get_within("stabilizer", 1e-6, 0.0, 1e6);
+    const std::string form = options.choose("form", "add", {"add", "clip"});
+    read.form = form == "add" ? Stabilizer::Form::add : Stabilizer::Form::clip;
+    read.scale_by_rms = options.get("norm_scale", false);
+    read.zero_bias = options.get("zero_bias", false);
+    return read;
+}
+
+const std::vector<RuleEntry>& list_rules() {
+    static const std::vector<RuleEntry> entries = {
+        {"zero", "nothing passes", [](const Options&) { return rules::zero(); }},
+        {"epsilon", "LRP-0 and LRP-epsilon: epsilon=1e-6, zero_bias, form=add|clip, norm_scale",
+         [](const Options& o) { return rules::epsilon(o.get_within("epsilon", 1e-6, 0.0, 1e6), read_rule_options(o)); }},
+        {"zplus", "positive contributions only: stabilizer, zero_bias",
+         [](const Options& o) { return rules::zplus(read_rule_options(o)); }},
+        {"alpha_beta", "alpha times the positive, beta times the negative part: alpha=2, beta=1",
+         [](const Options& o) {
+             const double alpha = o.get("alpha", 2.0);
+             return rules::alpha_beta(alpha, o.get("beta", alpha - 1.0), read_rule_options(o));
+         }},
+        {"gamma", "favours contributions of the output's sign: gamma=0.25",
+         [](const Options& o) { return rules::gamma(o.get("gamma", 0.25), read_rule_options(o)); }},
+        {"zbox", "inputs in a box: low, high (a number, or one a channel a:b:c)",
+         [](const Options& o) {
+             const auto low = o.get("low", std::vector<double>{});
+             const auto high = o.get("high", std::vector<double>{});
+             BACKLIGHT_CHECK(!low.empty() && !high.empty(), "zbox: expected zbox(low=L, high=H)");
+             return rules::zbox(low, high, read_rule_options(o));
+         }},
+        {"w2", "by squared weights, independent of the input: zero_bias",
+         [](const Options& o) { return rules::w_square(read_rule_options(o)); }},
+        {"flat", "evenly over the receptive field", [](const Options& o) { return rules::flat(read_rule_options(o)); }},
+        {"pass", "unchanged", [](const Options&) { return rules::pass(); }},
+        {"norm", "sums and averages, by share: stabilizer, form, norm_scale",
+         [](const Options& o) {
+             const RuleOptions read = read_rule_options(o);
+             return rules::norm({read.stabilizer, read.form, read.scale_by_rms});
+         }},
+        {"gradient", "the op's vector-Jacobian product", [](const Options&) { return rules::gradient(); }},
+        {"winner", "winner takes all of max pooling", [](const Options&) { return rules::winner(); }},
+    };
+    return entries;
+}
+
+Rule build_rule(const std::string& text) {
+    Spec spec;
+    // gamma(0.25): a sole value belongs to the rule's own key.
+    const size_t open = text.find('(');
+    if (open != std::string::npos && text.ends_with(')') && text.find('=') == std::string::npos &&
+        text.find_first_not_of(" ", open + 1) != text.size() - 1) {
+        spec.name = text.substr(0, open);
+        const std::string key = spec.name == "alpha_beta" ? "alpha" : spec.name == "zplus" ? "stabilizer" : spec.name;
+        spec.values[key] = text.substr(open + 1, text.size() - open - 2);
+    } else {
+        spec = parse_spec(text);
+    }
+    std::vector<std::string> known;
+    for (const RuleEntry& entry : list_rules()) {
+        if (entry.name == spec.name) {
+            const Options options(spec);
+            Rule rule = entry.build(options);
+            options.finish();
+            return rule;
+        }
+        known.push_back(entry.name);
+    }
+    throw_error(unknown_name("rule", spec.name, known) + " (backlight list rules)");
+}
+
+}  // namespace backlight

@@ -1,0 +1,132 @@
+// A rule says what relevance leaves an op's inputs. For ops that are linear in their input it is data:
+//   z_i = F(x_i; W_i) + b_i      D_j = Σ_{i in j} z_i      s_j = c_j R_y / stab(D_j)
+//   R_x = Σ_j Σ_{i in j} x_i ⊙ B(s_j; W_i)
+// F, B: the op's forward and adjoint (autograd/op.h, LinearView). Nothing here names an op, and nothing is detached, so
+// a relevance can stand in a loss and be differentiated with respect to the weights, the input and R_y.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/op.h"
+#include "core/options.h"
+
+namespace backlight {
+
+/// sgn*(0) = +1. add: z + eps sgn*(z). clip: sgn*(z) max(|z|, eps).
+struct Stabilizer {
+    enum class Form { add, clip };
+    double eps = 1e-6;
+    Form form = Form::add;
+    bool scale_by_rms = false;  // eps times the root mean square of z over all but the batch
+
+    /// R / stab(z); 0 where z is exactly 0 and eps is too small to divide by (below 1e-12).
+    [[nodiscard]] Variable divide(const Variable& r, const Variable& z) const;
+};
+
+/// One summand of a denominator. Undefined x: a tensor of ones. Undefined bias: none.
+struct RuleTerm {
+    Variable x;
+    Variable weight;
+    Variable bias;
+};
+
+struct RuleGroup {
+    double coefficient = 1;
+    std::vector<RuleTerm> terms;
+    Variable denominator;  // when it is known without evaluating the terms
+    Variable gate;         // R_y passes only where it is > 0; undefined: everywhere
+};
+
+/// What a rule is told about an op: its linear view, its full output and what is known of its input's sign.
+struct RuleInput {
+    LinearView linear;
+    Variable z;               // output of the (merged) op, bias included
+    bool x_is_nonnegative = false;
+    bool zero_bias = false;
+};
+
+class Rule {
+public:
+    enum class Kind {
+        linear,    // groups of terms
+        norm,      // R_i = a_i ⊙ vjp_i(R / stab(y)): sums, average pools, resizing
+        pass,      // R_x = R_y
+        gradient,  // the op's vjp: routing, winner takes all
+        zero,      // nothing leaves
+    };
+    using Groups = std::function<std::vector<RuleGroup>(const RuleInput&)>;
+
+    Rule(std::string name, Kind kind) : name_(std::move(name)), kind_(kind) {}
+    Rule(std::string name, Groups groups, Stabilizer stabilizer, bool zero_bias)
+        : name_(std::move(name)), kind_(Kind::linear), groups_(std::move(groups)), stabilizer_(stabilizer),
+          zero_bias_(zero_bias) {}
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] Kind kind() const { return kind_; }
+    [[nodiscard]] const Stabilizer& stabilizer() const { return stabilizer_; }
+    [[nodiscard]] bool zero_bias() const { return zero_bias_; }
+    [[nodiscard]] Rule with_stabilizer(const Stabilizer& stabilizer) const;
+
+    /// R_x of a linear op (kind linear only).
+    [[nodiscard]] Variable relevance(const RuleInput& input, const Variable& r_y) const;
+
+private:
+    std::string name_;
+    Kind kind_;
+    Groups groups_;
+    Stabilizer stabilizer_;
+    bool zero_bias_ = false;
+};
+
+/// Options that every rule of a linear op takes.
+struct RuleOptions {
+    double stabilizer = 1e-6;
+    Stabilizer::Form form = Stabilizer::Form::add;
+    bool scale_by_rms = false;
+    bool zero_bias = false;  // b := 0 in denominators; conservation is then exact up to the stabilizer
+};
+
+namespace rules {
+
+/// LRP-0 and LRP-ε: R_x = x ⊙ B(R_y / stab(z; ε); W), z with its bias.
+/// Source: Bach et al., "On pixel-wise explanations ...", 2015, Eq. 58.
+[[nodiscard]] Rule epsilon(double epsilon = 1e-6, RuleOptions options = {});
+/// Only positive contributions: D = F(x⁺;W⁺) + F(x⁻;W⁻) + b⁺. R_y >= 0 gives R_x >= 0. For x of any sign.
+/// Source: Montavon et al., "Explaining nonlinear classification decisions with deep Taylor decomposition", 2017.
+[[nodiscard]] Rule zplus(const RuleOptions& options = {});
+/// α times the positive part minus β times the negative one; throws Error unless α - β = 1, α >= 1, β >= 0.
+/// Source: Bach et al., 2015, Eq. 60.
+[[nodiscard]] Rule alpha_beta(double alpha = 2, double beta = 1, const RuleOptions& options = {});
+/// Favours contributions of the sign of z by γ, for x and z of any sign; where z = 0 nothing passes. γ >= 0.
+/// Source: Montavon et al., "Layer-wise relevance propagation: an overview", 2019; the generalised form.
+[[nodiscard]] Rule gamma(double gamma = 0.25, const RuleOptions& options = {});
+/// Inputs in a box l <= x <= h (scalars, or one per channel): D = F(x-l;W⁺) + F(x-h;W⁻); biases cancel.
+/// Source: Montavon et al., 2017 (z^B). Throws Error when a low exceeds its high.
+[[nodiscard]] Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options = {});
+/// R_x = B(R_y / stab(F(1;W²) + b²); W²): independent of x, for unbounded real inputs. Source: Montavon et al., 2017.
+[[nodiscard]] Rule w_square(const RuleOptions& options = {});
+/// Every output spreads its relevance evenly over the inputs of its receptive field that are not padding.
+[[nodiscard]] Rule flat(const RuleOptions& options = {});
+/// Sums and averages: in proportion to each input's share.
+[[nodiscard]] Rule norm(const Stabilizer& stabilizer = {});
+[[nodiscard]] Rule pass();
+[[nodiscard]] Rule gradient();
+/// Winner takes all of max pooling, which is its gradient.
+[[nodiscard]] Rule winner();
+[[nodiscard]] Rule zero();
+
+}  // namespace rules
+
+struct RuleEntry {
+    std::string name;
+    std::string description;
+    Rule (*build)(const Options& options);
+};
+/// Rules by name, for text forms: "gamma(gamma=0.25)". A sole number may stand without its key: "gamma(0.25)".
+[[nodiscard]] const std::vector<RuleEntry>& list_rules();
+[[nodiscard]] Rule build_rule(const std::string& text);
+[[nodiscard]] RuleOptions read_rule_options(const Options& options);
+
+}  // namespace backlight

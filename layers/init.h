@@ -1,0 +1,18 @@
+// Initialisation of weights. Each parameter draws from its own stream, keyed by the seed and its place in the model.
+#pragma once
+
+#include "layers/module.h"
+
+namespace backlight {
+
+enum class Init {
+    pytorch,         // weights and biases U(±1/√fan_in), as torch.nn.Linear and Conv2d start
+    he_normal,       // N(0, 2/fan_in), zero bias (He et al., 2015)
+    xavier_uniform,  // U(±√(6/(fan_in + fan_out))), zero bias (Glorot and Bengio, 2010)
+};
+
+/// Fills all parameters: weights of at least two axes by the scheme, scales of norms with 1, their shifts with 0;
+/// buffers are reset. Embeddings get N(0, 1).
+void initialize(Module& root, Init scheme, uint64_t seed);
+
+}  // namespace backlight

@@ -1,0 +1,223 @@
+#include "layers/layers.h"
+
+#include "autograd/functions.h"
+#include "autograd/op.h"
+#include "core/error.h"
+#include "core/random.h"
+
+namespace backlight {
+namespace {
+
+std::string describe_convolution(std::string_view name, int64_t in, int64_t out, const std::array<int64_t, 2>& kernel,
+                                 const Conv2dAttrs& attrs) {
+    std::string text = concat_text(name, '(', in, ", ", out, ", kernel ", kernel[0], 'x', kernel[1]);
+    if (attrs.stride[0] != 1 || attrs.stride[1] != 1) {
+        text += concat_text(", stride ", attrs.stride[0], 'x', attrs.stride[1]);
+    }
+    const Padding& p = attrs.padding;
+    if (!(p == Padding())) {
+        text += p == Padding(p.top, p.top) ? concat_text(", padding ", p.top)
+                                           : concat_text(", padding ", p.top, '/', p.left, '/', p.bottom, '/', p.right);
+    }
+    if (attrs.dilation[0] != 1 || attrs.dilation[1] != 1) {
+        text += concat_text(", dilation ", attrs.dilation[0], 'x', attrs.dilation[1]);
+    }
+    return text + (attrs.groups != 1 ? concat_text(", groups ", attrs.groups, ')') : std::string(")"));
+}
+
+void check_groups(int64_t in, int64_t out, int64_t groups) {
+    BACKLIGHT_CHECK(in > 0 && out > 0 && groups > 0 && in % groups == 0 && out % groups == 0,
+                    "convolution: channels ", in, " -> ", out, " are not divisible into ", groups, " groups");
+}
+
+std::unique_ptr<Module> function(std::string description, std::function<Variable(const Variable&)> f) {
+    return std::make_unique<Function>(std::move(description), std::move(f));
+}
+
+}  // namespace
+
+Conv2d::Conv2d(const Config& config) : config_(config) {
+    check_groups(config.in, config.out, config.attrs.groups);
+    add_parameter("weight", {config.out, config.kernel[0], config.kernel[1], config.in / config.attrs.groups},
+                  {FileLayout::Kind::image_kernel, {}});
+    if (config.bias) {
+        add_parameter("bias", {config.out});
+    }
+}
+
+std::string Conv2d::describe() const {
+    return describe_convolution("Conv2d", config_.in, config_.out, config_.kernel, config_.attrs);
+}
+
+Variable Conv2d::forward(const Variable& x) {
+    return conv2d(x, parameter(0), config_.bias ? parameter(1) : Variable(), config_.attrs);
+}
+
+ConvTranspose2d::ConvTranspose2d(const Config& config) : config_(config) {
+    check_groups(config.in, config.out, config.attrs.groups);
+    add_parameter("weight", {config.in, config.kernel[0], config.kernel[1], config.out / config.attrs.groups},
+                  {FileLayout::Kind::image_kernel, {}});
+    if (config.bias) {
+        add_parameter("bias", {config.out});
+    }
+}
+
+std::string ConvTranspose2d::describe() const {
+    return describe_convolution("ConvTranspose2d", config_.in, config_.out, config_.kernel, config_.attrs);
+}
+
+Variable ConvTranspose2d::forward(const Variable& x) {
+    return conv_transpose2d(x, parameter(0), config_.bias ? parameter(1) : Variable(), config_.attrs,
+                            config_.output_padding);
+}
+
+Linear::Linear(const Config& config) : config_(config) {
+    FileLayout layout;
+    if (config.flattened_image.rank() == 3) {
+        BACKLIGHT_CHECK(config.flattened_image.numel() == config.in, "Linear: an image of shape ", config.flattened_image,
+                        " has not ", config.in, " elements");
+        layout = {FileLayout::Kind::flattened_image, config.flattened_image};
+    }
+    add_parameter("weight", {config.out, config.in}, layout);
+    if (config.bias) {
+        add_parameter("bias", {config.out});
+    }
+}
+
+std::string Linear::describe() const { return concat_text("Linear(", config_.in, ", ", config_.out, ')'); }
+
+Variable Linear::forward(const Variable& x) {
+    return linear(x, parameter(0), config_.bias ? parameter(1) : Variable());
+}
+
+BatchNorm::BatchNorm(const Config& config) : config_(config) {
+    add_parameter("weight", {config.channels});
+    add_parameter("bias", {config.channels});
+    add_buffer("running_mean", Tensor::zeros({config.channels}));
+    add_buffer("running_var", Tensor::ones({config.channels}));
+    add_buffer("num_batches_tracked", Tensor::zeros({}, DType::i64));
+}
+
+std::string BatchNorm::describe() const { return concat_text("BatchNorm(", config_.channels, ')'); }
+
+Variable BatchNorm::forward(const Variable& x) {
+    Tensor& running_mean = buffer(0);
+    Tensor& running_var = buffer(1);
+    if (!is_training()) {
+        return batch_norm_affine(x, parameter(0), parameter(1), running_mean, running_var, config_.eps);
+    }
+    BatchStatistics statistics;
+    Variable y = batch_norm(x, parameter(0), parameter(1), config_.eps, statistics);
+    const NoGrad off;
+    const double count = static_cast<double>(x.numel() / config_.channels);
+    const double unbias = count / std::max(count - 1.0, 1.0);
+    const double m = config_.momentum;
+    running_mean = (Variable(running_mean) * (1.0 - m) + Variable(statistics.mean) * m).data();
+    running_var = (Variable(running_var) * (1.0 - m) + Variable(statistics.variance) * (m * unbias)).data();
+    buffer(2) = Tensor::full({}, buffer(2).item() + 1.0, DType::i64, buffer(2).device());
+    return y;
+}
+
+LayerNorm::LayerNorm(const Config& config) : config_(config) {
+    add_parameter("weight", {config.features});
+    add_parameter("bias", {config.features});
+}
+
+std::string LayerNorm::describe() const { return concat_text("LayerNorm(", config_.features, ')'); }
+
+Variable LayerNorm::forward(const Variable& x) { return layer_norm(x, parameter(0), parameter(1), config_.eps); }
+
+std::unique_ptr<Module> make_relu() {
+    return function("ReLU", [](const Variable& x) { return relu(x); });
+}
+std::unique_ptr<Module> make_leaky_relu(double slope) {
+    return function(concat_text("LeakyReLU(", slope, ')'), [slope](const Variable& x) { return leaky_relu(x, slope); });
+}
+std::unique_ptr<Module> make_elu(double alpha) {
+    return function(concat_text("ELU(", alpha, ')'), [alpha](const Variable& x) { return elu(x, alpha); });
+}
+std::unique_ptr<Module> make_gelu() {
+    return function("GELU", [](const Variable& x) { return gelu(x); });
+}
+std::unique_ptr<Module> make_silu() {
+    return function("SiLU", [](const Variable& x) { return silu(x); });
+}
+std::unique_ptr<Module> make_sigmoid() {
+    return function("Sigmoid", [](const Variable& x) { return sigmoid(x); });
+}
+std::unique_ptr<Module> make_tanh() {
+    return function("Tanh", [](const Variable& x) { return tanh(x); });
+}
+std::unique_ptr<Module> make_softplus(double beta) {
+    return function(concat_text("Softplus(", beta, ')'), [beta](const Variable& x) { return softplus(x, beta); });
+}
+std::unique_ptr<Module> make_max_pool(const PoolAttrs& attrs) {
+    return function(concat_text("MaxPool2d(", attrs.kernel[0], 'x', attrs.kernel[1], ", stride ", attrs.stride[0], ')'),
+                    [attrs](const Variable& x) { return max_pool2d(x, attrs); });
+}
+std::unique_ptr<Module> make_max_pool(int64_t size) { return make_max_pool({.kernel = {size, size}, .stride = {size, size}}); }
+std::unique_ptr<Module> make_avg_pool(const PoolAttrs& attrs) {
+    return function(concat_text("AvgPool2d(", attrs.kernel[0], 'x', attrs.kernel[1], ", stride ", attrs.stride[0], ')'),
+                    [attrs](const Variable& x) { return avg_pool2d(x, attrs); });
+}
+std::unique_ptr<Module> make_adaptive_avg_pool(int64_t height, int64_t width) {
+    return function(concat_text("AdaptiveAvgPool2d(", height, 'x', width, ')'),
+                    [=](const Variable& x) { return adaptive_avg_pool2d(x, height, width); });
+}
+std::unique_ptr<Module> make_global_avg_pool() { return make_adaptive_avg_pool(1, 1); }
+std::unique_ptr<Module> make_flatten() {
+    return function("Flatten", [](const Variable& x) { return flatten(x); });
+}
+
+Dropout::Dropout(double p) : p_(p) { BACKLIGHT_CHECK(p >= 0 && p < 1, "Dropout: expected 0 <= p < 1, got ", p); }
+
+std::string Dropout::describe() const { return concat_text("Dropout(", p_, ')'); }
+
+Variable Dropout::forward(const Variable& x) {
+    if (!is_training()) {
+        return x;
+    }
+    RandomContext& context = RandomContext::current();
+    return dropout(x, p_,
+                   {.seed = context.seed, .purpose = purpose::kDropout, .step = context.step, .sample = context.draws++});
+}
+
+Embedding::Embedding(int64_t vocabulary, int64_t features) { add_parameter("weight", {vocabulary, features}); }
+
+std::string Embedding::describe() const {
+    return concat_text("Embedding(", parameter(0).dim(0), ", ", parameter(0).dim(1), ')');
+}
+
+Variable Embedding::forward(const Variable& x) { return gather_rows(parameter(0), x.data().to(DType::i64)); }
+
+Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
+    add_module(std::move(name), std::move(module));
+    return *this;
+}
+
+Variable Sequential::forward(const Variable& x) {
+    Variable y = x;
+    for (size_t i = 0; i < child_count(); ++i) {
+        y = child(i)(y);
+    }
+    return y;
+}
+
+Residual::Residual(std::unique_ptr<Module> body, std::unique_ptr<Module> shortcut) {
+    add_module("body", std::move(body));
+    if (shortcut != nullptr) {
+        add_module("shortcut", std::move(shortcut));
+    }
+}
+
+Variable Residual::forward(const Variable& x) {
+    const Variable main = child(0)(x);
+    return main + (child_count() > 1 ? child(1)(x) : x);
+}
+
+RandomContext& RandomContext::current() {
+    thread_local RandomContext context;
+    return context;
+}
+
+}  // namespace backlight

@@ -1,0 +1,51 @@
+// Model: a network with what a user must know of it, made by name: "mlp(in=5, widths=64:32:16, out=2)".
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "layers/module.h"
+
+namespace backlight {
+
+struct Model {
+    std::string spec;            // the text that builds it again, classes included
+    std::unique_ptr<Module> net;
+    int64_t classes = 0;
+    /// What one sample looks like: (H,W,C) or (D); 0 stands for "any".
+    Shape input;
+    /// Name of the parameter whose first extent is the number of classes.
+    std::string head;
+    /// Where Grad-CAM looks unless told otherwise: the last layer with a spatial extent. Empty: none.
+    std::string cam_layer;
+    /// Pictures are resized to (H,W) of `input`, scaled to [0,1] and normalised by these, per channel.
+    std::vector<double> mean, std;
+
+    /// Runs the network on (N,H,W,C) or (N,D). Throws Error when the samples do not fit.
+    [[nodiscard]] Variable operator()(const Variable& x) const;
+    void check_input(const Shape& batch) const;
+};
+
+/// Builds by name with freshly initialised weights. `classes` 0: as the name says, or its default. Throws Error on an
+/// unknown name or option, listing the known ones.
+[[nodiscard]] Model build_model(const std::string& spec, int64_t classes = 0, uint64_t seed = 0);
+
+struct ModelEntry {
+    std::string name;
+    std::string description;  // one line, options included
+    Model (*build)(const Options& options, int64_t classes);
+};
+[[nodiscard]] const std::vector<ModelEntry>& list_models();
+
+// One function a family; each in its own file, each one line of the table in registry.cpp.
+[[nodiscard]] Model build_mlp(const Options& options, int64_t classes);
+[[nodiscard]] Model build_toy1(const Options& options, int64_t classes);
+[[nodiscard]] Model build_toy2(const Options& options, int64_t classes);
+[[nodiscard]] Model build_toy3(const Options& options, int64_t classes);
+[[nodiscard]] Model build_cnn_small(const Options& options, int64_t classes);
+[[nodiscard]] Model build_cnn_s(const Options& options, int64_t classes);
+[[nodiscard]] Model build_cnn_g(const Options& options, int64_t classes);
+
+}  // namespace backlight

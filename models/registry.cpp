@@ -1,0 +1,91 @@
+#include "autograd/functions.h"
+#include "core/error.h"
+#include "layers/init.h"
+#include "layers/layers.h"
+#include "models/model.h"
+
+namespace backlight {
+
+const std::vector<ModelEntry>& list_models() {
+    static const std::vector<ModelEntry> models = {
+        {"mlp", "multilayer perceptron: in=D, widths=64:32:16, out=K, image=H:W:C", build_mlp},
+        {"toy1", "mlp 5-64-32-16-2 of toy experiment 1", build_toy1},
+        {"toy2", "mlp 4-5-2 of toy experiment 2", build_toy2},
+        {"toy3", "mlp 2-2 of toy experiment 3", build_toy3},
+        {"cnn_small", "3 convolutions with batch norm, global average: in=1", build_cnn_small},
+        {"cnn_s", "3 convolutions without norm: in=3, channels=8:16:16, head=gap|fc, size=16, hidden=32", build_cnn_s},
+        {"cnn_g", "2 convolutions and a hidden layer: in=1, size=12", build_cnn_g},
+    };
+    return models;
+}
+
+namespace {
+
+/// CNN-S starts from He-normal weights with its last layer scaled by 0.3; every other model as PyTorch's layers do.
+void initialize_model(Model& model, const std::string& name, uint64_t seed) {
+    if (name != "cnn_s") {
+        initialize(*model.net, Init::pytorch, seed);
+        return;
+    }
+    initialize(*model.net, Init::he_normal, seed);
+    for (const Parameter& parameter : model.net->parameters()) {
+        if (parameter.name == model.head) {
+            Tensor value = parameter.value.data();
+            value.copy_from((Variable(value) * 0.3).data());
+        }
+    }
+}
+
+}  // namespace
+
+Model build_model(const std::string& text, int64_t classes, uint64_t seed) {
+    BACKLIGHT_CHECK(classes >= 0, "model: expected classes > 0, got ", classes);
+    Spec spec = parse_spec(text);
+    BACKLIGHT_CHECK(spec.place.empty(), "model: ", text, ": a model takes no place after its name");
+    std::vector<std::string> known;
+    for (const ModelEntry& entry : list_models()) {
+        known.push_back(entry.name);
+        if (entry.name != spec.name) {
+            continue;
+        }
+        const Options options(spec);
+        const int64_t stated = options.get_within("classes", int64_t{0}, 0, int64_t{1} << 24);
+        BACKLIGHT_CHECK(stated == 0 || classes == 0 || stated == classes, "model: ", text, " states ", stated,
+                        " classes, ", classes, " were asked for");
+        Model model = entry.build(options, classes > 0 ? classes : stated);
+        options.finish();
+        spec.values["classes"] = std::to_string(model.classes);
+        model.spec = to_text(spec);
+        initialize_model(model, entry.name, seed);
+        return model;
+    }
+    throw_error(unknown_name("model", spec.name, known) + " (backlight list models)");
+}
+
+Variable Model::operator()(const Variable& x) const {
+    check_input(x.shape());
+    return (*net)(x);
+}
+
+void Model::check_input(const Shape& batch) const {
+    const Shape& expected = input;
+    bool fits;
+    if (expected.rank() == 1) {  // vectors: (N,D), (N,1,1,D)
+        fits = (batch.rank() == 2 || batch.rank() == 4) && batch.numel() == batch[0] * expected[0] &&
+               batch[-1] == expected[0];
+    } else {
+        fits = batch.rank() == 4;
+        for (int i = 0; fits && i < 3; ++i) {
+            fits = expected[i] == 0 || batch[i + 1] == expected[i];
+        }
+    }
+    if (!fits) {
+        std::string text = "(N";
+        for (int i = 0; i < expected.rank(); ++i) {
+            text += ", " + (expected[i] == 0 ? std::string("any") : std::to_string(expected[i]));
+        }
+        throw_error(concat_text("model ", spec, ": expected samples of shape ", text, "), got ", batch));
+    }
+}
+
+}  // namespace backlight
