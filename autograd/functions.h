@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <initializer_list>
+#include <utility>
 #include <vector>
 
 #include "autograd/variable.h"
@@ -79,6 +81,9 @@ namespace backlight {
 // Data movement.
 [[nodiscard]] Variable reshape(const Variable& x, const std::vector<int64_t>& extents);  // one extent may be -1
 [[nodiscard]] Variable reshape(const Variable& x, const Shape& shape);
+[[nodiscard]] inline Variable reshape(const Variable& x, std::initializer_list<int64_t> extents) {
+    return reshape(x, std::vector<int64_t>(extents));
+}
 [[nodiscard]] Variable flatten(const Variable& x);  // (N, ...) -> (N, rest)
 [[nodiscard]] Variable permute(const Variable& x, const std::vector<int>& axes);
 [[nodiscard]] Variable transpose(const Variable& x);  // swaps the last two axes

@@ -1,22 +1,20 @@
 // Times oneDNN's convolutions on every distinct layer of ResNet-50 and VGG-16.
 //
-// For each layer and each of the three passes of training (forward, backward
-// by data, backward by weights) several ways of asking oneDNN for the same
-// result are compared:
+// For each layer and each of the three passes of training (forward, backward by data, backward by weights)
+// several ways of asking oneDNN for the same result are compared:
 //
 //   nhwc/direct    activations in nhwc, weights as oneDNN likes, direct
 //   nhwc/auto      the same with the algorithm left to oneDNN
 //   any/auto       activations in oneDNN's favourite format as well
 //   any/winograd   the Winograd algorithm, where the library has it
 //
-// A variant whose activations are not nhwc is reported twice: by itself, and
-// with the reorders that a framework with nhwc tensors would need around it
-// ("+reorder"). The reorder of the weights from their plain format (or, for
-// the weights' gradient, back to it) is common to all variants and is
-// reported in a column of its own.
+// A variant whose activations are not nhwc is reported twice: by itself, and with the reorders that a
+// framework with nhwc tensors would need around it ("+reorder"). "rule" is the choice that was made from the
+// results. The reorder of the weights from their plain format (or, for the weights' gradient, back to it) is
+// common to all variants and is reported in a column of its own.
 //
-// The program compiles against oneDNN 2.6 and 3.x. See docs/onednn.md for the
-// commands, the results and what was decided from them.
+// The program compiles against oneDNN 2.6 and 3.x. See docs/onednn.md for the commands, the results and the
+// decision.
 
 #include <oneapi/dnnl/dnnl_version.h>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -478,6 +476,14 @@ Comparison compare(Machine& machine, const Layer& layer, Pass pass, const Option
     return comparison;
 }
 
+// The rule that the results led to (docs/onednn.md): activations stay nhwc, except that the weights' gradient
+// of layers with many weights, and of strided 3x3 layers, is computed from reordered copies.
+bool prefers_blocked(const Layer& layer, Pass pass) {
+    const int weights = layer.in * layer.out * layer.kernel * layer.kernel;
+    const bool strided = layer.kernel == 3 && layer.stride == 2 && layer.in >= 128;
+    return pass == Pass::backward_weights && (weights >= 1 << 19 || strided);
+}
+
 // ------------------------------------------------------------- physical limits
 
 // A plain row-major product, or one whose right-hand side oneDNN may pack first
@@ -549,6 +555,7 @@ public:
     void add(const Layer& layer, Pass pass, const Comparison& comparison) {
         const double work = layer.flops(options_.batch);
         double best = std::numeric_limits<double>::max(), best_median = best;
+        const std::string_view ruled = prefers_blocked(layer, pass) ? "any/auto" : "nhwc/direct";
         for (const Variant& variant : variants) {
             auto& sums = sums_[layer.network][name_of(pass)];
             const auto found = comparison.find(variant.name);
@@ -561,6 +568,8 @@ public:
             const double total_median = r.convolution_median + r.activations_median;
             best = std::min(best, total);
             best_median = std::min(best_median, total_median);
+            if (ruled == variant.name)
+                sums["rule"].add(total, total_median, work, r.weights_min, layer.count);
             sums[variant.name].add(r.convolution_min, r.convolution_median, work, r.weights_min, layer.count);
             if (!variant.nhwc)
                 sums[std::string(variant.name) + "+reorder"].add(total, total_median, work, r.weights_min,

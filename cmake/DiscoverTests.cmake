@@ -1,5 +1,7 @@
 # cmake -DPROGRAM=... -DOUTPUT=... -DTESTS_DIR=... -DWORKING_DIR=... -P DiscoverTests.cmake
 # Asks a doctest program for its cases and writes one add_test per (source file, label).
+cmake_minimum_required(VERSION 3.25)
+
 execute_process(COMMAND "${PROGRAM}" --list-test-cases --reporters=xml --no-skip=true
                 WORKING_DIRECTORY "${WORKING_DIR}" OUTPUT_VARIABLE listing RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
@@ -7,11 +9,13 @@ if(NOT result EQUAL 0)
 endif()
 
 set(known_suites slow gpu)
-string(REGEX MATCHALL "<TestCase [^>]*>" cases "${listing}")
+string(REGEX REPLACE "[][;]" "_" listing "${listing}")  # a name may hold what CMake's lists are made of
+string(REGEX MATCHALL "<TestCase [^\n]*/>" cases "${listing}")
 set(keys "")
 foreach(case IN LISTS cases)
     string(REGEX MATCH " filename=\"([^\"]*)\"" ignored "${case}")
-    cmake_path(RELATIVE_PATH CMAKE_MATCH_1 BASE_DIRECTORY "${TESTS_DIR}" OUTPUT_VARIABLE file)
+    set(path "${CMAKE_MATCH_1}")
+    cmake_path(RELATIVE_PATH path BASE_DIRECTORY "${TESTS_DIR}" OUTPUT_VARIABLE file)
     set(label quick)
     if(case MATCHES " testsuite=\"([^\"]*)\"" AND CMAKE_MATCH_1 IN_LIST known_suites)
         set(label ${CMAKE_MATCH_1})

@@ -5,32 +5,23 @@
 #include <numeric>
 
 #include "core/backends/functors.h"
+#include "core/backends/random_values.h"
 #include "core/error.h"
 
 namespace backlight {
-namespace {
 
-// 192 bits of key on a generator that takes 64 (and 128 of counter): (purpose, step, sample) is sent through the
-// bijection keyed by the seed. Two of the four words become the key, two the upper half of the counter, so different
-// (purpose, step, sample) differ in one or the other.
-std::array<uint32_t, 4> derive(const RandomKey& key) {
-    const functors::PhiloxBlock counter{{key.purpose, static_cast<uint32_t>(key.step),
-                                         static_cast<uint32_t>(key.step >> 32), key.sample}};
-    const functors::PhiloxBlock block =
-        functors::philox(counter, static_cast<uint32_t>(key.seed), static_cast<uint32_t>(key.seed >> 32));
-    return {block.word[0], block.word[1], block.word[2], block.word[3]};
+RandomStream::RandomStream(const RandomKey& key) : key_(key) {
+    const random_values::Stream stream = random_values::stream_of(key);
+    generator_key_ = {stream.key[0], stream.key[1]};
 }
-
-}  // namespace
-
-RandomStream::RandomStream(const RandomKey& key) : key_(key), subkey_(derive(key)) {}
 
 uint32_t RandomStream::bits() {
     const uint64_t index = position_ / 4;
     if (index != block_index_) {
-        const functors::PhiloxBlock counter{
-            {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), subkey_[2], subkey_[3]}};
-        const functors::PhiloxBlock block = functors::philox(counter, subkey_[0], subkey_[1]);
+        const random_values::Stream stream{{generator_key_[0], generator_key_[1]},
+                                           key_.sample,
+                                           {static_cast<uint32_t>(key_.step), static_cast<uint32_t>(key_.step >> 32)}};
+        const functors::PhiloxBlock block = random_values::block_at(stream, index);
         block_ = {block.word[0], block.word[1], block.word[2], block.word[3]};
         block_index_ = index;
     }
@@ -91,15 +82,15 @@ void RandomStream::fill_uniform(std::span<float> values, float low, float high) 
     }
 }
 
-// Both halves of Box and Muller: (r cos t, r sin t) are independent.
 void RandomStream::fill_normal(std::span<float> values, float mean, float deviation) {
-    for (size_t i = 0; i < values.size(); i += 2) {
-        const double u = (bits() + 1.0) * 0x1p-32;  // (0, 1]
-        const double angle = 2.0 * std::numbers::pi * 0x1p-32 * bits();
-        const double radius = std::sqrt(-2.0 * std::log(u));
-        values[i] = mean + deviation * static_cast<float>(radius * std::cos(angle));
-        if (i + 1 < values.size()) {
-            values[i + 1] = mean + deviation * static_cast<float>(radius * std::sin(angle));
+    position_ = (position_ + 3) / 4 * 4;
+    for (size_t i = 0; i < values.size(); i += 4) {
+        functors::PhiloxBlock block{};
+        for (uint32_t& word : block.word) {
+            word = bits();
+        }
+        for (size_t lane = 0; lane < 4 && i + lane < values.size(); ++lane) {
+            values[i + lane] = mean + deviation * random_values::normal_of(block, static_cast<int>(lane), 0.0f);
         }
     }
 }

@@ -1,6 +1,8 @@
 // RandomStream: random numbers for code on the host, drawn one after another from the counter-based generator. A stream
-// is a key and a position: the same key gives the same numbers, streams of different keys never meet, and a position
-// can be saved and restored.
+// is a key and a position: the same key gives the same numbers, under one seed streams of different keys never meet, and
+// a position can be saved and restored. The numbers are those of the kernels: a new stream's fill_uniform and fill_normal
+// give the bits of Backend::random_uniform and random_normal into an f32 tensor under the same key.
+// A stream has 2^34 words.
 #pragma once
 
 #include <array>
@@ -52,7 +54,9 @@ public:
     /// Index i with probability weights[i] / sum. Throws Error when a weight is negative or none is positive.
     int64_t categorical(std::span<const double> weights);
 
+    /// Uniform with 24 bits, one word each.
     void fill_uniform(std::span<float> values, float low = 0.0f, float high = 1.0f);
+    /// Four values from each block of four words, beginning with the next whole block.
     void fill_normal(std::span<float> values, float mean = 0.0f, float deviation = 1.0f);
 
     /// Fisher and Yates.
@@ -73,7 +77,7 @@ public:
 
 private:
     RandomKey key_;
-    std::array<uint32_t, 4> subkey_;  // two words key the generator, two are the upper half of its counter
+    std::array<uint32_t, 2> generator_key_;
     std::array<uint32_t, 4> block_{};
     uint64_t block_index_ = ~uint64_t{0};  // which block `block_` holds
     uint64_t position_ = 0;

@@ -2,6 +2,7 @@
 // No strides and no offset views: reshape shares the storage, everything else that moves data copies.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,6 +59,9 @@ public:
     /// Same elements in the same order, shared storage; one extent may be -1. Throws Error when the numbers differ.
     [[nodiscard]] Tensor reshape(const std::vector<int64_t>& extents) const;
     [[nodiscard]] Tensor reshape(const Shape& shape) const;
+    [[nodiscard]] Tensor reshape(std::initializer_list<int64_t> extents) const {
+        return reshape(std::vector<int64_t>(extents));
+    }
     /// A copy with its own storage.
     [[nodiscard]] Tensor clone() const;
     /// Converts the element type (rounds to nearest, floating to integer truncates); itself when it is the same.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/io/file.h"
 #include "datasets/files.h"
 #include "datasets/sources.h"
 
@@ -45,7 +46,7 @@ LabelledBytes read_cifar(const std::vector<std::filesystem::path>& files, int64_
     const int64_t record = label_bytes + kPixels * kChannels;
     LabelledBytes data{.shape = {kSide, kSide, kChannels}, .values = {}, .labels = {}, .coarse_labels = {}};
     for (const auto& file : files) {
-        const std::vector<uint8_t> bytes = read_file(file);
+        const std::vector<uint8_t> bytes = read_gzip_or_plain(file);
         const auto size = static_cast<int64_t>(bytes.size());
         BACKLIGHT_CHECK(size > 0 && size % record == 0, file.string(), ": ", size, " bytes are not a whole number of ",
                         record, "-byte records (truncated?)");

@@ -7,11 +7,12 @@
 // of the training images of that class, by seed. The test set carries it likewise, as real test sets do that were
 // collected with the training set; "unmarked" is the same test set without any mark, "marked_all" with the mark on every
 // image. Column "marked" tells which images have it; the decoy mask shows its place on every image.
+#include <zlib.h>
+
 #include <string>
 
 #include "core/error.h"
 #include "core/random.h"
-#include "datasets/files.h"
 #include "datasets/sources.h"
 #include "datasets/transforms.h"
 
@@ -42,12 +43,31 @@ struct Digits {
     std::vector<int64_t> labels;
 };
 
+// A gzip file ends in its unpacked size, little-endian.
+std::vector<uint8_t> unpack() {
+    const std::span<const uint8_t> packed(backlight_digits_begin, backlight_digits_end);
+    size_t size = 0;
+    for (size_t i = 1; i <= 4; ++i) {
+        size = size << 8 | packed[packed.size() - i];
+    }
+    std::vector<uint8_t> text(size);
+    z_stream stream{};
+    stream.next_in = const_cast<Bytef*>(packed.data());  // zlib reads through a non-const pointer
+    stream.avail_in = static_cast<uInt>(packed.size());
+    stream.next_out = text.data();
+    stream.avail_out = static_cast<uInt>(text.size());
+    constexpr int kGzipOnly = 16 + MAX_WBITS;
+    const bool good = inflateInit2(&stream, kGzipOnly) == Z_OK && inflate(&stream, Z_FINISH) == Z_STREAM_END;
+    inflateEnd(&stream);
+    BACKLIGHT_CHECK(good, "digits: the embedded file is damaged");
+    return text;
+}
+
 Digits parse() {
-    const std::vector<uint8_t> text = gunzip({backlight_digits_begin, backlight_digits_end}, "digits.csv.gz");
     Digits digits;
     int64_t number = 0;
     std::vector<int64_t> line;
-    for (const uint8_t c : text) {
+    for (const uint8_t c : unpack()) {
         if (c >= '0' && c <= '9') {
             number = 10 * number + (c - '0');
             continue;
@@ -134,8 +154,14 @@ Source load_digits(const std::string&, const Options& options) {
         source->extra["marked_all"] = make_set(test, mark, Marking::all);
     }
     if (size != kSide) {
-        for (const std::string& name : source->split_names()) {
-            source->split(name)->set_transforms({resize_to(size, size)}, {size, size, 1});
+        const auto grow = [size](std::shared_ptr<Dataset>& set) {
+            set->set_transforms({resize_to(size, size)}, {size, size, 1});
+            set = materialize(*set);
+        };
+        grow(source->train);
+        grow(source->test);
+        for (auto& [name, set] : source->extra) {
+            grow(set);
         }
     }
     return source;

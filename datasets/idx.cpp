@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/io/file.h"
 #include "core/random.h"
 #include "datasets/files.h"
 #include "datasets/sources.h"
@@ -17,7 +18,7 @@ struct IdxArray {
 };
 
 IdxArray parse_idx(const std::filesystem::path& path, std::span<const int> ranks) {
-    std::vector<uint8_t> bytes = read_file(path);
+    std::vector<uint8_t> bytes = read_gzip_or_plain(path);
     const std::string name = path.string();
     const auto word = [&](size_t i) {
         return int64_t{bytes[4 * i]} << 24 | int64_t{bytes[4 * i + 1]} << 16 | int64_t{bytes[4 * i + 2]} << 8 |

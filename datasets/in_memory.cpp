@@ -160,6 +160,24 @@ std::shared_ptr<InMemoryDataset> make_dataset(const Tensor& inputs, std::vector<
                                              std::move(class_names));
 }
 
+std::shared_ptr<InMemoryDataset> materialize(const Dataset& set) {
+    const Batch all = set.all();
+    auto copy = std::make_shared<InMemoryDataset>(set.sample_shape(), all.input.to_vector<float>(),
+                                                  all.label.to_vector<int64_t>(), set.class_names());
+    if (all.mask.defined()) {
+        copy->set_masks(all.mask.to_vector<float>());
+    }
+    if (all.decoy_mask.defined()) {
+        copy->set_decoy_masks(all.decoy_mask.to_vector<float>());
+    }
+    for (const std::string& name : set.column_names()) {
+        copy->set_column(name, set.column(name));
+    }
+    const InputRange range = set.input_range();
+    copy->set_raw_range(range.low, range.high);
+    return copy;
+}
+
 std::vector<std::string> numbered_classes(int64_t n) {
     std::vector<std::string> names;
     for (int64_t i = 0; i < n; ++i) {

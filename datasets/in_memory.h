@@ -48,6 +48,9 @@ private:
 [[nodiscard]] std::shared_ptr<InMemoryDataset> make_dataset(const Tensor& inputs, std::vector<int64_t> labels,
                                                             std::vector<std::string> class_names);
 
+/// A copy in memory of what `get` gives without a draw: transformed and normalised, once and for all.
+[[nodiscard]] std::shared_ptr<InMemoryDataset> materialize(const Dataset& set);
+
 /// "0", "1", ..., for sets whose classes have no names.
 [[nodiscard]] std::vector<std::string> numbered_classes(int64_t n);
 

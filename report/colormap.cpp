@@ -1,8 +1,8 @@
 // The colour tables.
-//   blue-white-red: control points in OKLab, (lightness, chroma, hue), lightness and chroma equal on both sides of the
-//   middle, so that R and -R look equally strong. Source of the space: Ottosson, "A perceptual color space for image
-//   processing", 2020.
-//   viridis: ten points of the CC0 map by Smith and van der Walt, linear between them.
+//   blue-white-red: control points in OKLab, (lightness, chroma, hue), lightness and chroma equal on both
+//   sides of the middle, so that R and -R look equally strong. Source of the space: Ottosson, "A perceptual
+//   color space for image processing", 2020. viridis: ten points of the CC0 map by Smith and van der Walt,
+//   linear between them.
 #include "report/colormap.h"
 
 #include <algorithm>
@@ -21,7 +21,8 @@ struct Lab {
 
 uint8_t to_byte(double linear) {
     const double clipped = std::clamp(linear, 0.0, 1.0);
-    const double encoded = clipped <= 0.0031308 ? 12.92 * clipped : 1.055 * std::pow(clipped, 1 / 2.4) - 0.055;
+    const double encoded =
+        clipped <= 0.0031308 ? 12.92 * clipped : 1.055 * std::pow(clipped, 1 / 2.4) - 0.055;
     return static_cast<uint8_t>(std::lround(255 * encoded));
 }
 
@@ -55,8 +56,9 @@ Colormap blue_white_red() {
         const double t = (distance - stops[k - 1].at) / (stops[k].at - stops[k - 1].at);
         const double chroma = mix(stops[k - 1].chroma, stops[k].chroma, t);
         const double hue = (i < 0 ? kBlue : kRed) * 3.14159265358979 / 180;
-        entries[static_cast<size_t>(i + kHalf)] = to_color(
-            {mix(stops[k - 1].lightness, stops[k].lightness, t), chroma * std::cos(hue), chroma * std::sin(hue)});
+        entries[static_cast<size_t>(i + kHalf)] =
+            to_color({mix(stops[k - 1].lightness, stops[k].lightness, t), chroma * std::cos(hue),
+                      chroma * std::sin(hue)});
     }
     return {"blue-white-red", true, std::move(entries)};
 }
@@ -68,7 +70,8 @@ Colormap sequential(std::string name, const std::vector<Color>& points) {
         const double x = static_cast<double>(i * (points.size() - 1)) / (Colormap::kEntries - 1);
         const size_t k = std::min(static_cast<size_t>(x), points.size() - 2);
         const auto channel = [&](uint8_t Color::*c) {
-            return static_cast<uint8_t>(std::lround(mix(points[k].*c, points[k + 1].*c, x - static_cast<double>(k))));
+            return static_cast<uint8_t>(
+                std::lround(mix(points[k].*c, points[k + 1].*c, x - static_cast<double>(k))));
         };
         entries[i] = {channel(&Color::red), channel(&Color::green), channel(&Color::blue)};
     }
@@ -80,8 +83,15 @@ const std::vector<Colormap>& all() {
         std::vector<Colormap> list;
         list.push_back(blue_white_red());
         list.push_back(sequential("grey", {{0, 0, 0}, {255, 255, 255}}));
-        list.push_back(sequential("viridis", {{68, 1, 84}, {72, 40, 120}, {62, 74, 137}, {49, 104, 142}, {38, 130, 142},
-                                              {31, 158, 137}, {53, 183, 121}, {110, 206, 88}, {181, 222, 43},
+        list.push_back(sequential("viridis", {{68, 1, 84},
+                                              {72, 40, 120},
+                                              {62, 74, 137},
+                                              {49, 104, 142},
+                                              {38, 130, 142},
+                                              {31, 158, 137},
+                                              {53, 183, 121},
+                                              {110, 206, 88},
+                                              {181, 222, 43},
                                               {253, 231, 37}}));
         return list;
     }();
@@ -92,8 +102,8 @@ const std::vector<Colormap>& all() {
 
 Colormap::Colormap(std::string name, bool diverging, std::vector<Color> entries)
     : name_(std::move(name)), diverging_(diverging), entries_(std::move(entries)) {
-    BACKLIGHT_CHECK(entries_.size() == kEntries, "colormap ", name_, ": expected ", kEntries, " colours, got ",
-                    entries_.size());
+    BACKLIGHT_CHECK(entries_.size() == kEntries, "colormap ", name_, ": expected ", kEntries,
+                    " colours, got ", entries_.size());
 }
 
 Color Colormap::at(double position) const {

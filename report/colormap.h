@@ -25,8 +25,8 @@ public:
     [[nodiscard]] bool diverging() const { return diverging_; }
     /// The colour at `position`, clamped to [0, 1]; nearest entry. `position` must not be NaN.
     [[nodiscard]] Color at(double position) const;
-    /// The colour of value / scale, clamped: [-1, 1] in a diverging map, [0, 1] in a sequential one. Zero is the
-    /// neutral colour (diverging) or the first one (sequential).
+    /// The colour of value / scale, clamped: [-1, 1] in a diverging map, [0, 1] in a sequential one. Zero is
+    /// the neutral colour (diverging) or the first one (sequential).
     [[nodiscard]] Color of_signed(double ratio) const { return at(diverging_ ? 0.5 + 0.5 * ratio : ratio); }
 
 private:
@@ -35,8 +35,8 @@ private:
     std::vector<Color> entries_;
 };
 
-/// "blue-white-red" (diverging; equal distances from zero are equally light), "grey" (black to white), "viridis".
-/// Throws Error on an unknown name, naming the near ones.
+/// "blue-white-red" (diverging; equal distances from zero are equally light), "grey" (black to white),
+/// "viridis". Throws Error on an unknown name, naming the near ones.
 [[nodiscard]] const Colormap& colormap(std::string_view name);
 [[nodiscard]] std::vector<std::string> colormap_names();
 

@@ -82,26 +82,28 @@ Tensor grid(const std::vector<std::vector<Tensor>>& pictures, const GridOptions&
         columns = std::max(columns, row.size());
         for (const Tensor& one : row) {
             if (one.defined()) {
-                BACKLIGHT_CHECK(one.rank() == 3 && one.dtype() == DType::u8, "grid: expected u8 pictures (H,W,C), got ",
-                                one.dtype(), " ", one.shape());
+                BACKLIGHT_CHECK(one.rank() == 3 && one.dtype() == DType::u8,
+                                "grid: expected u8 pictures (H,W,C), got ", one.dtype(), " ", one.shape());
                 BACKLIGHT_CHECK(one.numel() > 0, "grid: an empty picture ", one.shape());
                 edge = std::max({edge, one.dim(0), one.dim(1)});
             }
         }
     }
     BACKLIGHT_CHECK(columns > 0 && edge > 0, "grid: there are no pictures");
-    BACKLIGHT_CHECK(options.columns.empty() || options.columns.size() == columns, "grid: ", options.columns.size(),
-                    " column captions for ", columns, " columns");
-    BACKLIGHT_CHECK(options.rows.empty() || options.rows.size() == pictures.size(), "grid: ", options.rows.size(),
-                    " row captions for ", pictures.size(), " rows");
-    BACKLIGHT_CHECK(options.gap >= 0 && options.text_scale >= 0, "grid: gap and text_scale must not be negative");
+    BACKLIGHT_CHECK(options.columns.empty() || options.columns.size() == columns,
+                    "grid: ", options.columns.size(), " column captions for ", columns, " columns");
+    BACKLIGHT_CHECK(options.rows.empty() || options.rows.size() == pictures.size(),
+                    "grid: ", options.rows.size(), " row captions for ", pictures.size(), " rows");
+    BACKLIGHT_CHECK(options.gap >= 0 && options.text_scale >= 0,
+                    "grid: gap and text_scale must not be negative");
 
     // Small pictures grow to the cell; then the cell shrinks to the largest of them.
     std::vector<std::vector<Tensor>> cells(pictures.size());
     int64_t cell_height = 1, cell_width = 1;
     for (size_t r = 0; r < pictures.size(); ++r) {
         for (const Tensor& one : pictures[r]) {
-            cells[r].push_back(one.defined() ? enlarge(one, edge / std::max(one.dim(0), one.dim(1))) : Tensor());
+            cells[r].push_back(one.defined() ? enlarge(one, edge / std::max(one.dim(0), one.dim(1)))
+                                             : Tensor());
             if (one.defined()) {
                 cell_height = std::max(cell_height, cells[r].back().dim(0));
                 cell_width = std::max(cell_width, cells[r].back().dim(1));
@@ -109,7 +111,8 @@ Tensor grid(const std::vector<std::vector<Tensor>>& pictures, const GridOptions&
         }
     }
 
-    const int64_t scale = options.text_scale > 0 ? options.text_scale : std::max<int64_t>(1, (edge + 64) / 128);
+    const int64_t scale =
+        options.text_scale > 0 ? options.text_scale : std::max<int64_t>(1, (edge + 64) / 128);
     const int64_t line = (kGlyphHeight + 4) * scale;
     const int64_t gap = options.gap;
     int64_t caption_width = 0;
@@ -142,7 +145,8 @@ Tensor grid(const std::vector<std::vector<Tensor>>& pictures, const GridOptions&
             const Tensor& one = cells[r][c];
             if (one.defined()) {
                 const int64_t cell_left = left + static_cast<int64_t>(c) * (cell_width + gap);
-                canvas.paste(one, cell_left + (cell_width - one.dim(1)) / 2, cell_top + (cell_height - one.dim(0)) / 2);
+                canvas.paste(one, cell_left + (cell_width - one.dim(1)) / 2,
+                             cell_top + (cell_height - one.dim(0)) / 2);
             }
         }
     }

@@ -1,5 +1,5 @@
-// The letters: for each printable ASCII character its width, then its columns from left to right; bit 0 of a column is
-// the top dot, bit 6 stands on the base line, bit 7 lies below it.
+// The letters: for each printable ASCII character its width, then its columns from left to right; bit 0 of a
+// column is the top dot, bit 6 stands on the base line, bit 7 lies below it.
 #include "report/font.h"
 
 #include <algorithm>

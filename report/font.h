@@ -1,5 +1,5 @@
-// Text in pictures: letters of 5x8 dots (the eighth row is for descenders), proportional, ASCII. Pages and plots use
-// real text; this is for contact sheets.
+// Text in pictures: letters of 5x8 dots (the eighth row is for descenders), proportional, ASCII. Pages and
+// plots use real text; this is for contact sheets.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ inline constexpr int64_t kGlyphHeight = 8;
 /// The text, cut so that with ".." it fits into `dots`; empty when not even that does.
 [[nodiscard]] std::string fit_text(std::string_view text, int64_t dots);
 
-/// Draws text into u8 pixels (height, width, 3); (left, top) is the first letter's corner, a dot is scale x scale
-/// pixels, what falls outside is dropped. A character that is not printable ASCII is drawn as '?'.
+/// Draws text into u8 pixels (height, width, 3); (left, top) is the first letter's corner, a dot is scale x
+/// scale pixels, what falls outside is dropped. A character that is not printable ASCII is drawn as '?'.
 void draw_text(std::vector<uint8_t>& pixels, int64_t height, int64_t width, int64_t left, int64_t top,
                std::string_view text, int64_t scale, Color ink);
 

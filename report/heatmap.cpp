@@ -42,7 +42,8 @@ std::vector<Tap> taps(int64_t from, int64_t to, Interpolation interpolation) {
     std::vector<Tap> list(static_cast<size_t>(to));
     for (int64_t i = 0; i < to; ++i) {
         // Half-pixel centres: target centre i + 1/2 lies at (i + 1/2) from / to in the source.
-        const double centre = (static_cast<double>(i) + 0.5) * static_cast<double>(from) / static_cast<double>(to);
+        const double centre =
+            (static_cast<double>(i) + 0.5) * static_cast<double>(from) / static_cast<double>(to);
         if (interpolation == Interpolation::nearest) {
             const int64_t k = std::min(static_cast<int64_t>(centre), from - 1);
             list[static_cast<size_t>(i)] = {k, k, 0};
@@ -55,7 +56,8 @@ std::vector<Tap> taps(int64_t from, int64_t to, Interpolation interpolation) {
     return list;
 }
 
-std::vector<double> resized(const std::vector<double>& map, Extent from, Extent to, Interpolation interpolation) {
+std::vector<double> resized(const std::vector<double>& map, Extent from, Extent to,
+                            Interpolation interpolation) {
     if (from.height == to.height && from.width == to.width) {
         return map;
     }
@@ -67,7 +69,8 @@ std::vector<double> resized(const std::vector<double>& map, Extent from, Extent 
     for (const Tap& y : rows) {
         for (const Tap& x : columns) {
             const double top = value(y.first, x.first) * (1 - x.weight) + value(y.first, x.second) * x.weight;
-            const double bottom = value(y.second, x.first) * (1 - x.weight) + value(y.second, x.second) * x.weight;
+            const double bottom =
+                value(y.second, x.first) * (1 - x.weight) + value(y.second, x.second) * x.weight;
             out.push_back(top * (1 - y.weight) + bottom * y.weight);
         }
     }
@@ -89,8 +92,9 @@ Ratios ratios(const Tensor& map, const HeatmapOptions& options, Extent target, I
                     ": expected a scale >= 0 (0: from the map), got ", options.scale);
     if (!colormap(options.colormap).diverging()) {
         const double least = *std::min_element(values.begin(), values.end());
-        BACKLIGHT_CHECK(least >= 0, who, ": colormap ", options.colormap, " starts at zero, but the map goes down to ",
-                        least, "; take blue-white-red, or reduce by abs-sum or pos-sum");
+        BACKLIGHT_CHECK(least >= 0, who, ": colormap ", options.colormap,
+                        " starts at zero, but the map goes down to ", least,
+                        "; take blue-white-red, or reduce by abs-sum or pos-sum");
     }
     double scale = options.scale;
     if (scale == 0) {
@@ -109,18 +113,20 @@ Ratios ratios(const Tensor& map, const HeatmapOptions& options, Extent target, I
 }  // namespace
 
 Tensor resize_map(const Tensor& map, int64_t height, int64_t width, Interpolation interpolation) {
-    BACKLIGHT_CHECK(height > 0 && width > 0 && map.numel() > 0, "resize_map: cannot resize ", map.shape(), " to (",
-                    height, ", ", width, ")");
+    BACKLIGHT_CHECK(height > 0 && width > 0 && map.numel() > 0, "resize_map: cannot resize ", map.shape(),
+                    " to (", height, ", ", width, ")");
     const std::vector<double> values = finite_values(map, "resize_map");
-    return to_f32(resized(values, map_extent(map, "resize_map"), {height, width}, interpolation), {height, width});
+    return to_f32(resized(values, map_extent(map, "resize_map"), {height, width}, interpolation),
+                  {height, width});
 }
 
 Tensor heatmap_image(const Tensor& map, const HeatmapOptions& options) {
-    BACKLIGHT_CHECK(options.upscale >= 1, "heatmap_image: expected an upscale factor >= 1, got ", options.upscale);
+    BACKLIGHT_CHECK(options.upscale >= 1, "heatmap_image: expected an upscale factor >= 1, got ",
+                    options.upscale);
     const Extent extent = map_extent(map, "heatmap_image");
     const auto [values, size] =
-        ratios(map, options, {extent.height * options.upscale, extent.width * options.upscale}, options.interpolation,
-               "heatmap_image");
+        ratios(map, options, {extent.height * options.upscale, extent.width * options.upscale},
+               options.interpolation, "heatmap_image");
     const Colormap& colors = colormap(options.colormap);
     std::vector<uint8_t> pixels;
     pixels.reserve(values.size() * 3);
@@ -137,8 +143,8 @@ Tensor picture(const Tensor& image, double low, double high) {
     BACKLIGHT_CHECK(image.rank() == 2 || image.rank() == 3 || batch,
                     "picture: expected (H,W), (H,W,C) or (1,H,W,C), got ", image.shape());
     const int64_t channels = image.rank() == 2 ? 1 : image.dim(-1);
-    BACKLIGHT_CHECK(channels == 1 || channels == 3 || channels == 4, "picture: expected 1, 3 or 4 channels, got ",
-                    image.shape());
+    BACKLIGHT_CHECK(channels == 1 || channels == 3 || channels == 4,
+                    "picture: expected 1, 3 or 4 channels, got ", image.shape());
     std::vector<double> values;
     if (image.dtype() == DType::u8) {
         const std::vector<uint8_t> bytes = image.to_vector<uint8_t>();
@@ -166,9 +172,9 @@ Tensor picture(const Tensor& image, double low, double high) {
 }
 
 Tensor overlay(const Tensor& image, const Tensor& map, const OverlayOptions& options) {
-    BACKLIGHT_CHECK(options.alpha >= 0 && options.alpha <= 1 && options.desaturate >= 0 && options.desaturate <= 1,
-                    "overlay: expected alpha and desaturate in [0, 1], got ", options.alpha, " and ",
-                    options.desaturate);
+    BACKLIGHT_CHECK(
+        options.alpha >= 0 && options.alpha <= 1 && options.desaturate >= 0 && options.desaturate <= 1,
+        "overlay: expected alpha and desaturate in [0, 1], got ", options.alpha, " and ", options.desaturate);
     BACKLIGHT_CHECK(options.heatmap.upscale >= 1, "overlay: expected an upscale factor >= 1, got ",
                     options.heatmap.upscale);
     const Tensor base = picture(image);
@@ -178,8 +184,9 @@ Tensor overlay(const Tensor& image, const Tensor& map, const OverlayOptions& opt
     const Extent size{extent.height * factor, extent.width * factor};
     const Extent map_size = map_extent(map, "overlay");
     const bool same_size = map_size.height == extent.height && map_size.width == extent.width;
-    const auto [values, unused] = ratios(map, options.heatmap, size,
-                                         same_size ? options.heatmap.interpolation : Interpolation::bilinear, "overlay");
+    const auto [values, unused] =
+        ratios(map, options.heatmap, size,
+               same_size ? options.heatmap.interpolation : Interpolation::bilinear, "overlay");
     const Colormap& colors = colormap(options.heatmap.colormap);
     std::vector<uint8_t> pixels;
     pixels.reserve(values.size() * 3);

@@ -1,5 +1,5 @@
-// HTML by concatenation: the elements are few, every text passes escape_html, every element is closed. A content
-// security policy in the page forbids the browser to load anything.
+// HTML by concatenation: the elements are few, every text passes escape_html, every element is closed. A
+// content security policy in the page forbids the browser to load anything.
 #include "report/page.h"
 
 #include <algorithm>
@@ -14,8 +14,8 @@
 namespace backlight::report {
 namespace {
 
-constexpr int64_t kContentWidth = 850;   // CSS pixels inside a figure
-constexpr int64_t kSmallPicture = 128;   // below, single pixels are meant to be seen
+constexpr int64_t kContentWidth = 850;  // CSS pixels inside a figure
+constexpr int64_t kSmallPicture = 128;  // below, single pixels are meant to be seen
 
 std::string element(std::string_view tag, std::string_view content) {
     return concat_text("<", tag, ">", content, "</", tag, ">");
@@ -30,7 +30,8 @@ std::string inline_markup(std::string_view text) {
         if (close == std::string_view::npos) {
             return html + escape_html(text);
         }
-        html += escape_html(text.substr(0, open)) + element("code", escape_html(text.substr(open + 1, close - open - 1)));
+        html += escape_html(text.substr(0, open)) +
+                element("code", escape_html(text.substr(open + 1, close - open - 1)));
         text.remove_prefix(close + 1);
     }
     return html;
@@ -86,10 +87,12 @@ std::string image_tag(const Tensor& image, std::string_view alt, int64_t room) {
     const bool small = std::max(image.dim(0), image.dim(1)) < kSmallPicture;
     const int64_t width = small ? shown_width(image.dim(1), room) : std::min(image.dim(1), room);
     const auto height = static_cast<int64_t>(static_cast<double>(width) * static_cast<double>(image.dim(0)) /
-                                                 static_cast<double>(image.dim(1)) + 0.5);
+                                                 static_cast<double>(image.dim(1)) +
+                                             0.5);
     const auto png = encode_png(image);
-    return concat_text("<img", small ? " class=\"px\"" : "", " width=\"", width, "\" height=\"", height, "\" alt=\"",
-                       escape_html(alt), "\" src=\"data:image/png;base64,", base64_encode(png), "\"/>");
+    return concat_text("<img", small ? " class=\"px\"" : "", " width=\"", width, "\" height=\"", height,
+                       "\" alt=\"", escape_html(alt), "\" src=\"data:image/png;base64,", base64_encode(png),
+                       "\"/>");
 }
 
 /// SVG inside HTML needs no namespace; without it the page names no address at all.
@@ -103,13 +106,15 @@ std::string embedded_svg(std::string svg) {
 }
 
 std::string figure_content(const Figure& figure, int64_t room) {
-    BACKLIGHT_CHECK(figure.image.defined() != !figure.svg.empty(), "page: a figure is a picture or an SVG text");
+    BACKLIGHT_CHECK(figure.image.defined() != !figure.svg.empty(),
+                    "page: a figure is a picture or an SVG text");
     return figure.image.defined() ? image_tag(figure.image, figure.caption, room) : embedded_svg(figure.svg);
 }
 
 }  // namespace
 
-Page::Page(std::string title, std::string subtitle) : title_(std::move(title)), subtitle_(std::move(subtitle)) {}
+Page::Page(std::string title, std::string subtitle)
+    : title_(std::move(title)), subtitle_(std::move(subtitle)) {}
 
 Page& Page::kicker(std::string text) {
     kicker_ = std::move(text);
@@ -129,7 +134,8 @@ Page& Page::tile(std::string value, std::string label, std::string note) {
 void Page::heading(int level, std::string title) {
     const std::string base = slug(title);
     std::string id = base;
-    for (int copy = 2; std::any_of(headings_.begin(), headings_.end(), [&](const Heading& h) { return h.id == id; });
+    for (int copy = 2;
+         std::any_of(headings_.begin(), headings_.end(), [&](const Heading& h) { return h.id == id; });
          ++copy) {
         id = base + "-" + std::to_string(copy);
     }
@@ -185,9 +191,6 @@ Page& Page::table(const Table& table) {
     }
     const auto align = [&](size_t c) { return numeric[c] ? " class=\"n\"" : ""; };
     body_ += "<div class=\"scroll\"><table class=\"data\">\n";
-    if (!table.caption.empty()) {
-        body_ += element("caption", inline_markup(table.caption)) + "\n";
-    }
     body_ += "<thead><tr>";
     for (size_t c = 0; c < columns; ++c) {
         body_ += concat_text("<th", align(c), ">", inline_markup(table.columns[c]), "</th>");
@@ -201,6 +204,9 @@ Page& Page::table(const Table& table) {
         body_ += "</tr>\n";
     }
     body_ += "</tbody></table></div>\n";
+    if (!table.caption.empty()) {
+        body_ += "<p class=\"under\">" + inline_markup(table.caption) + "</p>\n";
+    }
     return *this;
 }
 
@@ -239,9 +245,10 @@ Page& Page::grid(const FigureGrid& grid) {
     BACKLIGHT_CHECK(grid.rows.empty() || grid.rows.size() == grid.pictures.size(), "page: ", grid.rows.size(),
                     " row captions for ", grid.pictures.size(), " rows");
     const int64_t captions = grid.rows.empty() ? 0 : 120;
-    const int64_t room = grid.cell > 0 ? grid.cell
-                                       : std::clamp<int64_t>((kContentWidth - captions) / static_cast<int64_t>(columns) - 12,
-                                                             48, 200);
+    const int64_t room =
+        grid.cell > 0
+            ? grid.cell
+            : std::clamp<int64_t>((kContentWidth - captions) / static_cast<int64_t>(columns) - 12, 48, 200);
     std::string html = "<figure><div class=\"body\"><table class=\"grid\">\n";
     if (!grid.columns.empty()) {
         html += "<thead><tr>";
@@ -282,11 +289,13 @@ Page& Page::footer(std::string text) {
 }
 
 std::string Page::html() const {
-    std::string html = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-                       "style-src 'unsafe-inline'\"/>\n<link rel=\"icon\" href=\"data:,\"/>\n";
-    html += element("title", escape_html(title_)) + "\n<style>" + std::string(kPageStyle) + "</style>\n</head>\n<body>\n";
+    std::string html =
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        "style-src 'unsafe-inline'\"/>\n<link rel=\"icon\" href=\"data:,\"/>\n";
+    html += element("title", escape_html(title_)) + "\n<style>" + std::string(kPageStyle) +
+            "</style>\n</head>\n<body>\n";
     html += "<div class=\"page\">\n<header>\n";
     if (!kicker_.empty()) {
         html += "<p class=\"kicker\">" + escape_html(kicker_) + "</p>\n";
@@ -298,7 +307,8 @@ std::string Page::html() const {
     if (!facts_.empty()) {
         html += "<dl class=\"facts\">\n";
         for (const auto& [name, value] : facts_) {
-            html += element("div", element("dt", escape_html(name)) + element("dd", inline_markup(value))) + "\n";
+            html +=
+                element("div", element("dt", escape_html(name)) + element("dd", inline_markup(value))) + "\n";
         }
         html += "</dl>\n";
     }
@@ -315,8 +325,8 @@ std::string Page::html() const {
     if (headings_.size() > 1) {
         html += "<nav><div><p>Contents</p>\n<ol>\n";
         for (const Heading& heading : headings_) {
-            html += concat_text("<li", heading.level > 2 ? " class=\"sub\"" : "", "><a href=\"#", heading.id, "\">",
-                                escape_html(heading.title), "</a></li>\n");
+            html += concat_text("<li", heading.level > 2 ? " class=\"sub\"" : "", "><a href=\"#", heading.id,
+                                "\">", escape_html(heading.title), "</a></li>\n");
         }
         html += "</ol></div></nav>\n";
     }

@@ -1,5 +1,5 @@
-// One HTML page that carries all it shows: style and pictures are inside, nothing is loaded, so it works offline, in
-// an e-mail, and in print. Every text given to it is escaped. The result is well-formed XML too.
+// One HTML page that carries all it shows: style and pictures are inside, nothing is loaded, so it works
+// offline, in an e-mail, and in print. Every text given to it is escaped. The result is well-formed XML too.
 #pragma once
 
 #include <filesystem>
@@ -27,12 +27,12 @@ struct Figure {
 };
 
 struct FigureGrid {
-    std::vector<std::string> columns{};            // headings
-    std::vector<std::string> rows{};               // captions on the left; empty or one a row
-    std::vector<std::vector<Tensor>> pictures{};   // [row][column]; undefined leaves the cell empty
+    std::vector<std::string> columns{};           // headings
+    std::vector<std::string> rows{};              // captions on the left; empty or one a row
+    std::vector<std::vector<Tensor>> pictures{};  // [row][column]; undefined leaves the cell empty
     std::string caption{};
-    std::string legend{};                          // SVG text, e.g. color_bar(), below the grid
-    int64_t cell = 0;                            // width of a picture in CSS pixels; 0: chosen from the pictures
+    std::string legend{};  // SVG text, e.g. color_bar(), below the grid
+    int64_t cell = 0;      // width of a picture in CSS pixels; 0: chosen from the pictures
 };
 
 class Page {

@@ -1,4 +1,5 @@
-// The style sheet of report pages. Colours are variables, so that the dark theme is one block; print is always light.
+// The style sheet of report pages. Colours are variables, so that the dark theme is one block; print is
+// always light.
 #pragma once
 
 #include <string_view>
@@ -60,12 +61,12 @@ img.px{image-rendering:pixelated;image-rendering:crisp-edges;image-rendering:pix
 .grid{margin:0 auto;border-collapse:separate;border-spacing:10px}
 .grid img{max-width:none;display:block;margin:0 auto;box-shadow:0 0 0 1px var(--line)}
 .grid th{padding:0 2px;font-size:13px;line-height:1.35;font-weight:600;text-align:center;vertical-align:bottom}
-.grid tbody th{text-align:right;vertical-align:middle;font-weight:500;color:var(--soft);max-width:11em}
+.grid tbody th{text-align:right;vertical-align:middle;font-weight:500;color:var(--soft);min-width:6em;max-width:11em}
 .grid td{padding:0}
 .legend{margin:12px auto 2px}
 .scroll{margin:20px 0 24px;overflow-x:auto}
 .data{width:100%;border-collapse:collapse;font-size:14.5px;line-height:1.45;border-bottom:1.5px solid var(--strong)}
-.data caption{caption-side:bottom;padding:10px 0 0;text-align:left;font-size:13.5px;color:var(--soft)}
+.under{margin:-14px 0 26px;font-size:13.5px;line-height:1.5;color:var(--soft)}
 .data th{padding:0 14px 8px;border-bottom:1.5px solid var(--strong);font-size:12.5px;font-weight:600;text-align:left;
 vertical-align:bottom;color:var(--soft);hyphens:none}
 .data td{padding:8px 14px;border-bottom:1px solid var(--line);vertical-align:top}

@@ -1,5 +1,6 @@
-// Charts as SVG text: lines with bands, confusion matrices, bars, a colour bar. Each stands alone as a file and may be
-// put into a page as it is. Colours follow the reader's light or dark theme; printing is always light.
+// Charts as SVG text: lines with bands, confusion matrices, bars, a colour bar. Each stands alone as a file
+// and may be put into a page as it is. Colours follow the reader's light or dark theme; printing is always
+// light.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +17,18 @@ struct Series {
     std::vector<double> x{}, y{};       // equally many; a y that is not finite leaves a gap in the line
     std::vector<double> low{}, high{};  // the spread (band) around y; empty, or as many as y
     bool dashed = false;
-    bool markers = false;           // a dot at each point
-    int color = -1;                 // 0..7 of the palette; -1: the position of the series
+    bool markers = false;  // a dot at each point
+    int color = -1;        // 0..7 of the palette; -1: the position of the series
 };
 
 struct LineChart {
     std::string title{};
     std::string x_label{}, y_label{};
     std::vector<Series> series{};
-    bool log_x = false, log_y = false;  // base 10; points <= 0 are left out
+    bool log_x = false, log_y = false;       // base 10; points <= 0 are left out
     std::optional<double> y_min{}, y_max{};  // widen or fix the axis; by default from the data
-    bool y_percent = false;              // y is a share: tick 0.9 reads 90 %
-    int64_t width = 850, height = 340;   // of the view box; 850 fills a page, 440 half of one (Page::figures)
+    bool y_percent = false;                  // y is a share: tick 0.9 reads 90 %
+    int64_t width = 850, height = 340;  // of the view box; 850 fills a page, 440 half of one (Page::figures)
 };
 
 /// Throws Error when x and y differ in length, when x is not finite, or when there is nothing to draw.
@@ -39,8 +40,8 @@ struct ConfusionMatrix {
     std::vector<int64_t> counts{};  // (K,K) row-major; row: true class, column: predicted class
 };
 
-/// Cells are as strong as their share of the row; hits and misses have different hues. Numbers are left out beyond 40
-/// classes, class names are cut. Throws Error when counts are not (K,K) or negative.
+/// Cells are as strong as their share of the row; hits and misses have different hues. Numbers are left out
+/// beyond 40 classes, class names are cut. Throws Error when counts are not (K,K) or negative.
 [[nodiscard]] std::string confusion_matrix(const ConfusionMatrix& matrix);
 
 struct Bar {
@@ -52,18 +53,20 @@ struct Bar {
 struct BarChart {
     std::string title{};
     std::string x_label{};
-    std::vector<Bar> bars{};             // top to bottom
-    bool percent = false;              // values are shares: 0.9 reads 90.0 %
+    std::vector<Bar> bars{};  // top to bottom
+    bool percent = false;     // values are shares: 0.9 reads 90.0 %
     std::optional<double> x_min{}, x_max{};
-    std::optional<double> reference{};   // a dashed vertical line, e.g. the mean
+    std::optional<double> reference{};  // a dashed vertical line, e.g. the mean
     std::string reference_label{};
     int64_t width = 850;
 };
 
-/// Horizontal bars from zero; negative values go left in another hue. Throws Error on values that are not finite.
+/// Horizontal bars from zero; negative values go left in another hue. Throws Error on values that are not
+/// finite.
 [[nodiscard]] std::string bar_chart(const BarChart& chart);
 
-/// The legend of a heatmap: the colormap with three labels ("-", "0", "+" by default; `low`, `middle`, `high`).
+/// The legend of a heatmap: the colormap with three labels ("-", "0", "+" by default; `low`, `middle`,
+/// `high`).
 struct ColorBar {
     std::string colormap = "blue-white-red";
     std::string low = "against", middle = "0", high = "for";

@@ -1,5 +1,5 @@
-// Horizontal bars, and the legend of a heatmap. Where the axis does not begin at zero a bar's length would mislead:
-// a dot on a line stands there instead.
+// Horizontal bars, and the legend of a heatmap. Where the axis does not begin at zero a bar's length would
+// mislead: a dot on a line stands there instead.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,7 +31,8 @@ std::string bar_chart(const BarChart& chart) {
     double name_width = 0, note_width = 0, value_width = 0;
     std::vector<std::string> names;
     for (const Bar& bar : chart.bars) {
-        BACKLIGHT_CHECK(std::isfinite(bar.value), "bar_chart: bar \"", bar.name, "\" has the value ", bar.value);
+        BACKLIGHT_CHECK(std::isfinite(bar.value), "bar_chart: bar \"", bar.name, "\" has the value ",
+                        bar.value);
         low = std::min(low, bar.value);
         high = std::max(high, bar.value);
         names.push_back(shorten(clean_text(bar.name), 32));
@@ -52,11 +53,13 @@ std::string bar_chart(const BarChart& chart) {
     BACKLIGHT_CHECK(low < high, "bar_chart: the axis from ", low, " to ", high, " is not possible");
 
     const double edge = 4, row = 24, thickness = 14;
-    const double title = chart.title.empty() ? 0 : 30, note = chart.reference && !chart.reference_label.empty() ? 18 : 4;
+    const double title = chart.title.empty() ? 0 : 30,
+                 note = chart.reference && !chart.reference_label.empty() ? 18 : 4;
     const auto width = static_cast<double>(chart.width);
     const double left = edge + name_width + 10 + (low < 0 ? value_width + 6 : 0);
     const double right = width - edge - value_width - 8 - (note_width > 0 ? note_width + 12 : 0);
-    BACKLIGHT_CHECK(right > left + 40, "bar_chart: a width of ", chart.width, " leaves no room beside the names");
+    BACKLIGHT_CHECK(right > left + 40, "bar_chart: a width of ", chart.width,
+                    " leaves no room beside the names");
     const double top = edge + title + note;
     const double bottom = top + row * static_cast<double>(chart.bars.size()) + 4;
     const double height = bottom + 22 + (chart.x_label.empty() ? 0 : 20);
@@ -68,7 +71,8 @@ std::string bar_chart(const BarChart& chart) {
 
     Svg svg(width, height, chart.title.empty() ? "bar chart" : chart.title);
     svg.text({edge, edge + 14}, chart.title, {.size = 15, .bold = true});
-    const std::vector<double> ticks = nice_ticks(low, high, std::max(2, static_cast<int>((right - left) / 90)));
+    const std::vector<double> ticks =
+        nice_ticks(low, high, std::max(2, static_cast<int>((right - left) / 90)));
     const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 0;
     for (const double tick : ticks) {
         svg.line({pixel(tick), top}, {pixel(tick), bottom}, Role::grid);
@@ -78,8 +82,9 @@ std::string bar_chart(const BarChart& chart) {
     }
     if (chart.reference) {
         const double at = pixel(*chart.reference);
-        svg.line({at, top - 3}, {at, bottom}, Role::ink, 1.25, "4 3");
-        svg.text({at, top - 7}, chart.reference_label, {.size = 11, .role = Role::soft, .anchor = Anchor::middle});
+        svg.line({at, top - 3}, {at, bottom}, Role::soft, 1.25, "4 3");
+        svg.text({at, top - 7}, chart.reference_label,
+                 {.size = 11, .role = Role::soft, .anchor = Anchor::middle});
     }
     for (size_t i = 0; i < chart.bars.size(); ++i) {
         const Bar& bar = chart.bars[i];
@@ -87,8 +92,8 @@ std::string bar_chart(const BarChart& chart) {
         const Role role = bar.value < 0 ? Role::series1 : Role::series0;
         svg.text({edge + name_width, y + 4.3}, names[i], {.size = 12, .anchor = Anchor::end});
         if (from_zero) {
-            svg.rectangle({std::min(origin, end), y - thickness / 2}, std::abs(end - origin), thickness, role, 1, 2,
-                          concat_text(bar.name, ": ", value_label(chart, bar.value)));
+            svg.rectangle({std::min(origin, end), y - thickness / 2}, std::abs(end - origin), thickness, role,
+                          1, 2, concat_text(bar.name, ": ", value_label(chart, bar.value)));
         } else {
             svg.line({origin, y}, {end, y}, role, 1.5);
             svg.circle({end, y}, 5, role);

@@ -1,5 +1,5 @@
-// Line charts. From top to bottom: title, legend, name of the y axis, the plot, ticks, name of the x axis. The y axis
-// has its name above it, level, because that is read without turning the head.
+// Line charts. From top to bottom: title, legend, name of the y axis, the plot, ticks, name of the x axis.
+// The y axis has its name above it, level, because that is read without turning the head.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,7 +20,8 @@ struct Axis {
     double from = 0, to = 1;  // pixels of low and high
 
     [[nodiscard]] double pixel(double value) const {
-        const double share = log ? std::log(value / low) / std::log(high / low) : (value - low) / (high - low);
+        const double share = log ? (std::log(value) - std::log(low)) / (std::log(high) - std::log(low))
+                                 : (value - low) / (high - low);
         return from + (to - from) * share;
     }
     [[nodiscard]] std::vector<double> ticks(int count) const {
@@ -32,8 +33,9 @@ struct Range {
     double low = std::numeric_limits<double>::infinity();
     double high = -std::numeric_limits<double>::infinity();
 
+    /// Beyond 1e150 (a run that diverged) differences overflow: such values do not widen an axis.
     void add(double value, bool log) {
-        if (std::isfinite(value) && (!log || value > 0)) {
+        if (std::abs(value) < 1e150 && (!log || value > 1e-150)) {
             low = std::min(low, value);
             high = std::max(high, value);
         }
@@ -46,9 +48,9 @@ void check(const Series& series) {
     BACKLIGHT_CHECK(series.y.size() == size, "line_chart: series \"", series.name, "\" has ", size, " x and ",
                     series.y.size(), " y");
     const bool band = !series.low.empty() || !series.high.empty();
-    BACKLIGHT_CHECK(!band || (series.low.size() == size && series.high.size() == size), "line_chart: series \"",
-                    series.name, "\" has ", size, " points and a band of ", series.low.size(), " and ",
-                    series.high.size());
+    BACKLIGHT_CHECK(!band || (series.low.size() == size && series.high.size() == size),
+                    "line_chart: series \"", series.name, "\" has ", size, " points and a band of ",
+                    series.low.size(), " and ", series.high.size());
     for (const double x : series.x) {
         BACKLIGHT_CHECK(std::isfinite(x), "line_chart: series \"", series.name, "\" has an x of ", x);
     }
@@ -65,8 +67,8 @@ Axis x_axis(const LineChart& chart) {
                     chart.log_x ? " (a logarithmic axis needs x > 0)" : "");
     if (range.low == range.high) {
         const double room = chart.log_x ? 0 : std::max(0.5, std::abs(range.low) * 0.5);
-        return {chart.log_x ? range.low / 2 : range.low - room, chart.log_x ? range.high * 2 : range.high + room,
-                chart.log_x};
+        return {chart.log_x ? range.low / 2 : range.low - room,
+                chart.log_x ? range.high * 2 : range.high + room, chart.log_x};
     }
     return {range.low, range.high, chart.log_x};
 }
@@ -85,7 +87,7 @@ Axis y_axis(const LineChart& chart, int count) {
     }
     Axis axis{range.low, range.high, chart.log_y};
     if (chart.log_y) {
-        const double room = std::max(std::pow(axis.high / axis.low, 0.04), 1.05);
+        const double room = std::max(std::exp(0.04 * (std::log(axis.high) - std::log(axis.low))), 1.05);
         axis.low /= room;
         axis.high *= room;
     } else {
@@ -109,8 +111,8 @@ Axis y_axis(const LineChart& chart, int count) {
     }
     axis.low = chart.y_min.value_or(axis.low);
     axis.high = chart.y_max.value_or(axis.high);
-    BACKLIGHT_CHECK(axis.low < axis.high && (!chart.log_y || axis.low > 0), "line_chart: the y axis from ", axis.low,
-                    " to ", axis.high, " is not possible");
+    BACKLIGHT_CHECK(axis.low < axis.high && (!chart.log_y || axis.low > 0), "line_chart: the y axis from ",
+                    axis.low, " to ", axis.high, " is not possible");
     return axis;
 }
 
@@ -201,8 +203,8 @@ double draw_legend(Svg& svg, const LineChart& chart, double left, double right, 
 }  // namespace
 
 std::string line_chart(const LineChart& chart) {
-    BACKLIGHT_CHECK(chart.width >= 160 && chart.height >= 120, "line_chart: expected at least 160 x 120, got ",
-                    chart.width, " x ", chart.height);
+    BACKLIGHT_CHECK(chart.width >= 160 && chart.height >= 120,
+                    "line_chart: expected at least 160 x 120, got ", chart.width, " x ", chart.height);
     for (const Series& series : chart.series) {
         check(series);
     }
@@ -227,7 +229,8 @@ std::string line_chart(const LineChart& chart) {
 
     double label_width = 0;
     for (const double tick : y_ticks) {
-        label_width = std::max(label_width, text_length(y_label(chart, tick, step_of(y, y_ticks, tick)), kTextSize));
+        label_width =
+            std::max(label_width, text_length(y_label(chart, tick, step_of(y, y_ticks, tick)), kTextSize));
     }
     const double left = edge + label_width + 10, right = width - 14;
     const double bottom = height - (chart.x_label.empty() ? 26 : 46);
@@ -245,7 +248,8 @@ std::string line_chart(const LineChart& chart) {
     svg.line({left, bottom}, {right, bottom}, Role::axis);
     std::vector<double> x_ticks = x.ticks(std::max(2, static_cast<int>((right - left) / 100)));
     const bool whole = std::all_of(chart.series.begin(), chart.series.end(), [](const Series& series) {
-        return std::all_of(series.x.begin(), series.x.end(), [](double value) { return value == std::floor(value); });
+        return std::all_of(series.x.begin(), series.x.end(),
+                           [](double value) { return value == std::floor(value); });
     });
     const double x_step = step_of(x, x_ticks, x_ticks.back());
     if (whole && !x.log && x.low == 1 && x_ticks.front() > 2) {

@@ -1,4 +1,5 @@
-// Confusion matrices: rows are the true classes, columns the predicted ones, the share of hits (recall) at the right.
+// Confusion matrices: rows are the true classes, columns the predicted ones, the share of hits (recall) at
+// the right.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,7 +12,7 @@
 namespace backlight::report {
 namespace {
 
-constexpr int64_t kMaxNumbered = 40;   // classes
+constexpr int64_t kMaxNumbered = 40;    // classes
 constexpr int64_t kMaxNameLength = 18;  // characters
 
 std::string percent(double share, int decimals) {
@@ -25,8 +26,9 @@ std::string percent(double share, int decimals) {
 std::string confusion_matrix(const ConfusionMatrix& matrix) {
     const auto classes = static_cast<int64_t>(matrix.classes.size());
     BACKLIGHT_CHECK(classes > 0, "confusion_matrix: there are no classes");
-    BACKLIGHT_CHECK(static_cast<int64_t>(matrix.counts.size()) == classes * classes, "confusion_matrix: expected ",
-                    classes, " x ", classes, " counts, got ", matrix.counts.size());
+    BACKLIGHT_CHECK(static_cast<int64_t>(matrix.counts.size()) == classes * classes,
+                    "confusion_matrix: expected ", classes, " x ", classes, " counts, got ",
+                    matrix.counts.size());
     const auto count = [&](int64_t row, int64_t column) {
         return matrix.counts[static_cast<size_t>(row * classes + column)];
     };
@@ -37,7 +39,9 @@ std::string confusion_matrix(const ConfusionMatrix& matrix) {
     const int64_t largest = *std::max_element(matrix.counts.begin(), matrix.counts.end());
     const double size = numbered ? (classes <= 12 ? 12 : classes <= 24 ? 10 : 8) : 0;
     const double digits = text_length(std::to_string(largest), size) + 8;
-    const double cell = numbered ? std::max({digits, classes <= 12 ? 36.0 : classes <= 24 ? 26.0 : 18.0})
+    const double cell = numbered ? std::max({digits, classes <= 12   ? 36.0
+                                                     : classes <= 24 ? 26.0
+                                                                     : 18.0})
                                  : std::max(3.0, 640.0 / static_cast<double>(classes));
     const double name_size = std::clamp(cell - 2, 7.0, 12.0);
     const bool named = cell >= 9;
@@ -80,7 +84,8 @@ std::string confusion_matrix(const ConfusionMatrix& matrix) {
             total += count(row, column);
         }
         for (int64_t column = 0; column < classes; ++column) {
-            const double share = total == 0 ? 0 : static_cast<double>(count(row, column)) / static_cast<double>(total);
+            const double share =
+                total == 0 ? 0 : static_cast<double>(count(row, column)) / static_cast<double>(total);
             const bool hit = row == column;
             // Misses are rare: the square root makes one percent visible.
             const double strength = hit ? share : std::sqrt(share);
@@ -89,9 +94,10 @@ std::string confusion_matrix(const ConfusionMatrix& matrix) {
             const std::string tooltip =
                 classes > 30 ? ""
                              : concat_text(matrix.classes[static_cast<size_t>(row)], " seen as ",
-                                           matrix.classes[static_cast<size_t>(column)], ": ", count(row, column), " (",
-                                           percent(share, 1), ")");
-            svg.rectangle(corner, cell - 2 * gap, cell - 2 * gap, Role::grid, 0.45, cell > 12 ? 3 : 0, tooltip);
+                                           matrix.classes[static_cast<size_t>(column)], ": ",
+                                           count(row, column), " (", percent(share, 1), ")");
+            svg.rectangle(corner, cell - 2 * gap, cell - 2 * gap, Role::grid, 0.45, cell > 12 ? 3 : 0,
+                          tooltip);
             if (count(row, column) > 0) {
                 svg.rectangle(corner, cell - 2 * gap, cell - 2 * gap, hit ? Role::series0 : Role::series1,
                               std::max(0.06, strength), cell > 12 ? 3 : 0, tooltip);
@@ -99,19 +105,21 @@ std::string confusion_matrix(const ConfusionMatrix& matrix) {
                     svg.text({corner.x + cell / 2 - gap, y + cell / 2 + size * 0.36},
                              std::to_string(count(row, column)),
                              {.size = size,
-                              .role = strength > 0.55 ? Role::white : Role::ink,
+                              .role = strength > 0.55 ? Role::contrast : Role::ink,
                               .anchor = Anchor::middle});
                 }
             }
         }
         if (named) {
-            const double share = total == 0 ? 0 : static_cast<double>(count(row, row)) / static_cast<double>(total);
+            const double share =
+                total == 0 ? 0 : static_cast<double>(count(row, row)) / static_cast<double>(total);
             svg.text({left + side + 10, middle}, total == 0 ? "\u2013" : percent(share, 1),
                      {.size = name_size, .role = Role::soft});
         }
     }
     svg.text({left, top + side + 17},
-             shorten("colour: share of the row; misses by its square root", static_cast<int64_t>((width - left) / 5.4)),
+             shorten("colour: share of the row; misses by its square root",
+                     static_cast<int64_t>((width - left) / 5.4)),
              {.size = 11, .role = Role::soft});
     return svg.str();
 }

@@ -11,14 +11,19 @@ namespace backlight::report {
 namespace {
 
 /// 10 to an integer power, correctly rounded where it can be.
-double power_of_ten(int exponent) { return exponent < 0 ? 1 / std::pow(10.0, -exponent) : std::pow(10.0, exponent); }
+double power_of_ten(int exponent) {
+    return exponent < 0 ? 1 / std::pow(10.0, -exponent) : std::pow(10.0, exponent);
+}
 
 /// Of 1, 2, 5, 10 times a power of ten the one whose ratio to `rough` is nearest to one.
 double nice_step(double rough) {
     const double unit = power_of_ten(static_cast<int>(std::floor(std::log10(rough))));
     const double ratio = rough / unit;
     // The borders are the geometric means of neighbours.
-    return unit * (ratio < std::sqrt(2.0) ? 1 : ratio < std::sqrt(10.0) ? 2 : ratio < std::sqrt(50.0) ? 5 : 10);
+    return unit * (ratio < std::sqrt(2.0)    ? 1
+                   : ratio < std::sqrt(10.0) ? 2
+                   : ratio < std::sqrt(50.0) ? 5
+                                             : 10);
 }
 
 std::string superscript(int value) {
@@ -42,7 +47,8 @@ std::string print(const char* format, Values... values) {
 
 std::vector<double> nice_ticks(double low, double high, int count) {
     BACKLIGHT_CHECK(std::isfinite(low) && std::isfinite(high) && low <= high && count > 0,
-                    "nice_ticks: expected finite low <= high and a count > 0, got ", low, ", ", high, ", ", count);
+                    "nice_ticks: expected finite low <= high and a count > 0, got ", low, ", ", high, ", ",
+                    count);
     // Closer than this, neighbouring doubles cannot carry the ticks.
     if (high - low <= 1e-12 * std::max(std::abs(low), std::abs(high))) {
         return {low};
@@ -59,8 +65,8 @@ std::vector<double> nice_ticks(double low, double high, int count) {
 }
 
 std::vector<double> log_ticks(double low, double high) {
-    BACKLIGHT_CHECK(low > 0 && std::isfinite(high) && low <= high, "log_ticks: expected 0 < low <= high, got ", low,
-                    ", ", high);
+    BACKLIGHT_CHECK(low > 0 && std::isfinite(high) && low <= high,
+                    "log_ticks: expected 0 < low <= high, got ", low, ", ", high);
     const int first = static_cast<int>(std::floor(std::log10(low))) - 1;
     const int last = static_cast<int>(std::ceil(std::log10(high))) + 1;
     const auto within = [&](std::initializer_list<double> factors, int stride) {
@@ -98,7 +104,12 @@ std::string tick_label(double value, double step) {
     if (unit >= 1000 && std::abs(std::remainder(size, 100)) < 1e-6) {
         return minus + print("%.4g", size / 1000) + "k";
     }
-    const int decimals = std::clamp(static_cast<int>(-std::floor(std::log10(unit) + 1e-9)), 0, 9);
+    // As many decimals as the step has, but no more than three digits of it.
+    int decimals = std::clamp(static_cast<int>(-std::floor(std::log10(unit) + 1e-9)), 0, 9);
+    for (int more = 0; more < 2 && unit < 100; ++more) {
+        const double scaled = unit * power_of_ten(decimals);
+        decimals += std::abs(scaled - std::round(scaled)) > 1e-6 * scaled ? 1 : 0;
+    }
     return minus + print("%.*f", decimals, size);
 }
 

@@ -37,7 +37,8 @@ bool locale_is_utf8() {
         const char* value = std::getenv(name);
         if (value != nullptr && *value != '\0') {
             const std::string_view locale(value);
-            return locale.find("UTF-8") != std::string_view::npos || locale.find("utf8") != std::string_view::npos;
+            return locale.find("UTF-8") != std::string_view::npos ||
+                   locale.find("utf8") != std::string_view::npos;
         }
     }
     return false;
@@ -46,14 +47,16 @@ bool locale_is_utf8() {
 /// Control characters could move the cursor: they become blanks.
 std::string one_line(std::string_view text) {
     std::string clean(text);
-    std::replace_if(clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; },
-                    ' ');
+    std::replace_if(
+        clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; },
+        ' ');
     return clean;
 }
 
 /// Columns of UTF-8 text: bytes that start a character.
 int64_t columns_of(std::string_view text) {
-    return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+    return std::count_if(text.begin(), text.end(),
+                         [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
 template <typename... Values>
@@ -87,7 +90,9 @@ std::string format_duration(double seconds) {
 }
 
 Progress::Progress(int64_t epochs, ProgressOptions options)
-    : options_(std::move(options)), out_(options_.out != nullptr ? options_.out : &std::cerr), epochs_(epochs) {
+    : options_(std::move(options)),
+      out_(options_.out != nullptr ? options_.out : &std::cerr),
+      epochs_(epochs) {
     if (!options_.clock) {
         options_.clock = steady_seconds;
     }
@@ -103,8 +108,8 @@ Progress::~Progress() {
 }
 
 void Progress::begin_epoch(int64_t epoch, int64_t steps) {
-    BACKLIGHT_CHECK(epoch >= 1 && steps >= 0, "progress: expected an epoch >= 1 and steps >= 0, got ", epoch, " and ",
-                    steps);
+    BACKLIGHT_CHECK(epoch >= 1 && steps >= 0, "progress: expected an epoch >= 1 and steps >= 0, got ", epoch,
+                    " and ", steps);
     epoch_ = epoch;
     epochs_ = std::max(epochs_, epoch);
     steps_ = steps;
@@ -150,16 +155,16 @@ void Progress::message(std::string_view text) {
 void Progress::draw(bool final) {
     last_draw_ = options_.clock();
     last_line_step_ = step_;
-    const std::string head =
-        epochs_ > 1 || epoch_ > 1
-            ? print("epoch %*lld/%lld", static_cast<int>(std::to_string(epochs_).size()),
-                    static_cast<long long>(epoch_), static_cast<long long>(epochs_))
-            : std::string(final ? "done" : "");
+    const std::string head = epochs_ > 1 || epoch_ > 1
+                                 ? print("epoch %*lld/%lld", static_cast<int>(std::to_string(epochs_).size()),
+                                         static_cast<long long>(epoch_), static_cast<long long>(epochs_))
+                                 : std::string(final ? "done" : "");
     const std::string tail = numbers(final);
     const std::string gap = head.empty() ? "" : "  ";
     if (!*options_.tty || final) {
-        const std::string steps = final ? "" : print("step %lld/%lld  ", static_cast<long long>(step_),
-                                                     static_cast<long long>(steps_));
+        const std::string steps =
+            final ? ""
+                  : print("step %lld/%lld  ", static_cast<long long>(step_), static_cast<long long>(steps_));
         const std::string text = head + gap + steps + tail;
         put(text, columns_of(text), true);
         return;
@@ -167,7 +172,8 @@ void Progress::draw(bool final) {
     // The last column stays free: some terminals wrap there.
     const int64_t width = options_.width.value_or(terminal_width()) - 1;
     const int64_t free = width - columns_of(head + gap) - 2 - columns_of(tail);
-    std::string text = free >= 8 ? head + gap + bar(std::min<int64_t>(free, 40)) + "  " + tail : head + gap + tail;
+    std::string text =
+        free >= 8 ? head + gap + bar(std::min<int64_t>(free, 40)) + "  " + tail : head + gap + tail;
     if (columns_of(text) > width) {
         text.resize(static_cast<size_t>(std::max<int64_t>(width, 0)));  // no bar, hence ASCII only
     }
@@ -179,7 +185,8 @@ std::string Progress::numbers(bool final) const {
     const double seconds = now - epoch_begin_;
     std::string text;
     if (!final && steps_ > 0) {
-        text += print("%3.0f %%  ", std::floor(100.0 * static_cast<double>(step_) / static_cast<double>(steps_)));
+        text +=
+            print("%3.0f %%  ", std::floor(100.0 * static_cast<double>(step_) / static_cast<double>(steps_)));
     }
     if (step_ > 0) {
         text += std::isnan(loss_) ? "loss nan  " : print("loss %.4g  ", loss_);
@@ -199,11 +206,15 @@ std::string Progress::numbers(bool final) const {
 }
 
 std::string Progress::bar(int64_t columns) const {
-    const double share = steps_ > 0 ? std::clamp(static_cast<double>(step_) / static_cast<double>(steps_), 0.0, 1.0) : 0;
+    const double share =
+        steps_ > 0 ? std::clamp(static_cast<double>(step_) / static_cast<double>(steps_), 0.0, 1.0) : 0;
     const auto full = static_cast<int64_t>(share * static_cast<double>(columns));
     std::string text;
     for (int64_t i = 0; i < columns; ++i) {
-        text += *options_.unicode ? (i < full ? "\u2501" : i == full ? "\u257a" : "\u2500") : (i < full ? "#" : ".");
+        text += *options_.unicode ? (i < full    ? "\u2501"
+                                     : i == full ? "\u257a"
+                                                 : "\u2500")
+                                  : (i < full ? "#" : ".");
     }
     return text;
 }

@@ -1,5 +1,6 @@
-// A progress bar for the terminal. On a TTY one line is redrawn in place, at most ten times a second; elsewhere (a
-// file, a pipe) plain lines appear now and then. Own, because Debian packages no maintained library for it.
+// A progress bar for the terminal. On a TTY one line is redrawn in place, at most ten times a second;
+// elsewhere (a file, a pipe) plain lines appear now and then. Own, because Debian packages no maintained
+// library for it.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +13,14 @@
 namespace backlight::report {
 
 struct ProgressOptions {
-    std::ostream* out = nullptr;            // nullptr: stderr
-    std::optional<bool> tty{};                // by default: whether stderr is one (never for another stream)
-    std::optional<int> width{};               // columns; by default the terminal's, looked up at each redraw
-    std::optional<bool> unicode{};            // draw the bar with line characters; by default if the locale is UTF-8
-    std::function<double()> clock{};          // seconds, monotonic; by default the steady clock
-    double redraw_seconds = 0.1;            // on a TTY
-    double line_seconds = 5;                // elsewhere: at least so long between the lines of an epoch ...
-    double max_line_seconds = 60;           // ... and a line after this time at the latest
+    std::ostream* out = nullptr;      // nullptr: stderr
+    std::optional<bool> tty{};        // by default: whether stderr is one (never for another stream)
+    std::optional<int> width{};       // columns; by default the terminal's, looked up at each redraw
+    std::optional<bool> unicode{};    // draw the bar with line characters; by default if the locale is UTF-8
+    std::function<double()> clock{};  // seconds, monotonic; by default the steady clock
+    double redraw_seconds = 0.1;      // on a TTY
+    double line_seconds = 5;          // elsewhere: at least so long between the lines of an epoch ...
+    double max_line_seconds = 60;     // ... and a line after this time at the latest
 };
 
 /// Not for use from several threads at once.
@@ -34,7 +35,8 @@ public:
 
     /// Epoch 1..epochs with `steps` steps begins.
     void begin_epoch(int64_t epoch, int64_t steps);
-    /// Step 1..steps of the epoch is done, with so many images since the last update. A loss of NaN is shown as "nan".
+    /// Step 1..steps of the epoch is done, with so many images since the last update. A loss of NaN is shown
+    /// as "nan".
     void update(int64_t step, int64_t images, double loss);
     /// Ends the epoch: the final line stays on the screen. `summary` follows it: "accuracy 97.8 %".
     void end_epoch(std::string_view summary = "");

@@ -1,5 +1,5 @@
-// Reductions and normalisations, in double on host copies: pictures are small, and the same map gives the same bytes
-// whatever device it came from.
+// Reductions and normalisations, in double on host copies: pictures are small, and the same map gives the
+// same bytes whatever device it came from.
 #include "report/reduce.h"
 
 #include <algorithm>
@@ -20,10 +20,11 @@ constexpr std::array<std::pair<std::string_view, Reduce>, 7> kReduces{{{"none", 
                                                                        {"mean", Reduce::mean},
                                                                        {"l2", Reduce::l2},
                                                                        {"pos-sum", Reduce::pos_sum}}};
-constexpr std::array<std::pair<std::string_view, Normalize>, 4> kNormalizes{{{"none", Normalize::none},
-                                                                             {"max-abs", Normalize::max_abs},
-                                                                             {"minmax", Normalize::minmax},
-                                                                             {"sum-abs", Normalize::sum_abs}}};
+constexpr std::array<std::pair<std::string_view, Normalize>, 4> kNormalizes{
+    {{"none", Normalize::none},
+     {"max-abs", Normalize::max_abs},
+     {"minmax", Normalize::minmax},
+     {"sum-abs", Normalize::sum_abs}}};
 
 template <typename Table>
 std::vector<std::string> names_of(const Table& table) {
@@ -77,12 +78,24 @@ Tensor reduce_channels(const Tensor& relevance, Reduce reduce) {
         }
         switch (reduce) {
             case Reduce::none:
-            case Reduce::sum: reduced[i] = sum; break;
-            case Reduce::abs_sum: reduced[i] = abs_sum; break;
-            case Reduce::max_abs: reduced[i] = max_abs; break;
-            case Reduce::mean: reduced[i] = sum / static_cast<double>(channels); break;
-            case Reduce::l2: reduced[i] = std::sqrt(square_sum); break;
-            case Reduce::pos_sum: reduced[i] = std::max(sum, 0.0); break;
+            case Reduce::sum:
+                reduced[i] = sum;
+                break;
+            case Reduce::abs_sum:
+                reduced[i] = abs_sum;
+                break;
+            case Reduce::max_abs:
+                reduced[i] = max_abs;
+                break;
+            case Reduce::mean:
+                reduced[i] = sum / static_cast<double>(channels);
+                break;
+            case Reduce::l2:
+                reduced[i] = std::sqrt(square_sum);
+                break;
+            case Reduce::pos_sum:
+                reduced[i] = std::max(sum, 0.0);
+                break;
         }
     }
     return to_f32(reduced, relevance.shape().with(-1, 1));
@@ -122,7 +135,8 @@ double percentile_abs(const Tensor& map, double percent) {
 
 Tensor batch_item(const Tensor& batch, int64_t index) {
     BACKLIGHT_CHECK(batch.rank() == 4, "batch_item: expected (N,H,W,C), got ", batch.shape());
-    BACKLIGHT_CHECK(index >= 0 && index < batch.dim(0), "batch_item: no sample ", index, " in ", batch.shape());
+    BACKLIGHT_CHECK(index >= 0 && index < batch.dim(0), "batch_item: no sample ", index, " in ",
+                    batch.shape());
     const Shape shape(batch.shape().extents().subspan(1));
     const size_t bytes = static_cast<size_t>(shape.numel()) * size_of(batch.dtype());
     std::vector<std::byte> host(batch.bytes());
@@ -131,7 +145,8 @@ Tensor batch_item(const Tensor& batch, int64_t index) {
 }
 
 std::vector<double> finite_values(const Tensor& tensor, std::string_view who) {
-    BACKLIGHT_CHECK(tensor.defined() && is_floating(tensor.dtype()), who, ": expected a tensor of f32 or f64, got ",
+    BACKLIGHT_CHECK(tensor.defined() && is_floating(tensor.dtype()), who,
+                    ": expected a tensor of f32 or f64, got ",
                     tensor.defined() ? name_of(tensor.dtype()) : "an undefined one");
     std::vector<double> values;
     if (tensor.dtype() == DType::f64) {
@@ -140,9 +155,10 @@ std::vector<double> finite_values(const Tensor& tensor, std::string_view who) {
         const std::vector<float> narrow = tensor.to_vector<float>();
         values.assign(narrow.begin(), narrow.end());
     }
-    const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
-    BACKLIGHT_CHECK(bad == values.end(), who, ": element ", bad - values.begin(), " of ", tensor.shape(), " is ", *bad,
-                    ", not a finite number");
+    const auto bad =
+        std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
+    BACKLIGHT_CHECK(bad == values.end(), who, ": element ", bad - values.begin(), " of ", tensor.shape(),
+                    " is ", *bad, ", not a finite number");
     return values;
 }
 

@@ -1,5 +1,5 @@
-// From a relevance to one number a pixel: reduce over channels, then normalise. A relevance that is not finite is an
-// Error. The functions work on host copies, in double; results are on the CPU.
+// From a relevance to one number a pixel: reduce over channels, then normalise. A relevance that is not
+// finite is an Error. The functions work on host copies, in double; results are on the CPU.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +50,8 @@ enum class Normalize : uint8_t {
 /// (N,H,W,C) -> sample `index` as (H,W,C), any type.
 [[nodiscard]] Tensor batch_item(const Tensor& batch, int64_t index);
 
-/// The elements as double, for what is drawn. Throws Error, naming `who`, on a type other than f32 and f64 and on an
-/// element that is not finite.
+/// The elements as double, for what is drawn. Throws Error, naming `who`, on a type other than f32 and f64
+/// and on an element that is not finite.
 [[nodiscard]] std::vector<double> finite_values(const Tensor& tensor, std::string_view who);
 
 /// The `percent`-th percentile of |values|, as percentile_abs.

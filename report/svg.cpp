@@ -20,15 +20,23 @@ struct Paint {
 };
 
 // By Role. The series keep apart for colour-blind readers by lightness too, and stand out on both papers.
-constexpr std::array<Paint, 14> kPaints{{{"c0", "#2a6fbb", "#6aa9f0"}, {"c1", "#cf5c28", "#f2915c"},
-                                         {"c2", "#2a8c6e", "#58c4a3"}, {"c3", "#a2468a", "#d985c4"},
-                                         {"c4", "#a98412", "#dcb94a"}, {"c5", "#6656b3", "#a598ea"},
-                                         {"c6", "#3f8aa3", "#7cc3da"}, {"c7", "#6f757e", "#a9b0ba"},
-                                         {"paper", "#ffffff", "#171a20"}, {"ink", "#1d232c", "#e6e8eb"},
-                                         {"soft", "#667080", "#9aa3b0"}, {"grid", "#e6e8ec", "#2c323b"},
-                                         {"axis", "#aab1bb", "#565f6c"}, {"white", "#ffffff", "#ffffff"}}};
+constexpr std::array<Paint, 14> kPaints{{{"c0", "#2a6fbb", "#6aa9f0"},
+                                         {"c1", "#cf5c28", "#f2915c"},
+                                         {"c2", "#2a8c6e", "#58c4a3"},
+                                         {"c3", "#a2468a", "#d985c4"},
+                                         {"c4", "#a98412", "#dcb94a"},
+                                         {"c5", "#6656b3", "#a598ea"},
+                                         {"c6", "#3f8aa3", "#7cc3da"},
+                                         {"c7", "#6f757e", "#a9b0ba"},
+                                         {"paper", "#ffffff", "#171a20"},
+                                         {"ink", "#1d232c", "#e6e8eb"},
+                                         {"soft", "#667080", "#9aa3b0"},
+                                         {"grid", "#e6e8ec", "#2c323b"},
+                                         {"axis", "#aab1bb", "#565f6c"},
+                                         {"contrast", "#ffffff", "#10151c"}}};
 
-constexpr const char* kFonts = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+constexpr const char* kFonts =
+    "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 /// Two decimals at most, no trailing zeros.
 std::string number(double value) {
@@ -187,7 +195,8 @@ void Svg::text(Point anchor, std::string_view text, const TextStyle& style) {
         set(node, "stroke-width", "3.5");
         set(node, "stroke-linejoin", "round");
         set(node, "paint-order", "stroke");
-        node.attribute("class").set_value((std::string(node.attribute("class").value()) + " s-paper").c_str());
+        node.attribute("class").set_value(
+            (std::string(node.attribute("class").value()) + " s-paper").c_str());
     }
     node.text().set(clean_text(text).c_str());
 }
@@ -203,8 +212,10 @@ std::string Svg::str() const {
             dark += ".bl-plot .s-" + name + "{stroke:" + color + "}";
         }
     }
-    const std::string css = ".bl-plot text{font-variant-numeric:tabular-nums}@media screen and "
-                            "(prefers-color-scheme:dark){" + dark + "}";
+    const std::string css =
+        ".bl-plot text{font-variant-numeric:tabular-nums}@media screen and "
+        "(prefers-color-scheme:dark){" +
+        dark + "}";
     document_->style.text().set(css.c_str());
     std::ostringstream out;
     document_->xml.save(out, "", pugi::format_raw | pugi::format_no_declaration);
@@ -219,7 +230,9 @@ double text_length(std::string_view text, double size, bool bold) {
             continue;
         }
         const std::string_view narrow = "iljtfrI.,:;'!|()[] ", wide = "mwMWGOQ@%";
-        ems += narrow.find(c) != std::string_view::npos ? 0.33 : wide.find(c) != std::string_view::npos ? 0.86 : 0.59;
+        ems += narrow.find(c) != std::string_view::npos ? 0.33
+               : wide.find(c) != std::string_view::npos ? 0.86
+                                                        : 0.59;
     }
     return ems * size * (bold ? 1.07 : 1);
 }

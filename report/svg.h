@@ -1,5 +1,5 @@
-// A drawing as SVG text. Shapes are painted by role: the light colour is written into the shape, so that any viewer
-// shows it, and a style sheet replaces it on a dark screen. Printing is light.
+// A drawing as SVG text. Shapes are painted by role: the light colour is written into the shape, so that any
+// viewer shows it, and a style sheet replaces it on a dark screen. Printing is light.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,22 @@
 
 namespace backlight::report {
 
-enum class Role : uint8_t { series0, series1, series2, series3, series4, series5, series6, series7,
-                            paper, ink, soft, grid, axis, white };
+enum class Role : uint8_t {
+    series0,
+    series1,
+    series2,
+    series3,
+    series4,
+    series5,
+    series6,
+    series7,
+    paper,
+    ink,
+    soft,
+    grid,
+    axis,
+    contrast
+};
 inline constexpr int kSeriesRoles = 8;
 /// The palette's colour `index`, round and round.
 [[nodiscard]] Role series_role(int64_t index);
@@ -44,8 +58,8 @@ public:
     void polyline(std::span<const Point> points, Role role, double width, std::string_view dashes = "");
     void polygon(std::span<const Point> points, Role role, double opacity);
     /// `tooltip`: shown while the pointer rests there.
-    void rectangle(Point corner, double width, double height, Role role, double opacity = 1, double radius = 0,
-                   std::string_view tooltip = "");
+    void rectangle(Point corner, double width, double height, Role role, double opacity = 1,
+                   double radius = 0, std::string_view tooltip = "");
     /// One colour in every theme.
     void swatch(Point corner, double width, double height, Color color);
     void circle(Point centre, double radius, Role role);

@@ -25,7 +25,8 @@ size_t character_length(std::string_view text) {
     const bool overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
     const bool surrogate = lead == 0xed && byte(1) >= 0xa0;
     const bool beyond = lead == 0xf4 && byte(1) >= 0x90;
-    const bool noncharacter = lead == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe;  // U+FFFE, U+FFFF: not in XML
+    const bool noncharacter =
+        lead == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe;  // U+FFFE, U+FFFF: not in XML
     return overlong || surrogate || beyond || noncharacter ? 0 : length;
 }
 
@@ -48,12 +49,23 @@ std::string escape_html(std::string_view text) {
     std::string escaped;
     for (const char character : clean_text(text)) {
         switch (character) {
-            case '&': escaped += "&amp;"; break;
-            case '<': escaped += "&lt;"; break;
-            case '>': escaped += "&gt;"; break;
-            case '"': escaped += "&quot;"; break;
-            case '\'': escaped += "&#39;"; break;
-            default: escaped += character;
+            case '&':
+                escaped += "&amp;";
+                break;
+            case '<':
+                escaped += "&lt;";
+                break;
+            case '>':
+                escaped += "&gt;";
+                break;
+            case '"':
+                escaped += "&quot;";
+                break;
+            case '\'':
+                escaped += "&#39;";
+                break;
+            default:
+                escaped += character;
         }
     }
     return escaped;

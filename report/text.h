@@ -7,7 +7,8 @@
 
 namespace backlight::report {
 
-/// Valid UTF-8 without control characters (newline and tab stay); what is not becomes U+FFFD. XML forbids the rest.
+/// Valid UTF-8 without control characters (newline and tab stay); what is not becomes U+FFFD. XML forbids the
+/// rest.
 [[nodiscard]] std::string clean_text(std::string_view text);
 
 /// clean_text with & < > " ' as entities.

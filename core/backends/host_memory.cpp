@@ -261,12 +261,12 @@ void count_allocation(size_t size) {
     }
 }
 
-bool is_poisoning() {
-    static const bool poisoning = [] {
+std::atomic<bool>& poisoning() {
+    static std::atomic<bool> on = [] {
         const char* value = std::getenv("BACKLIGHT_POISON");
         return value != nullptr && std::strcmp(value, "1") == 0;
     }();
-    return poisoning;
+    return on;
 }
 
 [[noreturn]] void throw_exhausted(size_t bytes) {
@@ -302,7 +302,7 @@ void* host_allocate(size_t bytes) {
         throw_exhausted(bytes);
     }
     count_allocation(held_bytes(bytes));
-    if (is_poisoning()) [[unlikely]] {
+    if (poisoning().load(std::memory_order_relaxed)) [[unlikely]] {
         std::memset(data, 0xFF, held_bytes(bytes));
     }
     return data;
@@ -334,5 +334,7 @@ void trim_host_memory() noexcept {
 }
 
 void set_host_memory_cache_limit(size_t bytes) { shared_cache().set_limit(bytes); }
+
+void set_host_memory_poison(bool on) { poisoning() = on; }
 
 }  // namespace backlight

@@ -30,5 +30,7 @@ void trim_host_memory() noexcept;
 /// The most that the shared cache may hold; by default half of the memory that this process may use. A block that
 /// does not fit any more empties the cache first. The lists of the threads come on top: at most 32 MiB each.
 void set_host_memory_cache_limit(size_t bytes);
+/// Switches the filling of fresh blocks with NaN on or off, for tests.
+void set_host_memory_poison(bool on);
 
 }  // namespace backlight

@@ -14,7 +14,7 @@ namespace backlight::test {
 
 /// An input: its shape, and where its elements are drawn, so that the function is smooth around each of them.
 struct Draw {
-    Shape shape;
+    Shape shape = {};
     double low = -1.5, high = 1.5;  // uniform
     std::vector<double> kinks = {};  // no element comes nearer than `margin` to one of these
     double margin = 0.1;
@@ -30,7 +30,6 @@ struct OpCase {
     std::vector<Draw> inputs;
     std::function<Variable(const Variables&)> run;
     bool same_values_in_f32 = true;  // false: random bits depend on the element type
-    bool twice = true;               // false: no second order to check (the value is not differentiable twice)
 
     [[nodiscard]] std::string name() const { return op + ": " + variant; }
 };

@@ -1,4 +1,5 @@
 // Elementwise ops: one and two inputs, broadcasting, selections.
+#include "core/error.h"
 #include "tests/autograd/op_cases.h"
 
 namespace backlight::test {

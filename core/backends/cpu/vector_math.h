@@ -34,15 +34,12 @@ inline float vector_exp(float x) {
     return e * first * second;
 }
 
-// log x = n ln 2 + log m,  m in [sqrt(1/2), sqrt 2)
-inline float vector_log(float x) {
-    const bool tiny = x < 1.17549435e-38f;  // below the normal range: scaled into it first
-    const float scaled = tiny ? x * 8388608.0f : x;
-    const uint32_t bits = std::bit_cast<uint32_t>(scaled);
+// log x = n ln 2 + log m,  m in [sqrt(1/2), sqrt 2);  x positive and normal
+inline float vector_log_normal(float x, float more_n) {
+    const uint32_t bits = std::bit_cast<uint32_t>(x);
     // Subtracting the bits of sqrt(1/2) makes the exponent field count from there.
     const auto n = static_cast<int32_t>(bits - 0x3F3504F3U) >> 23;
-    const float m = std::bit_cast<float>(bits - (static_cast<uint32_t>(n) << 23));
-    const float r = m - 1.0f;
+    const float r = std::bit_cast<float>(bits - (static_cast<uint32_t>(n) << 23)) - 1.0f;
     const float square = r * r;
     float p = 7.0376836292e-2f;
     p = p * r - 1.1514610310e-1f;
@@ -53,9 +50,14 @@ inline float vector_log(float x) {
     p = p * r + 2.0000714765e-1f;
     p = p * r - 2.4999993993e-1f;
     p = p * r + 3.3333331174e-1f;
-    const float exponent = static_cast<float>(n) - (tiny ? 23.0f : 0.0f);
+    const float exponent = static_cast<float>(n) + more_n;
     const float tail = p * r * square - 2.12194440e-4f * exponent - 0.5f * square;
-    const float y = r + tail + 0.693359375f * exponent;
+    return r + tail + 0.693359375f * exponent;
+}
+
+inline float vector_log(float x) {
+    const bool tiny = x < 1.17549435e-38f;  // below the normal range: scaled into it by 2^23 first
+    const float y = vector_log_normal(tiny ? x * 8388608.0f : x, tiny ? -23.0f : 0.0f);
     const float special = x == 0.0f ? -INFINITY : (x < 0.0f ? NAN : x);  // +infinity and NaN are their own logarithm
     return x > 0.0f && x < INFINITY ? y : special;
 }
@@ -63,7 +65,7 @@ inline float vector_log(float x) {
 // log(1 + x), 0 <= x <= 1: what rounding of 1 + x lost is put back to first order.
 inline float vector_log1p(float x) {
     const float u = 1.0f + x;
-    return vector_log(u) + (x - (u - 1.0f)) / u;
+    return vector_log_normal(u, 0.0f) + (x - (u - 1.0f)) / u;
 }
 
 // exp x - 1: where the 1 would cancel, the polynomial without it.

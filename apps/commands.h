@@ -1,0 +1,30 @@
+// The subcommands of `backlight`: each adds itself to the parser and runs when it was chosen.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace backlight::apps {
+
+/// Options that every command takes.
+struct Common {
+    int threads = 0;
+    std::string backend = "cpu";
+};
+
+/// Adds the subcommand; the returned function runs it and returns the exit code.
+using Run = std::function<int()>;
+Run add_train(CLI::App& app, const Common& common);
+Run add_evaluate(CLI::App& app, const Common& common);
+Run add_predict(CLI::App& app, const Common& common);
+Run add_explain(CLI::App& app, const Common& common);
+Run add_info(CLI::App& app, const Common& common);
+Run add_list(CLI::App& app, const Common& common);
+Run add_data(CLI::App& app, const Common& common);
+Run add_demo(CLI::App& app, const Common& common);
+
+}  // namespace backlight::apps

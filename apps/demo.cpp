@@ -1,0 +1,35 @@
+// backlight demo: the main job.
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <iostream>
+#include <memory>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "core/io/file.h"
+#include "experiments/demo.h"
+
+namespace backlight::apps {
+
+Run add_demo(CLI::App& app, const Common&) {
+    CLI::App* cmd = app.add_subcommand("demo", "Train on digits, explain, find a planted mark; writes a report");
+    auto config = std::make_shared<DemoConfig>();
+    cmd->add_option("--run", config->run, "Folder for everything the run writes")->capture_default_str();
+    cmd->add_flag("--quick", config->quick, "Few epochs: shows that everything works");
+    cmd->add_option("--seed", config->seed, "Random seed")->capture_default_str();
+    return [&app, config] {
+        TrainingDisplay display;
+        const DemoResult result = run_demo(*config, display.hooks(), std::cout);
+        if (display.stopped()) {
+            std::cout << "interrupted\n";
+            return 0;
+        }
+        write_file_atomically(config->run / "config.toml", app.config_to_str(true, false));
+        std::cout << "\nrun folder: " << config->run.string() << "\nreport:     "
+                  << (config->run / "report.html").string() << "\n";
+        return 0;
+    };
+}
+
+}  // namespace backlight::apps

@@ -1,0 +1,51 @@
+// backlight evaluate: loss, accuracy and accuracy per class of a model with weights on a data set.
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "core/io/file.h"
+#include "experiments/run_report.h"
+#include "train/trainer.h"
+
+namespace backlight::apps {
+
+Run add_evaluate(CLI::App& app, const Common&) {
+    struct Config {
+        std::string model, weights, data, split = "test", out;
+        int64_t classes = 0, batch_size = 256;
+    };
+    CLI::App* cmd = app.add_subcommand("evaluate", "Accuracy of a model on a data set");
+    auto c = std::make_shared<Config>();
+    cmd->add_option("--model", c->model, "Model (backlight list models)")->required();
+    cmd->add_option("--weights", c->weights, "Weights (safetensors)")->required();
+    cmd->add_option("--data", c->data, "Data set (backlight list data)")->required();
+    cmd->add_option("--split", c->split, "Part of the data: test, train, or what the data set names besides")
+        ->capture_default_str();
+    cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
+    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->capture_default_str()->check(CLI::PositiveNumber);
+    cmd->add_option("--out", c->out, "Also write the numbers as JSON");
+    return [c] {
+        LoadedModel loaded = load_model(c->model, c->classes, c->weights);
+        const auto data = load_data(c->data);
+        const Dataset& split = *data->split(c->split);
+        Shape sample{1};
+        for (const int64_t extent : split.sample_shape()) {
+            sample.push_back(extent);
+        }
+        loaded.model.check_input(sample);
+        const Evaluation result = evaluate(*loaded.model.net, split, c->batch_size);
+        print_class_accuracy(std::cout, result, split.class_names());
+        std::cout << "loss " << result.loss << "\n";
+        if (!c->out.empty()) {
+            const nlohmann::json json = {{"loss", result.loss}, {"accuracy", result.accuracy},
+                                         {"samples", result.samples}, {"confusion", result.confusion}};
+            write_file_atomically(c->out, json.dump(2) + "\n");
+            std::cout << "written: " << c->out << "\n";
+        }
+        return 0;
+    };
+}
+
+}  // namespace backlight::apps

@@ -1,0 +1,49 @@
+#include "apps/input.h"
+
+#include "autograd/functions.h"
+#include "core/error.h"
+#include "core/io/image.h"
+#include "core/io/npy.h"
+#include "datasets/image.h"
+
+namespace backlight::apps {
+namespace {
+
+Tensor read_picture(const std::filesystem::path& path, const Model& model) {
+    BACKLIGHT_CHECK(model.input.rank() == 3, path.string(), ": the model takes vectors, not pictures; give it an .npy");
+    const int64_t channels = model.input[2];
+    BACKLIGHT_CHECK(channels == 1 || channels == 3, path.string(), ": the model takes ", channels,
+                    " channels; pictures have 1 or 3");
+    Image image = to_image(read_image(path, static_cast<int>(channels)));
+    if (model.input[0] > 0 && (image.height != model.input[0] || image.width != model.input[1])) {
+        // The shorter side fills the window, the rest is cut off evenly.
+        const bool wide = image.width * model.input[0] > image.height * model.input[1];
+        const int64_t height = wide ? model.input[0] : std::max(model.input[0], image.height * model.input[1] / image.width);
+        const int64_t width = wide ? std::max(model.input[1], image.width * model.input[0] / image.height) : model.input[1];
+        image = center_crop(resize(image, height, width), model.input[0], model.input[1]);
+    }
+    for (size_t i = 0; i < image.values.size(); ++i) {
+        const size_t channel = i % static_cast<size_t>(channels);
+        const double mean = model.mean.empty() ? 0.0 : model.mean[model.mean.size() == 1 ? 0 : channel];
+        const double std = model.std.empty() ? 1.0 : model.std[model.std.size() == 1 ? 0 : channel];
+        image.values[i] = static_cast<float>((image.values[i] - mean) / std);
+    }
+    return Tensor::from(image.values, {1, image.height, image.width, channels});
+}
+
+}  // namespace
+
+Tensor read_input(const std::filesystem::path& path, const Model& model, DType dtype) {
+    const std::string extension = path.extension().string();
+    Tensor x = extension == ".npy" ? read_npy(path) : read_picture(path, model);
+    BACKLIGHT_CHECK(is_floating(x.dtype()), path.string(), ": expected float32 or float64, got ", x.dtype());
+    BACKLIGHT_CHECK(x.rank() == 2 || x.rank() == 4, path.string(), ": expected (N,H,W,C) or (N,D), got ", x.shape());
+    BACKLIGHT_CHECK(x.dim(0) > 0, path.string(), ": holds no samples, its shape is ", x.shape());
+    model.check_input(x.shape());
+    x = x.to(dtype);
+    BACKLIGHT_CHECK(sum(1.0 - Variable(mask(UnaryOp::is_finite, x))).item() == 0, path.string(),
+                    ": holds values that are not finite");
+    return x;
+}
+
+}  // namespace backlight::apps

@@ -1,0 +1,76 @@
+// backlight: trains networks, explains them, and measures both.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <unistd.h>
+#include <vector>
+
+#include "apps/commands.h"
+#include "core/backend.h"
+#include "core/error.h"
+
+namespace {
+
+/// Threads that wait for work must sleep: spinning ones slow every other run on the machine, and this one too. libgomp
+/// reads its policy before main begins, so the process starts itself once more with it, unless the user has set one.
+void sleep_while_waiting(char** argv) {
+    if (std::getenv("OMP_WAIT_POLICY") == nullptr && ::setenv("OMP_WAIT_POLICY", "passive", 1) == 0) {
+        ::execv("/proc/self/exe", argv);  // comes back only where /proc is missing: then it works, but spins
+    }
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"Backlight: train networks, explain them, and let explanations improve them."};
+    app.name("backlight");
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_version_flag("--version", BACKLIGHT_VERSION);
+    backlight::apps::Common common;
+    app.add_option("--threads", common.threads, "Threads of the kernels; 0: as OpenMP decides")
+        ->check(CLI::Range(0, 4096));
+    app.add_option("--backend", common.backend, "Kernels: cpu (oneDNN, OpenMP) or reference (plain loops)")
+        ->check(CLI::IsMember({"cpu", "reference"}));
+    app.set_config("--config", "", "Read options from a TOML file; those of a command stand in its section, [train]");
+
+    using namespace backlight::apps;
+    const std::vector<Run> runs = {add_train(app, common),   add_evaluate(app, common), add_predict(app, common),
+                                   add_explain(app, common), add_info(app, common),     add_list(app, common),
+                                   add_data(app, common),    add_demo(app, common)};
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) {  // --help, --version
+            return app.exit(e);
+        }
+        std::cerr << "backlight: " << e.what() << "\n";
+        return 2;
+    }
+    backlight::set_threads(common.threads);
+    std::unique_ptr<backlight::BackendScope> reference;
+    if (common.backend == "reference") {
+        reference = std::make_unique<backlight::BackendScope>(backlight::reference_backend());
+    }
+    const auto subcommands = app.get_subcommands([](CLI::App*) { return true; });
+    for (size_t i = 0; i < subcommands.size(); ++i) {
+        if (subcommands[i]->parsed()) {
+            return runs[i]();
+        }
+    }
+    return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    sleep_while_waiting(argv);
+    try {
+        return run(argc, argv);
+    } catch (const backlight::Error& e) {
+        std::cerr << "backlight: " << e.what() << "\n";
+        return 2;
+    } catch (const std::exception& e) {
+        std::cerr << "backlight: failed: " << e.what() << "\n";
+        return 1;
+    }
+}

@@ -1,0 +1,69 @@
+// backlight predict: logits of a batch.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+
+#include "apps/commands.h"
+#include "apps/input.h"
+#include "autograd/functions.h"
+#include "core/error.h"
+#include "core/io/npy.h"
+#include "train/trainer.h"
+
+namespace backlight::apps {
+
+Run add_predict(CLI::App& app, const Common&) {
+    struct Config {
+        std::string model, weights, input, out, precision = "f32";
+        int64_t classes = 0, batch_size = 64, top = 3;
+    };
+    CLI::App* cmd = app.add_subcommand("predict", "Logits of a batch of samples");
+    auto c = std::make_shared<Config>();
+    cmd->add_option("--model", c->model, "Model (backlight list models)")->required();
+    cmd->add_option("--weights", c->weights, "Weights (safetensors)")->required();
+    cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture")->required();
+    cmd->add_option("--out", c->out, "Logits (N,K) as .npy")->required();
+    cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
+    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->capture_default_str()->check(CLI::PositiveNumber);
+    cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"f32", "f64"}));
+    cmd->add_option("--top", c->top, "Classes to print a sample")->capture_default_str()->check(CLI::NonNegativeNumber);
+    return [c] {
+        BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ", c->out);
+        LoadedModel loaded = load_model(c->model, c->classes, c->weights);
+        const DType dtype = c->precision == "f64" ? DType::f64 : DType::f32;
+        loaded.model.net->to(dtype);
+        const Tensor x = read_input(c->input, loaded.model, dtype);
+        const Tensor logits = predict(*loaded.model.net, x, c->batch_size);
+        write_npy(c->out, logits);
+        const int64_t top = std::min(c->top, logits.dim(-1));
+        if (top > 0) {
+            const NoGrad off;
+            const auto [values, index] = top_k(softmax(logits).data(), top);
+            const auto p = values.to(DType::f64).to_vector<double>();
+            const auto k = index.to_vector<int64_t>();
+            constexpr int64_t kShown = 10;
+            for (int64_t n = 0; n < std::min(logits.dim(0), kShown); ++n) {
+                std::cout << "sample " << n << ":";
+                for (int64_t i = n * top; i < (n + 1) * top; ++i) {
+                    const auto at = static_cast<size_t>(i);
+                    const auto name = static_cast<size_t>(k[at]) < loaded.class_names.size()
+                                          ? loaded.class_names[static_cast<size_t>(k[at])]
+                                          : "class " + std::to_string(k[at]);
+                    std::cout << "  " << name << ' ' << std::fixed << std::setprecision(4) << p[at];
+                }
+                std::cout << "\n";
+            }
+            if (logits.dim(0) > kShown) {
+                std::cout << "... and " << logits.dim(0) - kShown << " more\n";
+            }
+        }
+        std::cout << "written: " << c->out << ' ' << logits.shape() << "\n";
+        return 0;
+    };
+}
+
+}  // namespace backlight::apps

@@ -1,0 +1,77 @@
+// backlight train: trains a model on a data set into a run folder and writes its report.
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "core/error.h"
+#include "core/io/file.h"
+#include "experiments/run_report.h"
+#include "train/trainer.h"
+
+namespace backlight::apps {
+namespace {
+
+void add_options(CLI::App& cmd, TrainConfig& c) {
+    cmd.add_option("--model", c.model, "Model, e.g. \"cnn_small(in=1)\" (backlight list models)")->required();
+    cmd.add_option("--data", c.data, "Data set, e.g. digits, cifar10:DIR (backlight list data)")->required();
+    cmd.add_option("--run", c.run, "Folder for everything the run writes")->required();
+    cmd.add_option("--weights", c.weights, "Start from these weights (safetensors)");
+    cmd.add_option("--classes", c.classes, "Number of outputs; 0: as the data has");
+    cmd.add_option("--epochs", c.epochs, "Passes over the training set")->capture_default_str();
+    cmd.add_option("--batch-size", c.batch_size, "Samples a step")->capture_default_str();
+    cmd.add_option("--lr", c.lr, "Learning rate")->capture_default_str();
+    cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta")->capture_default_str();
+    cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd")->capture_default_str();
+    cmd.add_flag("--nesterov", c.optimizer.nesterov, "Nesterov momentum of sgd");
+    cmd.add_option("--weight-decay", c.optimizer.weight_decay, "L2 penalty (decoupled for adamw)")->capture_default_str();
+    cmd.add_option("--schedule", c.schedule,
+                   "constant, step(every=30, gamma=0.1), multi_step(at=30:60, gamma=0.1), cosine(min=0)")
+        ->capture_default_str();
+    cmd.add_option("--warmup", c.warmup_steps, "Steps over which the learning rate grows to its value")
+        ->capture_default_str();
+    cmd.add_option("--clip-norm", c.clip_norm, "Largest norm of the gradient; 0: any")->capture_default_str();
+    cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes")
+        ->capture_default_str();
+    cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout")->capture_default_str();
+    cmd.add_option("--validation", c.validation, "Share of the training set held out")->capture_default_str();
+    cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never")
+        ->capture_default_str();
+    cmd.add_option("--checkpoint-every", c.checkpoint_every, "Steps between checkpoints; 0: each epoch")
+        ->capture_default_str();
+    cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data")->capture_default_str();
+    cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit");
+    cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run");
+    cmd.add_flag("--tune", c.tune, "Time the convolution implementations of each shape once and record the choice");
+}
+
+int run(const CLI::App& app, const TrainConfig& config) {
+    TrainingDisplay display;
+    TrainResult result = train(config, display.hooks());
+    write_file_atomically(config.run / "config.toml", app.config_to_str(true, false));
+    if (result.interrupted) {
+        std::cout << "interrupted after step " << result.steps << "; saved in " << config.run.string()
+                  << ", continue with --resume\n";
+        return 0;
+    }
+    if (result.stopped_early) {
+        std::cout << "stopped early after " << result.epochs_done << " epochs\n";
+    }
+    print_class_accuracy(std::cout, result.test, result.data->test->class_names());
+    write_run_report(config.run, result);
+    std::cout << "run folder: " << config.run.string() << "\nreport:     " << (config.run / "report.html").string()
+              << "\n";
+    return 0;
+}
+
+}  // namespace
+
+Run add_train(CLI::App& app, const Common&) {
+    CLI::App* cmd = app.add_subcommand("train", "Train a model on a data set");
+    auto config = std::make_shared<TrainConfig>();
+    add_options(*cmd, *config);
+    return [&app, config] { return run(app, *config); };
+}
+
+}  // namespace backlight::apps

@@ -1,0 +1,98 @@
+// y = f(a, b) with broadcasting. Equal shapes and scalars have their own loops; any other operand is read block by
+// block as if it had y's shape.
+#include "core/backends/buffer.h"
+#include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/cpu/stretched_reader.h"
+#include "core/backends/reference/dispatch.h"
+
+namespace backlight {
+namespace {
+
+struct BinaryLoops {
+    void (*both)(const float* a, const float* b, float* y, int64_t count);
+    void (*scalar_a)(float a, const float* b, float* y, int64_t count);
+    void (*scalar_b)(const float* a, float b, float* y, int64_t count);
+};
+
+template <typename F>
+BACKLIGHT_CLONES void loop_both(const float* a, const float* b, float* y, int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = F{}(a[i], b[i]);
+    }
+}
+template <typename F>
+BACKLIGHT_CLONES void loop_scalar_a(float a, const float* b, float* y, int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = F{}(a, b[i]);
+    }
+}
+template <typename F>
+BACKLIGHT_CLONES void loop_scalar_b(const float* a, float b, float* y, int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = F{}(a[i], b);
+    }
+}
+
+BinaryLoops loops_for(BinaryOp op) {
+    BinaryLoops loops{};
+    dispatch_binary(op, [&](auto f) {
+        using F = decltype(f);
+        loops = {loop_both<F>, loop_scalar_a<F>, loop_scalar_b<F>};
+    });
+    return loops;
+}
+
+}  // namespace
+
+void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
+    if (a.dtype() != DType::f32 || y.numel() == 0) {
+        return ReferenceBackend::binary(op, a, b, y);
+    }
+    const BinaryLoops loops = loops_for(op);
+    const auto* left = buffer<float>(a);
+    const auto* right = buffer<float>(b);
+    auto* out = buffer<float>(y);
+    const int64_t count = y.numel();
+    const auto write = [&](auto compute) {
+        if (count < cpu::kParallelElements) {
+            return compute(out, int64_t{0}, count);
+        }
+        cpu::write_elements(out, count, cpu::kBlock, [&] { return compute; });
+    };
+    const bool whole_a = a.numel() == count;
+    const bool whole_b = b.numel() == count;
+    if (whole_a && whole_b) {
+        return write([=](float* block, int64_t at, int64_t n) { loops.both(left + at, right + at, block, n); });
+    }
+    if (whole_a && b.numel() == 1) {
+        return write([=](float* block, int64_t at, int64_t n) { loops.scalar_b(left + at, *right, block, n); });
+    }
+    if (whole_b && a.numel() == 1) {
+        return write([=](float* block, int64_t at, int64_t n) { loops.scalar_a(*left, right + at, block, n); });
+    }
+    const cpu::StretchedReader reader_a(a, y.shape());
+    const cpu::StretchedReader reader_b(b, y.shape());
+    const int64_t block = cpu::block_for_period(std::max(reader_a.period(), reader_b.period()));
+    cpu::write_elements(out, count, block, [&] {
+        return [&loops, from_a = reader_a, from_b = reader_b](float* target, int64_t at, int64_t n) mutable {
+            loops.both(from_a.read(at, n), from_b.read(at, n), target, n);
+        };
+    });
+}
+
+void CpuBackend::broadcast(const Tensor& x, Tensor& y) {
+    if (x.dtype() != DType::f32 || y.numel() == 0) {
+        return ReferenceBackend::broadcast(x, y);
+    }
+    const cpu::StretchedReader reader(x, y.shape());
+    cpu::write_elements(buffer<float>(y), y.numel(), cpu::block_for_period(reader.period()), [&] {
+        return [from = reader](float* target, int64_t at, int64_t n) mutable {
+            std::memcpy(target, from.read(at, n), static_cast<size_t>(n) * sizeof(float));
+        };
+    });
+}
+
+}  // namespace backlight

@@ -1,0 +1,31 @@
+// Checkpoint: everything that a run needs to continue bit for bit, in one safetensors file that is replaced atomically.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "layers/module.h"
+#include "train/optimizer.h"
+
+namespace backlight {
+
+struct TrainState {
+    int64_t epoch = 0, batch = 0;  // the next batch to train on
+    int64_t step = 0;
+    double best_loss = 0;  // of the held-out part; meaningful when best_epoch >= 0
+    int64_t best_epoch = -1;
+    int64_t metrics_bytes = 0;     // length of metrics.jsonl that belongs to this state
+    double epoch_loss = 0;         // sum over the steps of the present epoch
+    std::string tuning;            // record of the convolution implementations
+    std::string identity;          // what must be the same for a resume: model, data, optimiser, ...
+    bool finished = false;
+};
+
+void save_checkpoint(const std::filesystem::path& path, Module& net, const Optimizer& optimizer,
+                     const TrainState& state);
+/// Restores network and optimiser. Throws Error when the file is damaged or belongs to another configuration.
+[[nodiscard]] TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optimizer& optimizer,
+                                         const std::string& identity);
+
+}  // namespace backlight

@@ -1,0 +1,45 @@
+#include "train/metrics_log.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+namespace backlight {
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, int64_t keep_bytes) : path_(path.string()) {
+    if (path.empty()) {
+        return;
+    }
+    file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    struct stat status {};
+    if (file_ < 0 || ::fstat(file_, &status) != 0) {
+        throw SystemError(concat_text(path_, ": cannot be opened: ", std::strerror(errno)));
+    }
+    bytes_ = std::min<int64_t>(keep_bytes, status.st_size);
+    if (::ftruncate(file_, bytes_) != 0) {
+        throw SystemError(concat_text(path_, ": cannot be cut to ", bytes_, " bytes: ", std::strerror(errno)));
+    }
+}
+
+MetricsLog::~MetricsLog() {
+    if (file_ >= 0) {
+        ::close(file_);
+    }
+}
+
+void MetricsLog::write(const std::string& line) {
+    if (file_ < 0) {
+        return;
+    }
+    const std::string whole = line + "\n";
+    if (::write(file_, whole.data(), whole.size()) != static_cast<ssize_t>(whole.size())) {
+        throw SystemError(concat_text(path_, ": cannot be written: ", std::strerror(errno)));
+    }
+    bytes_ += static_cast<int64_t>(whole.size());
+}
+
+}  // namespace backlight

@@ -1,0 +1,27 @@
+// Learning-rate schedules by name: a factor for each step.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace backlight {
+
+struct ScheduleConfig {
+    std::string spec = "constant";
+    int64_t warmup_steps = 0;  // the factor grows linearly from 1/warmup to 1, the schedule starts after it
+    int64_t steps_per_epoch = 1;
+    int64_t total_steps = 1;
+};
+
+/// Learning-rate factor of step 0, 1, ...
+///   constant                         1
+///   step(every=30, gamma=0.1)        gamma^floor(epoch / every)
+///   multi_step(at=30:60, gamma=0.1)  gamma^(number of `at` <= epoch)
+///   cosine(min=0)                    min + (1 - min) (1 + cos(pi step / total)) / 2
+/// Throws Error on an unknown name or option.
+[[nodiscard]] std::function<double(int64_t)> make_schedule(const ScheduleConfig& config);
+[[nodiscard]] const std::vector<std::string>& list_schedules();
+
+}  // namespace backlight

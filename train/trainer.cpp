@@ -1,0 +1,314 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "autograd/functions.h"
+#include "autograd/grad.h"
+#include "core/error.h"
+#include "core/io/safetensors.h"
+#include "core/random.h"
+#include "datasets/loader.h"
+#include "layers/layers.h"
+#include "layers/state.h"
+#include "train/checkpoint.h"
+#include "train/metrics_log.h"
+#include "train/schedule.h"
+
+namespace backlight {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A number for JSON, which knows neither infinity nor NaN.
+nlohmann::json finite(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
+
+nlohmann::json to_json(const Evaluation& evaluation) {
+    nlohmann::json per_class = nlohmann::json::array();
+    for (const double accuracy : evaluation.class_accuracy()) {
+        per_class.push_back(finite(accuracy));
+    }
+    return {{"loss", finite(evaluation.loss)}, {"accuracy", evaluation.accuracy}, {"samples", evaluation.samples},
+            {"class_accuracy", per_class}};
+}
+
+/// What must agree between a run and its resume. The number of epochs may grow.
+std::string identity_of(const TrainConfig& c, const Model& model) {
+    return nlohmann::json{{"model", model.spec}, {"data", c.data}, {"weights", c.weights}, {"batch_size", c.batch_size},
+                          {"lr", c.lr}, {"optimizer", c.optimizer.name}, {"momentum", c.optimizer.momentum},
+                          {"nesterov", c.optimizer.nesterov}, {"weight_decay", c.optimizer.weight_decay},
+                          {"schedule", c.schedule}, {"warmup", c.warmup_steps}, {"clip_norm", c.clip_norm},
+                          {"label_smoothing", c.label_smoothing}, {"seed", c.seed}, {"validation", c.validation}}
+        .dump();
+}
+
+/// What a weight file says of its network, for `explain` and `predict`.
+std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
+    const InputRange range = data.input_range();
+    return {{"format", "pt"},
+            {"backlight.model", model.spec},
+            {"backlight.classes", nlohmann::json(data.class_names()).dump()},
+            {"backlight.input_low", nlohmann::json(range.low).dump()},
+            {"backlight.input_high", nlohmann::json(range.high).dump()}};
+}
+
+void check(const TrainConfig& c) {
+    BACKLIGHT_CHECK(c.epochs >= 1, "train: expected epochs >= 1, got ", c.epochs);
+    BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
+    BACKLIGHT_CHECK(std::isfinite(c.lr) && c.lr > 0, "train: expected lr > 0, got ", c.lr);
+    BACKLIGHT_CHECK(c.clip_norm >= 0, "train: expected clip-norm >= 0, got ", c.clip_norm);
+    BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ", c.validation);
+    BACKLIGHT_CHECK(c.early_stop == 0 || c.validation > 0,
+                    "train: early stopping needs a held-out part of the training set: validation=0.1");
+    BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ", c.checkpoint_every);
+    BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
+}
+
+class Trainer {
+public:
+    Trainer(const TrainConfig& config, const TrainHooks& hooks) : config_(config), hooks_(hooks) {}
+
+    TrainResult run() {
+        check(config_);
+        prepare_data();
+        prepare_model();
+        Loader loader(train_set_, {.batch_size = config_.batch_size, .workers = config_.workers, .seed = config_.seed});
+        schedule_ = make_schedule({.spec = config_.schedule, .warmup_steps = config_.warmup_steps,
+                                   .steps_per_epoch = loader.batches_per_epoch(),
+                                   .total_steps = loader.batches_per_epoch() * config_.epochs});
+        start_or_resume();
+        loader.seek({state_.epoch, state_.batch});
+        MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
+        log_ = &log;
+        while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early) {
+            train_epoch(loader);
+        }
+        finish();
+        return std::move(result_);
+    }
+
+private:
+    [[nodiscard]] std::filesystem::path in_run(const char* file) const {
+        return config_.run.empty() ? std::filesystem::path() : config_.run / file;
+    }
+
+    void prepare_data() {
+        result_.data = load_data(config_.data);
+        train_set_ = result_.data->train;
+        if (config_.validation > 0) {  // the same samples for every epoch and every resume
+            auto order = RandomStream(RandomKey{.seed = config_.seed, .purpose = purpose::kDataset})
+                             .permutation(train_set_->size());
+            const auto held = static_cast<int64_t>(std::llround(config_.validation * static_cast<double>(order.size())));
+            BACKLIGHT_CHECK(held >= 1 && held < train_set_->size(), "train: validation=", config_.validation,
+                            " leaves no samples on one side of ", train_set_->size());
+            validation_set_ = subset(train_set_, {order.begin(), order.begin() + held});
+            train_set_ = subset(train_set_, {order.begin() + held, order.end()});
+        }
+        BACKLIGHT_CHECK(train_set_->size() > 0, "train: ", config_.data, " has no training samples");
+    }
+
+    void prepare_model() {
+        const int64_t classes = config_.classes > 0 ? config_.classes : train_set_->num_classes();
+        BACKLIGHT_CHECK(classes >= train_set_->num_classes(), "train: the data has ", train_set_->num_classes(),
+                        " classes, the model ", classes);
+        result_.model = build_model(config_.model, classes, config_.seed);
+        Shape sample{1};
+        for (const int64_t extent : train_set_->sample_shape()) {
+            sample.push_back(extent);
+        }
+        result_.model.check_input(sample);
+        if (!config_.weights.empty()) {
+            load_state_dict(*result_.model.net, read_safetensors(config_.weights).tensors, config_.weights);
+        }
+        optimizer_ = make_optimizer(config_.optimizer, result_.model.net->parameters());
+        parameters_ = result_.model.net->parameters();
+    }
+
+    void start_or_resume() {
+        state_.identity = identity_of(config_, result_.model);
+        const auto path = in_run("checkpoint.safetensors");
+        BACKLIGHT_CHECK(config_.run.empty() || config_.resume || config_.overwrite || !std::filesystem::exists(path),
+                        "train: ", config_.run.string(), " already holds a run; --resume continues it, --overwrite begins anew");
+        if (!config_.run.empty()) {
+            std::error_code failed;
+            std::filesystem::create_directories(config_.run, failed);
+            if (failed) {
+                throw SystemError(concat_text(config_.run.string(), ": cannot be made: ", failed.message()));
+            }
+        }
+        if (config_.resume && std::filesystem::exists(path)) {
+            const std::string identity = state_.identity;
+            state_ = load_checkpoint(path, *result_.model.net, *optimizer_, identity);
+            ConvTuning::restore(state_.tuning);
+            note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
+        } else if (config_.resume) {
+            note("nothing to resume: starting anew");
+        }
+        ConvTuning::enable(config_.tune);
+    }
+
+    void train_epoch(Loader& loader) {
+        const Clock::time_point start = Clock::now();
+        int64_t images = 0;
+        if (state_.batch == 0) {
+            state_.epoch_loss = 0;
+        }
+        while (auto batch = loader.next()) {
+            const double lr = config_.lr * schedule_(state_.step);
+            const double loss = train_step(*batch, lr);
+            ++state_.step;
+            ++state_.batch;
+            state_.epoch_loss += loss;
+            images += batch->size();
+            TrainProgress now = progress(loader, loss, lr, static_cast<double>(images) / seconds_since(start));
+            now.images = batch->size();
+            if (hooks_.step) {
+                hooks_.step(now);
+            }
+            const bool stop = hooks_.stop != nullptr && hooks_.stop->load();
+            const bool due = config_.checkpoint_every > 0 && state_.step % config_.checkpoint_every == 0;
+            if ((stop || due) && state_.batch < loader.batches_per_epoch()) {
+                save();
+            }
+            if (stop && state_.batch < loader.batches_per_epoch()) {
+                result_.interrupted = true;
+                return;
+            }
+        }
+        end_epoch(loader, seconds_since(start), images);
+    }
+
+    double train_step(const Batch& batch, double lr) {
+        Module& net = *result_.model.net;
+        net.train();
+        RandomContext::current().begin_step(config_.seed, static_cast<uint64_t>(state_.step));
+        const Variable loss = cross_entropy(net(Variable(batch.input)), batch.label, config_.label_smoothing);
+        const double value = loss.item();
+        BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
+                        "; a smaller lr or clip-norm may help");
+        net.zero_grad();
+        backward(loss);
+        if (config_.clip_norm > 0) {
+            clip_gradients(parameters_, config_.clip_norm);
+        }
+        optimizer_->step(lr);
+        return value;
+    }
+
+    void end_epoch(const Loader& loader, double seconds, int64_t images) {
+        const auto steps = static_cast<double>(std::max<int64_t>(loader.batches_per_epoch(), 1));
+        const Evaluation evaluation = evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test);
+        nlohmann::json line = {{"epoch", state_.epoch + 1},
+                               {"step", state_.step},
+                               {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
+                               {"train_loss", finite(state_.epoch_loss / steps)},
+                               {validation_set_ ? "validation" : "test", to_json(evaluation)},
+                               {"seconds", seconds},
+                               {"images_per_second", static_cast<double>(images) / std::max(seconds, 1e-9)}};
+        log_->write(line.dump());
+        const TrainProgress now = progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
+        ++state_.epoch;
+        state_.batch = 0;
+        if (validation_set_ && (state_.best_epoch < 0 || evaluation.loss < state_.best_loss)) {
+            state_.best_loss = evaluation.loss;
+            state_.best_epoch = state_.epoch;
+        }
+        result_.stopped_early = config_.early_stop > 0 && state_.epoch - state_.best_epoch >= config_.early_stop;
+        save();
+        if (hooks_.epoch) {
+            hooks_.epoch(now, evaluation);
+        }
+        result_.interrupted = hooks_.stop != nullptr && hooks_.stop->load() && state_.epoch < config_.epochs;
+    }
+
+    void save() {
+        if (config_.run.empty()) {
+            return;
+        }
+        state_.metrics_bytes = log_->bytes();
+        state_.tuning = ConvTuning::record();
+        save_checkpoint(in_run("checkpoint.safetensors"), *result_.model.net, *optimizer_, state_);
+    }
+
+    void finish() {
+        result_.epochs_done = state_.epoch;
+        result_.steps = state_.step;
+        if (!config_.run.empty()) {
+            write_safetensors(in_run("weights.safetensors"), state_dict(*result_.model.net),
+                              weight_metadata(result_.model, *result_.data->train));
+        }
+        if (!result_.interrupted) {
+            result_.test = evaluate(*result_.model.net, *result_.data->test);
+        }
+    }
+
+    [[nodiscard]] TrainProgress progress(const Loader& loader, double loss, double lr, double rate) const {
+        return {.epoch = state_.epoch + 1, .epochs = config_.epochs, .step_in_epoch = state_.batch,
+                .steps_per_epoch = loader.batches_per_epoch(), .loss = loss, .lr = lr, .images_per_second = rate};
+    }
+
+    void note(const std::string& text) const {
+        if (hooks_.note) {
+            hooks_.note(text);
+        }
+    }
+
+    const TrainConfig& config_;
+    const TrainHooks& hooks_;
+    TrainResult result_;
+    std::shared_ptr<Dataset> train_set_, validation_set_;
+    std::unique_ptr<Optimizer> optimizer_;
+    std::vector<Parameter> parameters_;
+    std::function<double(int64_t)> schedule_;
+    TrainState state_;
+    MetricsLog* log_ = nullptr;
+};
+
+std::vector<double> numbers(const std::map<std::string, std::string>& metadata, const std::string& key) {
+    const auto entry = metadata.find(key);
+    if (entry == metadata.end()) {
+        return {};
+    }
+    const nlohmann::json parsed = nlohmann::json::parse(entry->second, nullptr, false);
+    std::vector<double> values;
+    for (const auto& item : parsed.is_array() ? parsed : nlohmann::json::array()) {
+        if (item.is_number()) {
+            values.push_back(item.get<double>());
+        }
+    }
+    return values;
+}
+
+}  // namespace
+
+TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return Trainer(config, hooks).run(); }
+
+LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights) {
+    const SafetensorsFile file = read_safetensors(weights);
+    LoadedModel loaded{.model = build_model(spec, classes)};
+    if (classes == 0) {  // the head in the file says how many
+        const auto head = file.tensors.find(loaded.model.head);
+        if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.dim(0) > 0 &&
+            head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
+            spec.find("out") == std::string::npos) {
+            loaded.model = build_model(spec, head->second.dim(0));
+        }
+    }
+    load_state_dict(*loaded.model.net, file.tensors, weights.string());
+    loaded.low = numbers(file.metadata, "backlight.input_low");
+    loaded.high = numbers(file.metadata, "backlight.input_high");
+    const auto names = file.metadata.find("backlight.classes");
+    if (names != file.metadata.end()) {
+        const nlohmann::json parsed = nlohmann::json::parse(names->second, nullptr, false);
+        for (const auto& name : parsed.is_array() ? parsed : nlohmann::json::array()) {
+            loaded.class_names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+        }
+    }
+    return loaded;
+}
+
+}  // namespace backlight

@@ -1,0 +1,80 @@
+// The training loop: model, data and optimiser from a configuration; metrics, checkpoints, resume.
+// A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors, checkpoint.safetensors.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "datasets/registry.h"
+#include "models/model.h"
+#include "train/evaluation.h"
+#include "train/optimizer.h"
+
+namespace backlight {
+
+struct TrainConfig {
+    std::string model;
+    std::string data;
+    std::filesystem::path run;  // empty: nothing is written
+    std::string weights;        // start from this file instead of a fresh initialisation
+    int64_t classes = 0;        // 0: as the data has
+    int64_t epochs = 10;
+    int64_t batch_size = 32;
+    double lr = 0.01;
+    OptimizerConfig optimizer;
+    std::string schedule = "constant";
+    int64_t warmup_steps = 0;
+    double clip_norm = 0;        // 0: no clipping
+    double label_smoothing = 0;
+    uint64_t seed = 0;
+    int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
+    double validation = 0;         // share of the training set that is held out
+    int64_t early_stop = 0;        // epochs without a better validation loss; 0: never
+    int workers = -1;              // loader threads, see datasets/loader.h
+    bool resume = false;
+    bool overwrite = false;  // begin anew in a folder that holds a run
+    bool tune = false;  // time the convolution implementations of each shape, record the choice
+};
+
+/// What the loop tells while it runs. Values are those of the step just made.
+struct TrainProgress {
+    int64_t epoch = 0, epochs = 0;
+    int64_t step_in_epoch = 0, steps_per_epoch = 0;
+    int64_t images = 0;  // of the step
+    double loss = 0, lr = 0, images_per_second = 0;
+};
+
+struct TrainHooks {
+    std::function<void(const TrainProgress&)> step;
+    /// After each epoch; the evaluation is of the test set, or of the held-out part when there is one.
+    std::function<void(const TrainProgress&, const Evaluation&)> epoch;
+    std::function<void(const std::string&)> note;
+    /// When it becomes true the loop saves a checkpoint and returns.
+    const std::atomic<bool>* stop = nullptr;
+};
+
+struct TrainResult {
+    Model model;
+    std::unique_ptr<DataSource> data;
+    Evaluation test;
+    int64_t epochs_done = 0, steps = 0;
+    bool interrupted = false;
+    bool stopped_early = false;
+};
+
+/// Throws Error on a configuration that cannot work, before anything is written.
+[[nodiscard]] TrainResult train(const TrainConfig& config, const TrainHooks& hooks = {});
+
+/// Model with weights from a file and what the file states about it (input range, class names).
+struct LoadedModel {
+    Model model;
+    std::vector<std::string> class_names;
+    std::vector<double> low, high;  // input range; empty when the file states none
+};
+/// `classes` 0: as the file's head has. Throws Error on files that do not fit.
+[[nodiscard]] LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights);
+
+}  // namespace backlight
