@@ -59,7 +59,7 @@ namespace backlight {
 [[nodiscard]] Variable silu(const Variable& x);
 [[nodiscard]] Variable sigmoid(const Variable& x);
 [[nodiscard]] Variable tanh(const Variable& x);
-[[nodiscard]] Variable clamp(const Variable& x, double low, double high);
+[[nodiscard]] Variable clamp(const Variable& x, double low, double high);  // derivative 1 at the bounds too
 [[nodiscard]] Variable positive_part(const Variable& x);  // max(x, 0): as relu, but not an activation of the network
 [[nodiscard]] Variable negative_part(const Variable& x);  // min(x, 0)
 /// x + eps sgn*(x) with sgn*(0) = +1; derivative 1.
@@ -110,7 +110,7 @@ namespace backlight {
 [[nodiscard]] Variable conv2d_backward_weights(const Variable& x, const Variable& d_y, const Shape& weight_shape,
                                                const Conv2dAttrs& attrs = {});
 /// x (N,H,W,I), weight (I,Kh,Kw,O/groups): the layout of the convolution whose adjoint it is. Output size as PyTorch:
-/// (H-1) stride - padding + dilation (K-1) + output_padding + 1.
+/// (H-1) stride - padding + dilation (K-1) + output_padding + 1, output_padding < stride.
 [[nodiscard]] Variable conv_transpose2d(const Variable& x, const Variable& weight, const Variable& bias = {},
                                         const Conv2dAttrs& attrs = {},
                                         std::array<int64_t, 2> output_padding = {0, 0});

@@ -1,6 +1,7 @@
 #include "autograd/grad.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "autograd/functions.h"
 #include "core/backend.h"
@@ -108,7 +109,11 @@ private:
             }
             BACKLIGHT_CHECK(start.shape() == output.shape(), "grad: the seed of an output of shape ", output.shape(),
                             " has shape ", start.shape());
-            add(*find(output), start);
+            BACKLIGHT_CHECK(start.dtype() == output.dtype(), "grad: the seed of a ", output.dtype(), " output has type ",
+                            start.dtype());
+            if (auto* entry = find(output)) {  // an output that is older than all inputs was not collected
+                add(*entry, start);
+            }
         }
     }
 
@@ -218,12 +223,18 @@ void backward(const Variable& loss, bool retain_graph) {
     }
     const NoGrad disabled;
     runner.run({});
+    std::unordered_set<uint64_t> taken;  // one tensor may have been sent to several leaves: a + b
     for (const auto& entry : runner.entries()) {
         if (!entry.requested || !entry.cotangent.defined()) {
             continue;
         }
+        const Tensor& gradient = entry.cotangent.data();
         Tensor& accumulated = entry.node->grad;
-        accumulated = accumulated.defined() ? (Variable(accumulated) + entry.cotangent).data() : entry.cotangent.data();
+        if (accumulated.defined()) {
+            accumulated = (Variable(accumulated) + entry.cotangent).data();
+        } else {
+            accumulated = taken.insert(gradient.storage_id()).second ? gradient : gradient.clone();
+        }
     }
 }
 

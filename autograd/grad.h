@@ -56,13 +56,15 @@ struct GradOptions {
 
 /// Sums of what arrives at `inputs` when `seeds` start at `outputs` (default seed: ones, for one element only).
 /// Inputs may be leaves or the results of any op of the graph. Throws Error on shapes that do not fit, on a graph that
-/// was already freed, and on data that was overwritten since the forward pass.
+/// was already freed, and on data that was overwritten since the forward pass. Results may share memory with each other
+/// and with the seeds: clone before updating one in place.
 [[nodiscard]] Variables grad(std::span<const Variable> outputs, std::span<const Variable> seeds,
                              std::span<const Variable> inputs, const GradOptions& options = {});
 [[nodiscard]] Variables grad(const Variable& output, const Variable& seed, const Variables& inputs,
                              const GradOptions& options = {});
 
-/// Accumulates detached gradients of a scalar into the `grad` of all its leaves.
+/// Accumulates detached gradients of a scalar into the `grad` of all its leaves. Gradients of different leaves share no
+/// memory, so that each may be updated in place.
 void backward(const Variable& loss, bool retain_graph = false);
 
 }  // namespace backlight

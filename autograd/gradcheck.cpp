@@ -87,9 +87,8 @@ GradcheckReport gradcheck(const DifferentiableFunction& f, const Variables& inpu
         const bool all = options.max_entries <= 0 || options.max_entries >= count;
         for (const int64_t entry : random.sample(count, all ? count : options.max_entries)) {
             const auto i = static_cast<size_t>(entry);
-            const double step = options.step * std::max(1.0, std::abs(x[i]));
-            const double above = x[i] + step;
-            const double below = x[i] - step;
+            const double above = x[i] + options.step;
+            const double below = x[i] - options.step;
             const double difference = projected_difference(host_values(f(moved(inputs, k, x, i, above))),
                                                            host_values(f(moved(inputs, k, x, i, below))), weights);
             compare(report, options, static_cast<int>(k), entry, d_x[i], difference / (above - below));

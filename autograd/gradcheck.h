@@ -15,8 +15,8 @@ namespace backlight {
 using DifferentiableFunction = std::function<Variable(const Variables&)>;
 
 struct GradcheckOptions {
-    /// Step of the differences, times max(1, |x|). The truncation error falls with step^2, the rounding error grows
-    /// with 1e-16 / step: they meet near 1e-5. Inputs have to be farther than this from every kink.
+    /// Step of the differences. The truncation error falls with step^2, the rounding error grows with 1e-16 / step:
+    /// they meet near 1e-5. Inputs have to be farther than this from every kink.
     double step = 1e-5;
     /// An entry passes when |analytic - numeric| <= absolute + relative max(|analytic|, |numeric|).
     double relative = 1e-6;

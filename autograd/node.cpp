@@ -9,19 +9,21 @@ namespace {
 
 std::atomic<uint64_t> next_sequence{1};
 thread_local bool grad_mode = true;
-// Nodes whose last handle is gone wait here while one destruction is running: no recursion along a chain.
-thread_local std::vector<Node*> graveyard;
+// Nodes whose last handle is gone wait in a list while one destruction is running: no recursion along a chain.
+// A list and not a container: variables of static lifetime are destroyed after the containers of their thread.
+thread_local Node* graveyard = nullptr;
 thread_local bool burying = false;
 
 void retire(Node* node) {
-    graveyard.push_back(node);
+    node->next_retired = graveyard;
+    graveyard = node;
     if (burying) {
         return;
     }
     burying = true;
-    while (!graveyard.empty()) {
-        Node* last = graveyard.back();
-        graveyard.pop_back();
+    while (graveyard != nullptr) {
+        Node* last = graveyard;
+        graveyard = last->next_retired;
         delete last;  // its inputs' handles may add to the graveyard
     }
     burying = false;
@@ -69,6 +71,7 @@ void Variable::set_grad(Tensor gradient) const {
 void Node::release() {
     inputs.clear();
     kept.clear();
+    kept_versions.clear();
     output = output.without_data();
     released = true;
 }
@@ -91,7 +94,16 @@ Variable NodeView::output() const {
     return {node_->output, node_};
 }
 
+const Tensor& NodeView::kept(int i) const {
+    const auto k = static_cast<size_t>(i);
+    BACKLIGHT_CHECK(node_->kept[k].version() == node_->kept_versions[k], kind(),
+                    ": what it kept was changed in place after the forward pass");
+    return node_->kept[k];
+}
+
 Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
+    BACKLIGHT_CHECK(inputs.size() <= kMaxInputs, op->kind(), ": an op has at most ", kMaxInputs, " inputs, got ",
+                    inputs.size());
     Forward result = op->forward(inputs);
     bool requires_grad = false;
     if (grad_mode) {
@@ -116,6 +128,9 @@ Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
     }
     node->output = saves.output ? result.value : result.value.without_data();
     node->output_version = result.value.version();
+    for (const Tensor& tensor : result.kept) {
+        node->kept_versions.push_back(tensor.version());
+    }
     kept = result.kept;
     node->kept = std::move(result.kept);
     if (recording != nullptr) {

@@ -20,6 +20,7 @@ using Inputs = std::span<const Variable>;
 /// Bit i: the gradient of input i is asked for.
 using InputMask = uint32_t;
 inline constexpr InputMask kAllInputs = ~InputMask{0};
+inline constexpr size_t kMaxInputs = 32;  // bits of an InputMask
 [[nodiscard]] constexpr bool wants(InputMask mask, int input) { return ((mask >> input) & 1U) != 0; }
 
 /// What `vjp` reads; all else is freed after the forward pass.
@@ -80,9 +81,11 @@ public:
     Tensor output;  // with data only where `saves` says so, or while recording
     uint64_t output_version = 0;
     std::vector<Tensor> kept;
+    std::vector<uint64_t> kept_versions;
     std::string name;  // set while recording
     Tensor grad;       // of a leaf
     bool released = false;
+    Node* next_retired = nullptr;  // of the list of nodes that wait for their destruction
 
     [[nodiscard]] bool is_leaf() const { return op == nullptr; }
     /// Frees what backward needs; the node can no longer be traversed.
@@ -106,7 +109,8 @@ public:
         return node_->inputs[static_cast<size_t>(i)].requires_grad();
     }
     [[nodiscard]] Variable output() const;
-    [[nodiscard]] const Tensor& kept(int i) const { return node_->kept[static_cast<size_t>(i)]; }
+    /// What the op's forward kept. Throws Error when it was changed in place since.
+    [[nodiscard]] const Tensor& kept(int i) const;
     [[nodiscard]] const NodePtr& node() const { return node_; }
 
 private:

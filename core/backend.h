@@ -66,7 +66,7 @@ struct Padding {
 /// x (N,H,W,C), weight (O,Kh,Kw,C/groups), y (N,Ho,Wo,O).
 struct Conv2dAttrs {
     std::array<int64_t, 2> stride{1, 1};
-    Padding padding;
+    Padding padding{};
     std::array<int64_t, 2> dilation{1, 1};
     int64_t groups = 1;
     bool operator==(const Conv2dAttrs&) const = default;
@@ -76,7 +76,7 @@ struct Conv2dAttrs {
 struct PoolAttrs {
     std::array<int64_t, 2> kernel{1, 1};
     std::array<int64_t, 2> stride{1, 1};
-    Padding padding;
+    Padding padding{};
     bool count_padding = true;  // average: divide by the whole window, as PyTorch does by default
     bool ceil_mode = false;     // round the output size up, as PyTorch does: a window starts inside input or left padding
     bool operator==(const PoolAttrs&) const = default;

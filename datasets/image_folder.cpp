@@ -2,6 +2,7 @@
 // Classes are the sub-folders in alphabetical order, samples the files in alphabetical order; pictures are decoded when
 // they are read. Without `size`, pictures of one size are needed.
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "core/error.h"
@@ -34,7 +35,7 @@ public:
     }
     [[nodiscard]] RawSample load(int64_t index) const override {
         check_index(index);
-        const std::string path = entries_[static_cast<size_t>(index)].path.string();
+        const fs::path& path = entries_[static_cast<size_t>(index)].path;
         return {.input = to_image(read_image(path, static_cast<int>(info_.sample_shape[2]))), .mask = {}, .decoy = {}};
     }
 
@@ -46,7 +47,7 @@ bool is_picture(const fs::path& path) {
     std::string extension = path.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    constexpr std::array<std::string_view, 6> kKnown{".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm"};
+    constexpr std::array<std::string_view, 5> kKnown{".jpg", ".jpeg", ".png", ".bmp", ".gif"};
     return std::find(kKnown.begin(), kKnown.end(), extension) != kKnown.end();
 }
 
@@ -179,7 +180,7 @@ Source load_image_folder(const std::string& place, const Options& options) {
 
     Shape shape{image.size, image.size, channels};
     if (image.size == 0) {
-        const Tensor first = read_image(train.front().path.string(), static_cast<int>(channels));
+        const Tensor first = read_image(train.front().path, static_cast<int>(channels));
         shape = first.shape();
     }
     auto source = std::make_unique<DataSource>();

@@ -189,7 +189,9 @@ std::string Progress::numbers(bool final) const {
             print("%3.0f %%  ", std::floor(100.0 * static_cast<double>(step_) / static_cast<double>(steps_)));
     }
     if (step_ > 0) {
-        text += std::isnan(loss_) ? "loss nan  " : print("loss %.4g  ", loss_);
+        // The same width most of the time, so that the line does not jump.
+        const bool plain = std::abs(loss_) < 1e4 && (loss_ == 0 || std::abs(loss_) >= 1e-3);
+        text += std::isnan(loss_) ? "loss nan  " : print(plain ? "loss %.4f  " : "loss %.2e  ", loss_);
     }
     if (epoch_images_ > 0 && seconds > 0) {
         text += format_rate(static_cast<double>(epoch_images_) / seconds) + " images/s  ";

@@ -22,7 +22,8 @@ public:
         BACKLIGHT_CHECK(x.dtype() == weight.dtype() && is_floating(x.dtype()),
                         "conv2d: expected equal floating types, got x ", x.dtype(), " and weight ", weight.dtype());
         BACKLIGHT_CHECK(!bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == x.dtype()),
-                        "conv2d: expected a bias of shape (", weight.dim(0), ",), got ", bias.shape());
+                        "conv2d: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ", bias.dtype(), ' ',
+                        bias.shape());
         Tensor y = Tensor::empty(shape, x.dtype(), x.device());
         y.backend().conv2d(attrs_, x, weight, bias, y);
         return {y, {}};
@@ -87,8 +88,9 @@ public:
         Tensor x = Tensor::empty(x_shape_, s.dtype(), s.device());
         x.backend().conv2d_backward_data(attrs_, s, weight, x);
         if (inputs.size() > 2) {
-            BACKLIGHT_CHECK(inputs[2].shape() == Shape{x_shape_[3]}, kind(), ": expected a bias of shape (", x_shape_[3],
-                            ",), got ", inputs[2].shape());
+            BACKLIGHT_CHECK(inputs[2].shape() == Shape{x_shape_[3]} && inputs[2].dtype() == s.dtype(), kind(),
+                            ": expected a ", s.dtype(), " bias of shape (", x_shape_[3], ",), got ", inputs[2].dtype(), ' ',
+                            inputs[2].shape());
             Tensor sum = Tensor::empty_like(x);
             sum.backend().binary(BinaryOp::add, x, inputs[2].data(), sum);
             x = sum;
@@ -195,9 +197,10 @@ Variable conv_transpose2d(const Variable& x, const Variable& weight, const Varia
                           std::array<int64_t, 2> output_padding) {
     BACKLIGHT_CHECK(x.rank() == 4 && weight.rank() == 4, "conv_transpose2d: expected x (N,H,W,C) and weight (I,Kh,Kw,O), got ",
                     x.shape(), " and ", weight.shape());
-    BACKLIGHT_CHECK(output_padding[0] >= 0 && output_padding[0] < std::max(attrs.stride[0], attrs.dilation[0]) &&
-                        output_padding[1] >= 0 && output_padding[1] < std::max(attrs.stride[1], attrs.dilation[1]),
-                    "conv_transpose2d: output padding must be smaller than the stride or the dilation");
+    BACKLIGHT_CHECK(output_padding[0] >= 0 && output_padding[0] < attrs.stride[0] && output_padding[1] >= 0 &&
+                        output_padding[1] < attrs.stride[1],
+                    "conv_transpose2d: expected an output padding smaller than the stride ", attrs.stride[0], " x ",
+                    attrs.stride[1], ", got ", output_padding[0], " x ", output_padding[1]);
     const auto extent = [&](int64_t in, int64_t kernel, size_t axis, int64_t before, int64_t after) {
         return (in - 1) * attrs.stride[axis] - before - after + attrs.dilation[axis] * (kernel - 1) +
                output_padding[axis] + 1;

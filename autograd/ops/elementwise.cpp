@@ -93,6 +93,7 @@ private:
         const auto x = [&] { return node.input(0); };
         const auto y = [&] { return node.output(); };
         const auto masked = [&](UnaryOp condition) { return d * Variable(unary_kernel(condition, x().data())); };
+        const auto zero = [&] { return Variable(Tensor::zeros(d.shape(), d.dtype(), d.data().device())); };
         // d where x > 0, else d * other
         const auto branch = [&](const Variable& other) { return where(mask(UnaryOp::is_positive, x().data()), d, d * other); };
         switch (traits_.op) {
@@ -123,15 +124,16 @@ private:
             case UnaryOp::multiply_scalar: return d * p_;
             case UnaryOp::power_scalar: return d * pow(x(), p_ - 1) * p_;
             case UnaryOp::leaky_relu: return branch(Tensor::scalar(p_, d.dtype(), d.data().device()));
-            case UnaryOp::elu: return branch(exp(x()) * p_);
+            case UnaryOp::elu: return branch(exp(negative_part(x())) * p_);  // exp x would overflow where x is not read
             case UnaryOp::softplus: return d * sigmoid(x() * p_);
             case UnaryOp::stabilize_clip: {  // moves with x only outside the clipped band
                 const Tensor beyond = unary_kernel(UnaryOp::add_scalar, unary_kernel(UnaryOp::absolute, x().data()), -p_);
                 return where_positive(d, beyond);
             }
-            case UnaryOp::clamp_min: return where_positive(d, unary_kernel(UnaryOp::add_scalar, x().data(), -p_));
+            case UnaryOp::clamp_min:
+                return where(mask(UnaryOp::is_negative, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)), zero(), d);
             case UnaryOp::clamp_max:
-                return where_positive(d, unary_kernel(UnaryOp::negative, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)));
+                return where(mask(UnaryOp::is_positive, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)), zero(), d);
             default: throw_error("unary: this function has no derivative");
         }
     }

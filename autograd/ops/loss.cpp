@@ -13,6 +13,16 @@ void check_rows(std::string_view who, const Variable& x) {
                     x.dtype(), ' ', x.shape());
 }
 
+/// Labels are data from outside.
+void check_labels(const Tensor& labels, int64_t classes) {
+    BACKLIGHT_CHECK(labels.dtype() == DType::i64, "cross_entropy: expected int64 labels, got ", labels.dtype());
+    const std::vector<int64_t> values = labels.to_vector<int64_t>();
+    for (size_t i = 0; i < values.size(); ++i) {
+        BACKLIGHT_CHECK(values[i] >= 0 && values[i] < classes, "cross_entropy: label ", values[i], " of sample ", i,
+                        " is out of range 0..", classes - 1);
+    }
+}
+
 class Softmax final : public Op {
 public:
     [[nodiscard]] std::string_view kind() const override { return "softmax"; }
@@ -84,6 +94,7 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels, double labe
                     "cross_entropy: expected logits (N,K) and labels (N), got ", logits.shape(), " and ", labels.shape());
     BACKLIGHT_CHECK(label_smoothing >= 0 && label_smoothing < 1, "cross_entropy: expected 0 <= label_smoothing < 1, got ",
                     label_smoothing);
+    check_labels(labels, logits.dim(1));
     const Variable log_p = log_softmax(logits);
     const Variable picked = gather_last(log_p, labels);
     if (!class_weight.defined()) {

@@ -112,7 +112,8 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias)
     BACKLIGHT_CHECK(x.dtype() == weight.dtype() && is_floating(x.dtype()), "linear: expected equal floating types, got x ",
                     x.dtype(), " and weight ", weight.dtype());
     BACKLIGHT_CHECK(!bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == x.dtype()),
-                    "linear: expected a bias of shape (", weight.dim(0), ",), got ", bias.shape());
+                    "linear: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ", bias.dtype(), ' ',
+                    bias.shape());
     static const OpPtr op = std::make_shared<Linear>();
     const auto rows = [&](const Variable& input) {
         return bias.defined() ? call(op, {input, weight, bias}) : call(op, {input, weight});
@@ -120,7 +121,10 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias)
     if (x.rank() == 2) {
         return rows(x);
     }
-    const int64_t count = x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1);
+    int64_t count = 1;
+    for (int i = 0; i + 1 < x.rank(); ++i) {
+        count *= x.dim(i);
+    }
     return reshape(rows(reshape(x, Shape{count, x.dim(-1)})), x.shape().with(-1, weight.dim(0)));
 }
 

@@ -179,7 +179,7 @@ void check_window(std::string_view who, const Shape& start, const Shape& inner, 
     BACKLIGHT_CHECK(start.rank() == outer.rank() && inner.rank() == outer.rank(), who, ": expected ", outer.rank(),
                     " axes, got start ", start, " and extents ", inner);
     for (int i = 0; i < outer.rank(); ++i) {
-        BACKLIGHT_CHECK(start[i] + inner[i] <= outer[i], who, ": ", inner, " at ", start, " does not fit into ", outer);
+        BACKLIGHT_CHECK(start[i] >= 0 && inner[i] >= 0 && start[i] + inner[i] <= outer[i], who, ": ", inner, " at ", start, " does not fit into ", outer);
     }
 }
 
@@ -232,7 +232,6 @@ Variable slice(const Variable& x, int axis, int64_t start, int64_t extent) {
     for (int i = 0; i < x.rank(); ++i) {
         from.push_back(0);
     }
-    BACKLIGHT_CHECK(start >= 0, "slice: expected start >= 0, got ", start);
     return slice(x, from.with(axis, start), x.shape().with(axis, extent));
 }
 
@@ -254,7 +253,16 @@ Variable concat(const Variables& parts, int axis) {
                             part.shape().with(positive, 0) == parts[0].shape().with(positive, 0),
                         "concat: ", part.shape(), " does not fit ", parts[0].shape(), " along axis ", axis);
     }
-    return parts.size() == 1 ? parts[0] : call(std::make_shared<Concat>(positive), Inputs(parts));
+    Variables joined = parts;
+    while (joined.size() > 1) {  // once, unless there are more parts than an op can have inputs
+        Variables groups;
+        for (size_t first = 0; first < joined.size(); first += kMaxInputs) {
+            const Inputs group = Inputs(joined).subspan(first, std::min(kMaxInputs, joined.size() - first));
+            groups.push_back(group.size() == 1 ? group[0] : call(std::make_shared<Concat>(positive), group));
+        }
+        joined = std::move(groups);
+    }
+    return joined[0];
 }
 
 Variable gather_rows(const Variable& x, const Tensor& index) {
@@ -268,6 +276,11 @@ Variable gather_rows(const Variable& x, const Tensor& index) {
 
 Variable scatter_add_rows(const Variable& y, const Tensor& index, int64_t rows) {
     check_index("scatter_add_rows", index, rows);
+    bool fits = y.rank() >= index.rank();
+    for (int i = 0; fits && i < index.rank(); ++i) {
+        fits = y.dim(i) == index.dim(i);
+    }
+    BACKLIGHT_CHECK(fits, "scatter_add_rows: expected one index a row of ", y.shape(), ", got ", index.shape());
     Shape shape{rows};
     for (int i = index.rank(); i < y.rank(); ++i) {
         shape.push_back(y.dim(i));
@@ -276,8 +289,8 @@ Variable scatter_add_rows(const Variable& y, const Tensor& index, int64_t rows) 
 }
 
 Variable gather_last(const Variable& x, const Tensor& index) {
-    BACKLIGHT_CHECK(x.rank() >= 1 && index.numel() * x.dim(-1) == x.numel(), "gather_last: expected one index a row of ",
-                    x.shape(), ", got ", index.shape());
+    BACKLIGHT_CHECK(x.rank() >= 1 && index.shape() == Shape(x.shape().extents().first(static_cast<size_t>(x.rank() - 1))),
+                    "gather_last: expected one index a row of ", x.shape(), ", got ", index.shape());
     check_index("gather_last", index, x.dim(-1));
     return call(std::make_shared<Indexed>(Indexed::Direction::gather_last, index, index.shape()), {x});
 }

@@ -116,13 +116,13 @@ public:
         return affine_forward(inputs, mean_, variance_, eps_);
     }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
-        const Variable inv_std = inverse_deviation(variance_, eps_);
+        const Variable inv_std = inverse_deviation(node.kept(1), eps_);
         Variables d(3);
         if (wants(mask, 0)) {
             d[0] = d_y * (node.input(1) * inv_std);
         }
         if (wants(mask, 1)) {
-            d[1] = sum_to(d_y * ((node.input(0) - Variable(mean_)) * inv_std), node.input_shape(1));
+            d[1] = sum_to(d_y * ((node.input(0) - Variable(node.kept(0))) * inv_std), node.input_shape(1));
         }
         if (wants(mask, 2)) {
             d[2] = sum_to(d_y, node.input_shape(2));

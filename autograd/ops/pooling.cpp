@@ -70,6 +70,7 @@ public:
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         check_image("max_pool2d", x.shape());
+        BACKLIGHT_CHECK(is_floating(x.dtype()), "max_pool2d: expected a floating type, got ", x.dtype());
         BACKLIGHT_CHECK(attrs_.kernel[0] * attrs_.kernel[1] <= 256, "max_pool2d: windows have at most 256 elements, got ",
                         attrs_.kernel[0], " x ", attrs_.kernel[1], "; use amax for larger ones");
         const Shape shape = pool_output_shape(attrs_, x.shape());

@@ -1,4 +1,6 @@
 // Sums, maxima and their adjoints. The vjp of a sum is a broadcast, and the vjp of a broadcast is a sum.
+#include <algorithm>
+
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
@@ -79,6 +81,7 @@ public:
     [[nodiscard]] std::string_view kind() const override { return op_ == ReduceOp::maximum ? "amax" : "amin"; }
     [[nodiscard]] Saves saves() const override { return {kAllInputs, true}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
+        BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), kind(), ": expected a floating type, got ", inputs[0].dtype());
         BACKLIGHT_CHECK(inputs[0].numel() > 0, kind(), ": expected at least one element, got ", inputs[0].shape());
         return {reduce_kernel(op_, inputs[0].data(), mask_), {}};
     }

@@ -37,7 +37,7 @@ struct Entry {
 };
 
 /// Text of a file inside an error text: on one line and not endless.
-std::string quoted(std::string_view text) {
+std::string one_line(std::string_view text) {
     constexpr size_t kShown = 100;
     std::string shown(text.substr(0, kShown));
     std::ranges::replace_if(shown, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, '?');
@@ -59,7 +59,7 @@ public:
             keys_.pop_back();
         } else if (event == json::parse_event_t::key) {
             const auto& key = parsed.get_ref<const std::string&>();
-            BACKLIGHT_CHECK(keys_.back().insert(key).second, file_, ": duplicate name ", quoted(key),
+            BACKLIGHT_CHECK(keys_.back().insert(key).second, file_, ": duplicate name ", one_line(key),
                             " in the safetensors header");
         }
         return true;
@@ -85,7 +85,7 @@ std::map<std::string, std::string> parse_metadata(const json& value, const std::
     BACKLIGHT_CHECK(value.is_object(), file, ": ", kMetadata, " is not a map of text to text");
     std::map<std::string, std::string> metadata;
     for (const auto& [key, text] : value.items()) {
-        BACKLIGHT_CHECK(text.is_string(), file, ": ", kMetadata, " holds ", quoted(key),
+        BACKLIGHT_CHECK(text.is_string(), file, ": ", kMetadata, " holds ", one_line(key),
                         ", which is not text");
         metadata.emplace(key, text.get<std::string>());
     }
@@ -102,7 +102,7 @@ StoredType parse_type(const json& value, const std::string& who) {
         }
         text += concat_text(' ', known);
     }
-    throw_error(concat_text(who, " has dtype ", quoted(type), ", which is not supported; known:", text));
+    throw_error(concat_text(who, " has dtype ", one_line(type), ", which is not supported; known:", text));
 }
 
 /// Non-negative integers below 2^63.
@@ -126,7 +126,7 @@ const json& member(const json& entry, const char* key, const std::string& who) {
 
 /// `data` is the number of bytes behind the header.
 Entry parse_entry(const std::string& name, const json& value, uint64_t data, const std::string& file) {
-    const std::string who = concat_text(file, ": tensor ", quoted(name));
+    const std::string who = concat_text(file, ": tensor ", one_line(name));
     BACKLIGHT_CHECK(value.is_object(), who, " is not described by an object");
     Entry entry;
     entry.name = name;
@@ -153,14 +153,14 @@ void check_coverage(std::vector<Entry>& entries, uint64_t data, const std::strin
     std::ranges::sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
     uint64_t covered = 0;
     for (const Entry& entry : entries) {
-        BACKLIGHT_CHECK(entry.begin >= covered, file, ": tensor ", quoted(entry.name), " overlaps the one before it: ",
+        BACKLIGHT_CHECK(entry.begin >= covered, file, ": tensor ", one_line(entry.name), " overlaps the one before it: ",
                         "it begins at ", entry.begin, ", expected ", covered);
         BACKLIGHT_CHECK(entry.begin == covered, file, ": hole of ", entry.begin - covered, " bytes before tensor ",
-                        quoted(entry.name));
+                        one_line(entry.name));
         covered = entry.end;
     }
     BACKLIGHT_CHECK(covered == data, file, ": ", data - covered, " bytes follow the last tensor",
-                    entries.empty() ? std::string() : concat_text(' ', quoted(entries.back().name)));
+                    entries.empty() ? std::string() : concat_text(' ', one_line(entries.back().name)));
 }
 
 /// The public package sorts by falling alignment, so that each tensor is aligned to its element size.
@@ -188,27 +188,27 @@ using NamedTensor = std::pair<const std::string, Tensor>;
 
 std::string header_text(const std::vector<const NamedTensor*>& ordered,
                         const std::map<std::string, std::string>& metadata, const std::string& file) {
-    ordered_json header = ordered_json::object();
-    if (!metadata.empty()) {
-        header[std::string(kMetadata)] = metadata;
-    }
-    // Entries of an ordered object are found by linear search: with the dump of each entry the header is made by hand.
-    uint64_t offset = 0;
-    for (const NamedTensor* named : ordered) {
-        const auto& [name, tensor] = *named;
-        const uint64_t end = offset + tensor.bytes();
-        const auto extents = tensor.shape().extents();
-        header[name] = {{"dtype", type_name(tensor.dtype())},
-                        {"shape", std::vector<int64_t>(extents.begin(), extents.end())},
-                        {"data_offsets", {offset, end}}};
-        offset = end;
-    }
-    std::string text;
+    std::string text = "{";
     try {
-        text = header.dump();
+        if (!metadata.empty()) {
+            text += concat_text(json(kMetadata), ':', json(metadata));
+        }
+        uint64_t offset = 0;
+        for (const NamedTensor* named : ordered) {
+            const auto& [name, tensor] = *named;
+            const uint64_t end = offset + tensor.bytes();
+            const auto extents = tensor.shape().extents();
+            ordered_json entry;
+            entry["dtype"] = type_name(tensor.dtype());
+            entry["shape"] = std::vector<int64_t>(extents.begin(), extents.end());
+            entry["data_offsets"] = {offset, end};
+            text += concat_text(text.size() > 1 ? "," : "", json(name), ':', entry);
+            offset = end;
+        }
     } catch (const json::exception&) {
         throw_error(concat_text("cannot write ", file, ": a tensor name or a metadata text is not valid UTF-8"));
     }
+    text += '}';
     constexpr size_t kAlignment = 8;
     text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
     return text;
@@ -264,7 +264,7 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
     for (const NamedTensor& named : tensors) {
         BACKLIGHT_CHECK(named.first != kMetadata, "cannot write ", name, ": no tensor can be named ", kMetadata);
         BACKLIGHT_CHECK(named.second.defined() && named.second.has_data(), "cannot write ", name, ": tensor ",
-                        quoted(named.first), " has no data");
+                        one_line(named.first), " has no data");
         ordered.push_back(&named);
     }
     std::ranges::stable_sort(ordered, {},

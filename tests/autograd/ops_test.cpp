@@ -87,7 +87,7 @@ void for_each_case(const Check& check) {
         try {
             check(op_case);
         } catch (const std::exception& error) {
-            FAIL_CHECK(op_case.name(), ": ", error.what(), ", seed ", test_seed());
+            FAIL_CHECK(op_case.name(), ": ", std::string(error.what()), ", seed ", test_seed());
         }
     }
 }

@@ -55,7 +55,7 @@ TEST_CASE("recording: layers name their output, and count their calls") {
     CHECK(recording.layers().at("block").node() == outer.node());
     CHECK(recording.layers().at("act:in").node() == x.node());
     CHECK_THROWS_WITH_AS((void)recording.layers().at("atc"),
-                         "unknown layer \"atc\"; did you mean act? known: act, act#1, block.inner, block", Error);
+                         "unknown layer \"atc\"; did you mean act?; known: act, act#1, block.inner, block", Error);
 }
 
 TEST_CASE("recording: a layer that returns its input renames nothing") {

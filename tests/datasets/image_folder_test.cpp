@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "core/io/image.h"
 #include "datasets/registry.h"
 #include "tests/datasets/support.h"
 
@@ -8,24 +9,22 @@ using namespace backlight::testing;
 
 namespace {
 
-/// A binary PPM of one colour: the simplest picture there is.
+/// A picture of one colour.
 void write_picture(const std::filesystem::path& path, int width, int height, uint8_t value) {
-    const std::string header = "P6\n" + std::to_string(width) + " " + std::to_string(height) + "\n255\n";
-    std::vector<uint8_t> bytes(header.begin(), header.end());
-    bytes.insert(bytes.end(), static_cast<size_t>(width * height * 3), value);
-    write_bytes(path, bytes);
+    std::filesystem::create_directories(path.parent_path());
+    write_png(path, Tensor::full({height, width, 3}, value, DType::u8));
 }
 
 }  // namespace
 
 TEST_CASE("folder: train and test folders, classes and files in alphabetical order") {
     const TemporaryFolder folder;
-    write_picture(folder.path() / "train/dog/b.ppm", 6, 4, 51);
-    write_picture(folder.path() / "train/dog/a.ppm", 4, 6, 102);
-    write_picture(folder.path() / "train/cat/deep/er.PPM", 4, 4, 0);
-    write_picture(folder.path() / "test/dog/c.ppm", 9, 4, 255);
+    write_picture(folder.path() / "train/dog/b.png", 6, 4, 51);
+    write_picture(folder.path() / "train/dog/a.png", 4, 6, 102);
+    write_picture(folder.path() / "train/cat/deep/er.PNG", 4, 4, 0);
+    write_picture(folder.path() / "test/dog/c.png", 9, 4, 255);
     write_text(folder.path() / "train/dog/notes.txt", "not a picture");
-    write_picture(folder.path() / "train/.hidden/x.ppm", 4, 4, 0);
+    write_picture(folder.path() / "train/.hidden/x.png", 4, 4, 0);
     const auto source = load_data("folder:" + folder.text() + "(size=4,normalize=none)");
     CHECK(source->train->class_names() == std::vector<std::string>{"cat", "dog"});
     CHECK(source->train->labels() == std::vector<int64_t>{0, 1, 1});
@@ -40,8 +39,8 @@ TEST_CASE("folder: train and test folders, classes and files in alphabetical ord
 TEST_CASE("folder: one folder is split class by class, the same way every time") {
     const TemporaryFolder folder;
     for (int i = 0; i < 10; ++i) {
-        write_picture(folder.path() / "a" / ("p" + std::to_string(i) + ".ppm"), 4, 4, static_cast<uint8_t>(i));
-        write_picture(folder.path() / "b" / ("p" + std::to_string(i) + ".ppm"), 4, 4, static_cast<uint8_t>(100 + i));
+        write_picture(folder.path() / "a" / ("p" + std::to_string(i) + ".png"), 4, 4, static_cast<uint8_t>(i));
+        write_picture(folder.path() / "b" / ("p" + std::to_string(i) + ".png"), 4, 4, static_cast<uint8_t>(100 + i));
     }
     const auto source = load_data("folder:" + folder.text() + "(normalize=none)");
     CHECK(source->train->class_counts() == std::vector<int64_t>{8, 8});
@@ -55,13 +54,13 @@ TEST_CASE("folder: one folder is split class by class, the same way every time")
 
 TEST_CASE("folder: a list of classes sets numbers and names") {
     const TemporaryFolder folder;
-    write_picture(folder.path() / "n02/x.ppm", 4, 4, 1);
-    write_picture(folder.path() / "n01/x.ppm", 4, 4, 2);
+    write_picture(folder.path() / "n02/x.png", 4, 4, 1);
+    write_picture(folder.path() / "n01/x.png", 4, 4, 2);
     write_text(folder.path() / "classes.txt", "n03 house cat\nn02 dog\nn01\n");
     const auto source = load_data("folder:" + folder.text() + "(classes=classes.txt,test_share=0)");
     CHECK(source->train->class_names() == std::vector<std::string>{"house cat", "dog", "n01"});
     CHECK(source->train->labels() == std::vector<int64_t>{1, 2});
-    write_picture(folder.path() / "n04/x.ppm", 4, 4, 2);
+    write_picture(folder.path() / "n04/x.png", 4, 4, 2);
     CHECK(contains(error_of([&] { (void)load_data("folder:" + folder.text() + "(classes=classes.txt,test_share=0)"); }),
                    "n04 is not one of the classes"));
 }
@@ -70,20 +69,20 @@ TEST_CASE("folder: what is missing is named") {
     const TemporaryFolder folder;
     const std::string spec = "folder:" + folder.text();
     CHECK(error_of([&] { (void)load_data(spec); }) == "folder: no class folders in " + folder.text());
-    write_picture(folder.path() / "a/x.ppm", 4, 4, 0);
+    write_picture(folder.path() / "a/x.png", 4, 4, 0);
     CHECK(contains(error_of([&] { (void)load_data(spec); }), "too few pictures"));
     std::filesystem::create_directory(folder.path() / "b");
     CHECK(contains(error_of([&] { (void)load_data(spec); }), "no pictures in " + folder.text() + "/b"));
-    write_picture(folder.path() / "train/a/x.ppm", 4, 4, 0);
+    write_picture(folder.path() / "train/a/x.png", 4, 4, 0);
     CHECK(contains(error_of([&] { (void)load_data(spec); }), "has train/, but neither test/ nor val/"));
-    write_picture(folder.path() / "val/z/x.ppm", 4, 4, 0);
+    write_picture(folder.path() / "val/z/x.png", 4, 4, 0);
     CHECK(contains(error_of([&] { (void)load_data(spec); }), "val/z is not one of the classes"));
 }
 
 TEST_CASE("folder: a broken picture is named when it is read, pictures of other sizes too") {
     const TemporaryFolder folder;
-    write_picture(folder.path() / "a/ok.ppm", 4, 4, 0);
-    write_picture(folder.path() / "a/other.ppm", 5, 4, 0);
+    write_picture(folder.path() / "a/ok.png", 4, 4, 0);
+    write_picture(folder.path() / "a/other.png", 5, 4, 0);
     write_text(folder.path() / "a/zz.jpg", "this is no picture");
     const auto source = load_data("folder:" + folder.text() + "(test_share=0)");
     CHECK_NOTHROW((void)source->train->get(0));

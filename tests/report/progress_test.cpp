@@ -81,7 +81,7 @@ TEST_CASE("progress: shows epoch, loss, images per second and the time that is l
     CHECK(text.find("epoch 2/3") != std::string::npos);
     CHECK(text.find("loss 0.5") != std::string::npos);
     CHECK(text.find("5.0 images/s") != std::string::npos);
-    CHECK(text.find(" 10 %  loss 0.5  5.0 images/s  ETA 58 s") !=
+    CHECK(text.find(" 10 %  loss 0.5000  5.0 images/s  ETA 58 s") !=
           std::string::npos);  // 29 steps of 2 s are left
     CHECK(text.find("#####") != std::string::npos);
 }

@@ -127,7 +127,7 @@ public:
 
 private:
     struct Free {
-        size_t bytes = 0;
+        size_t bytes;
         void operator()(void* data) const;
     };
     struct Entry {

@@ -16,8 +16,8 @@ struct SmallMatmul {
     bool transpose_a = false, transpose_b = false;
 };
 
-/// The longest inner extent that the kernel takes with a transposed b.
-inline constexpr int64_t kSmallInner = 1024;
+/// The longest inner extent that the kernel takes.
+inline constexpr int64_t kSmallInner = 512;
 
 void small_matmul(const SmallMatmul& m);
 

@@ -95,7 +95,7 @@ inline void transpose_panel(const float* b, int64_t inner, int64_t columns, floa
 }
 
 void multiply(const SmallMatmul& m) {
-    alignas(64) static thread_local float panel[kSmallInner * kPanel];
+    alignas(64) float panel[kSmallInner * kPanel];
     const int64_t a_row = m.transpose_a ? 1 : m.inner;
     const int64_t a_step = m.transpose_a ? m.rows : 1;
     for (int64_t j = 0; j < m.columns; j += kPanel) {

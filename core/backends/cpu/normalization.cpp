@@ -1,0 +1,170 @@
+// Batch normalisation over channels, the last axis: statistics, the affine map, the gradient. Formulas:
+// core/backends/reference/normalization.cpp. Statistics are taken of x - shift, with the first row as the shift, in one
+// pass over memory:
+//   variance = sum d^2 / M - (sum d / M)^2,  d = x - shift       nothing cancels, as the shift is as far from the mean
+//   as any element is, and sums are double; a constant channel has variance 0 exactly
+#include <cmath>
+
+#include "core/backends/buffer.h"
+#include "core/backends/cpu/blocks.h"
+#include "core/backends/cpu/column_sums.h"
+#include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/reference/walk.h"
+
+namespace backlight {
+namespace {
+
+using cpu::WideRows;
+
+// sums[0..width) += d,  sums[width..2 width) += d^2
+BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t width, int64_t columns, const float* shift,
+                                      double* sums) {
+    double* squares = sums + width;
+    for (int64_t r = 0; r < rows; ++r) {
+        const float* row = x + r * width;
+        BACKLIGHT_INDEPENDENT
+        for (int64_t c = 0; c < columns; ++c) {
+            const double d = static_cast<double>(row[c]) - static_cast<double>(shift[c]);
+            sums[c] += d;
+            squares[c] += d * d;
+        }
+    }
+}
+
+template <bool Relu>
+BACKLIGHT_CLONES void affine_loop(const float* x, const float* scale, const float* shift, float* y, int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        const float value = x[i] * scale[i] + shift[i];
+        y[i] = Relu ? functors::Relu{}(value, 0.0f) : value;
+    }
+}
+
+// sums[0..width) += g,  sums[width..2 width) += g (x - mean);  g = d_y where the ReLU passes
+template <bool Relu>
+BACKLIGHT_CLONES void gradient_sums_loop(const float* x, const float* d_y, const float* relu, int64_t rows,
+                                         int64_t width, int64_t columns, const float* mean, double* sums) {
+    double* products = sums + width;
+    for (int64_t r = 0; r < rows; ++r) {
+        const int64_t row = r * width;
+        BACKLIGHT_INDEPENDENT
+        for (int64_t c = 0; c < columns; ++c) {
+            const float g = !Relu || relu[row + c] > 0.0f ? d_y[row + c] : 0.0f;
+            sums[c] += static_cast<double>(g);
+            products[c] += static_cast<double>(g) * (static_cast<double>(x[row + c]) - static_cast<double>(mean[c]));
+        }
+    }
+}
+
+// d_x = factor (g - offset - (x - mean) slope)
+template <bool Relu>
+BACKLIGHT_CLONES void gradient_loop(const float* x, const float* d_y, const float* relu, const float* mean,
+                                    const float* factor, const float* offset, const float* slope, float* d_x,
+                                    int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        const float g = !Relu || relu[i] > 0.0f ? d_y[i] : 0.0f;
+        d_x[i] = factor[i] * (g - offset[i] - (x[i] - mean[i]) * slope[i]);
+    }
+}
+
+// run(at, column, count, out) for each piece of a wide row in a block of elements.
+template <typename Run>
+auto by_wide_rows(const WideRows& wide, Run run) {
+    return [width = wide.width, run](float* out, int64_t at, int64_t count) {
+        for (int64_t done = 0; done < count;) {
+            const int64_t column = (at + done) % width;
+            const int64_t piece = std::min(width - column, count - done);
+            run(at + done, column, piece, out + done);
+            done += piece;
+        }
+    };
+}
+
+// Two sums a channel over all elements: add(first element, rows, columns, sums) for whole wide rows and for the rest.
+template <typename Add>
+std::vector<double> channel_sums(const WideRows& wide, Add add) {
+    std::vector<double> sums(static_cast<size_t>(2 * wide.width), 0.0);
+    cpu::reduce_rows_in_chunks<cpu::SumReduction>(
+        wide.rows, wide.width, 2 * wide.width, sums.data(),
+        [&](int64_t begin, int64_t end, double* out) { add(begin * wide.width, end - begin, wide.width, out); });
+    add(wide.rows * wide.width, 1, wide.rest, sums.data());
+    wide.fold(sums.data());
+    wide.fold(sums.data() + wide.width);
+    return sums;
+}
+
+}  // namespace
+
+void CpuBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
+    if (x.dtype() != DType::f32 || x.numel() == 0) {
+        return ReferenceBackend::channel_statistics(x, mean, variance);
+    }
+    const WideRows wide(x.numel(), rows_of(x.shape()).length);
+    const auto* in = buffer<float>(x);
+    const auto shift = wide.spread<float>([&](int64_t c) { return in[c]; });
+    const auto sums = channel_sums(wide, [&](int64_t at, int64_t rows, int64_t columns, double* out) {
+        statistics_loop(in + at, rows, wide.width, columns, shift.data(), out);
+    });
+    const double count = static_cast<double>(x.numel()) / static_cast<double>(wide.channels);
+    for (int64_t c = 0; c < wide.channels; ++c) {
+        const auto i = static_cast<size_t>(c);
+        const double centre = sums[i] / count;
+        const double spread = sums[i + static_cast<size_t>(wide.width)] / count - centre * centre;
+        buffer<float>(mean)[c] = static_cast<float>(centre + static_cast<double>(shift[i]));
+        buffer<float>(variance)[c] = static_cast<float>(spread < 0.0 ? 0.0 : spread);
+    }
+}
+
+void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu, Tensor& y) {
+    if (x.dtype() != DType::f32 || x.numel() == 0) {
+        return ReferenceBackend::channel_affine(x, scale, shift, relu, y);
+    }
+    const WideRows wide(x.numel(), rows_of(x.shape()).length);
+    const auto factor = wide.spread<float>([&](int64_t c) { return buffer<float>(scale)[c]; });
+    const auto offset = wide.spread<float>([&](int64_t c) { return buffer<float>(shift)[c]; });
+    const auto* in = buffer<float>(x);
+    const auto loop = relu ? affine_loop<true> : affine_loop<false>;
+    cpu::write_elements(buffer<float>(y), x.numel(), cpu::kBlock, [&] {
+        return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t count, float* out) {
+            loop(in + at, factor.data() + column, offset.data() + column, out, count);
+        });
+    });
+}
+
+void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
+                                     const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
+                                     Tensor& d_shift) {
+    if (x.dtype() != DType::f32 || x.numel() == 0) {
+        return ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale, d_shift);
+    }
+    const WideRows wide(x.numel(), rows_of(x.shape()).length);
+    const auto* in = buffer<float>(x);
+    const auto* from = buffer<float>(d_y);
+    const float* relu = relu_output.defined() ? buffer<float>(relu_output) : nullptr;
+    const auto centre = wide.spread<float>([&](int64_t c) { return buffer<float>(mean)[c]; });
+    const auto sums_loop = relu != nullptr ? gradient_sums_loop<true> : gradient_sums_loop<false>;
+    const auto sums = channel_sums(wide, [&](int64_t at, int64_t rows, int64_t columns, double* out) {
+        sums_loop(in + at, from + at, relu == nullptr ? relu : relu + at, rows, wide.width, columns, centre.data(), out);
+    });
+    const double count = static_cast<double>(x.numel()) / static_cast<double>(wide.channels);
+    const auto inverse = [&](int64_t c) { return static_cast<double>(buffer<float>(inv_std)[c]); };
+    const auto product = [&](int64_t c) { return sums[static_cast<size_t>(wide.width + c)] * inverse(c); };
+    const auto factor =
+        wide.spread<float>([&](int64_t c) { return inverse(c) * static_cast<double>(buffer<float>(scale)[c]); });
+    const auto offset = wide.spread<float>([&](int64_t c) { return sums[static_cast<size_t>(c)] / count; });
+    const auto slope = wide.spread<float>([&](int64_t c) { return product(c) * inverse(c) / count; });
+    for (int64_t c = 0; c < wide.channels; ++c) {
+        buffer<float>(d_shift)[c] = static_cast<float>(sums[static_cast<size_t>(c)]);
+        buffer<float>(d_scale)[c] = static_cast<float>(product(c));
+    }
+    const auto loop = relu != nullptr ? gradient_loop<true> : gradient_loop<false>;
+    cpu::write_elements(buffer<float>(d_x), x.numel(), cpu::kBlock, [&] {
+        return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, float* out) {
+            loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column, factor.data() + column,
+                 offset.data() + column, slope.data() + column, out, n);
+        });
+    });
+}
+
+}  // namespace backlight

@@ -1,0 +1,123 @@
+// One step of an optimiser in one pass over memory; formulas: core/backends/reference/optimizer.cpp. The arithmetic is
+// the reference's, in double: the same bits.
+#include <cmath>
+
+#include "core/backends/buffer.h"
+#include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/cpu/parallel.h"
+
+namespace backlight {
+namespace {
+
+template <bool Momentum>
+BACKLIGHT_CLONES void sgd_loop(const SgdAttrs& attrs, float* w, const float* g, float* velocity, int64_t count) {
+    const SgdAttrs a = attrs;
+    const double keep = a.first_step ? 0.0 : a.momentum;
+    const double take = a.first_step ? 1.0 : 1 - a.dampening;
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        const auto weight = static_cast<double>(w[i]);
+        const double gradient = static_cast<double>(g[i]) + a.weight_decay * weight;
+        double step = gradient;
+        if constexpr (Momentum) {
+            // The buffer may hold anything before the first step, NaN included.
+            const double state = a.first_step ? 0.0 : static_cast<double>(velocity[i]);
+            const double moved = keep * state + take * gradient;
+            velocity[i] = static_cast<float>(moved);
+            step = a.nesterov ? gradient + a.momentum * moved : moved;
+        }
+        w[i] = static_cast<float>(weight - a.lr * step);
+    }
+}
+
+BACKLIGHT_CLONES void adam_loop(const AdamAttrs& attrs, float* w, const float* g, float* m, float* v, int64_t count) {
+    const AdamAttrs a = attrs;
+    const double correction1 = 1 - std::pow(a.beta1, static_cast<double>(a.step));
+    const double correction2 = 1 - std::pow(a.beta2, static_cast<double>(a.step));
+    const double rate = a.lr / correction1;
+    const double root = std::sqrt(correction2);
+    const double shrink = a.decoupled ? a.lr * a.weight_decay : 0.0;
+    const double decay = a.decoupled ? 0.0 : a.weight_decay;
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        auto weight = static_cast<double>(w[i]);
+        const double gradient = static_cast<double>(g[i]) + decay * weight;
+        weight -= shrink * weight;
+        const double first = a.beta1 * static_cast<double>(m[i]) + (1 - a.beta1) * gradient;
+        const double second = a.beta2 * static_cast<double>(v[i]) + (1 - a.beta2) * gradient * gradient;
+        m[i] = static_cast<float>(first);
+        v[i] = static_cast<float>(second);
+        w[i] = static_cast<float>(weight - rate * first / (std::sqrt(second) / root + a.eps));
+    }
+}
+
+BACKLIGHT_CLONES void adadelta_loop(const AdadeltaAttrs& attrs, float* w, const float* g, float* square_mean,
+                                    float* delta_mean, int64_t count) {
+    const AdadeltaAttrs a = attrs;
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        const auto weight = static_cast<double>(w[i]);
+        const double gradient = static_cast<double>(g[i]) + a.weight_decay * weight;
+        const double squares =
+            a.rho * static_cast<double>(square_mean[i]) + (1 - a.rho) * gradient * gradient;
+        const auto deltas = static_cast<double>(delta_mean[i]);
+        const double delta = std::sqrt(deltas + a.eps) / std::sqrt(squares + a.eps) * gradient;
+        square_mean[i] = static_cast<float>(squares);
+        delta_mean[i] = static_cast<float>(a.rho * deltas + (1 - a.rho) * delta * delta);
+        w[i] = static_cast<float>(weight - a.lr * delta);
+    }
+}
+
+// run(begin, end) over the elements of w.
+template <typename Run>
+void for_elements(const Tensor& w, Run run) {
+    cpu::parallel_ranges(w.numel(), cpu::kParallelElements / 4, 64, run);
+}
+
+}  // namespace
+
+void CpuBackend::sgd_step(const SgdAttrs& attrs, Tensor& w, const Tensor& g, Tensor& velocity) {
+    if (w.dtype() != DType::f32) {
+        return ReferenceBackend::sgd_step(attrs, w, g, velocity);
+    }
+    auto* weight = buffer<float>(w);
+    const auto* gradient = buffer<float>(g);
+    if (attrs.momentum == 0) {
+        return for_elements(w, [&](int64_t begin, int64_t end) {
+            sgd_loop<false>(attrs, weight + begin, gradient + begin, nullptr, end - begin);
+        });
+    }
+    auto* state = buffer<float>(velocity);
+    for_elements(w, [&](int64_t begin, int64_t end) {
+        sgd_loop<true>(attrs, weight + begin, gradient + begin, state + begin, end - begin);
+    });
+}
+
+void CpuBackend::adam_step(const AdamAttrs& attrs, Tensor& w, const Tensor& g, Tensor& m, Tensor& v) {
+    if (w.dtype() != DType::f32) {
+        return ReferenceBackend::adam_step(attrs, w, g, m, v);
+    }
+    auto* weight = buffer<float>(w);
+    const auto* gradient = buffer<float>(g);
+    auto* first = buffer<float>(m);
+    auto* second = buffer<float>(v);
+    for_elements(w, [&](int64_t begin, int64_t end) {
+        adam_loop(attrs, weight + begin, gradient + begin, first + begin, second + begin, end - begin);
+    });
+}
+
+void CpuBackend::adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
+                               Tensor& delta_mean) {
+    if (w.dtype() != DType::f32) {
+        return ReferenceBackend::adadelta_step(attrs, w, g, square_mean, delta_mean);
+    }
+    auto* weight = buffer<float>(w);
+    const auto* gradient = buffer<float>(g);
+    auto* squares = buffer<float>(square_mean);
+    auto* deltas = buffer<float>(delta_mean);
+    for_elements(w, [&](int64_t begin, int64_t end) {
+        adadelta_loop(attrs, weight + begin, gradient + begin, squares + begin, deltas + begin, end - begin);
+    });
+}
+
+}  // namespace backlight
