@@ -59,7 +59,7 @@ namespace backlight {
 [[nodiscard]] Variable silu(const Variable& x);
 [[nodiscard]] Variable sigmoid(const Variable& x);
 [[nodiscard]] Variable tanh(const Variable& x);
-[[nodiscard]] Variable clamp(const Variable& x, double low, double high);  // derivative 1 at the bounds too
+[[nodiscard]] Variable clamp(const Variable& x, double low, double high);  // derivative 0 at the bounds
 [[nodiscard]] Variable positive_part(const Variable& x);  // max(x, 0): as relu, but not an activation of the network
 [[nodiscard]] Variable negative_part(const Variable& x);  // min(x, 0)
 /// x + eps sgn*(x) with sgn*(0) = +1; derivative 1.

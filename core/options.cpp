@@ -22,22 +22,21 @@ std::string_view trim(std::string_view text) {
 
 bool is_word(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-               c == '.';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-' || c == '.';
     });
 }
 
-/// Position of the "(" that the final ")" closes; npos when the parentheses do not pair up.
+/// Position of the "(" that the final ")" of a balanced text closes.
 size_t opening_of_last(std::string_view text) {
     int depth = 0;
-    for (size_t i = text.size(); i-- > 0;) {
+    size_t i = text.size();
+    do {
+        --i;
         depth += text[i] == ')' ? 1 : 0;
         depth -= text[i] == '(' ? 1 : 0;
-        if (depth == 0) {
-            return i;
-        }
-    }
-    return std::string_view::npos;
+    } while (depth != 0);
+    return i;
 }
 
 bool is_balanced(std::string_view text) {
@@ -56,14 +55,14 @@ std::map<std::string, std::string> parse_values(std::string_view inside, std::st
     std::map<std::string, std::string> values;
     for (const std::string& item : split_list(inside, ',')) {
         const size_t equals = item.find('=');
-        BACKLIGHT_CHECK(equals != std::string::npos, "options: expected key=value, got \"", item, "\" in \"", whole,
-                        "\"");
+        BACKLIGHT_CHECK(equals != std::string::npos, "options: expected key=value, got \"", item, "\" in \"",
+                        whole, "\"");
         const std::string key(trim(std::string_view(item).substr(0, equals)));
         const std::string value(trim(std::string_view(item).substr(equals + 1)));
         BACKLIGHT_CHECK(is_word(key), "options: \"", key, "\" is not a key, in \"", whole, "\"");
         BACKLIGHT_CHECK(!value.empty(), "options: key \"", key, "\" has no value in \"", whole, "\"");
-        BACKLIGHT_CHECK(values.emplace(key, value).second, "options: key \"", key, "\" is given twice in \"", whole,
-                        "\"");
+        BACKLIGHT_CHECK(values.emplace(key, value).second, "options: key \"", key, "\" is given twice in \"",
+                        whole, "\"");
     }
     return values;
 }
@@ -108,23 +107,25 @@ std::vector<std::string> split_list(std::string_view text, char separator) {
 }
 
 Spec parse_spec(std::string_view whole) {
+    BACKLIGHT_CHECK(is_balanced(whole), "options: the parentheses do not pair up in \"", whole, "\"");
     Spec spec;
     std::string_view head = trim(whole);
     if (head.ends_with(')')) {
         const size_t open = opening_of_last(head);
-        BACKLIGHT_CHECK(open != std::string_view::npos, "options: the parentheses do not pair up in \"", whole, "\"");
         spec.values = parse_values(head.substr(open + 1, head.size() - open - 2), whole);
         head = trim(head.substr(0, open));
     }
     const size_t colon = head.find(':');
     const std::string_view name = trim(head.substr(0, colon));
-    BACKLIGHT_CHECK(is_balanced(head), "options: the parentheses do not pair up in \"", whole, "\"");
-    BACKLIGHT_CHECK(name.find('(') == std::string_view::npos, "options: nothing may follow \")\" in \"", whole, "\"");
-    BACKLIGHT_CHECK(is_word(name), "options: expected a name such as digits or digits(mark=7), got \"", whole, "\"");
+    BACKLIGHT_CHECK(name.find('(') == std::string_view::npos, "options: nothing may follow \")\" in \"",
+                    whole, "\"");
+    BACKLIGHT_CHECK(is_word(name), "options: expected a name such as digits or digits(mark=7), got \"", whole,
+                    "\"");
     spec.name = name;
     if (colon != std::string_view::npos) {
         spec.place = trim(head.substr(colon + 1));
-        BACKLIGHT_CHECK(!spec.place.empty(), "options: expected a place after \"", name, ":\" in \"", whole, "\"");
+        BACKLIGHT_CHECK(!spec.place.empty(), "options: expected a place after \"", name, ":\" in \"", whole,
+                        "\"");
     }
     return spec;
 }
@@ -227,22 +228,23 @@ std::vector<double> Options::get(const std::string& key, const std::vector<doubl
     return values;
 }
 
-std::vector<std::string> Options::get(const std::string& key, const std::vector<std::string>& fallback) const {
+std::vector<std::string> Options::get(const std::string& key,
+                                      const std::vector<std::string>& fallback) const {
     const std::string* text = find(key);
     return text == nullptr ? fallback : split_list(*text, ':');
 }
 
 double Options::number_within(const std::string& key, double fallback, double low, double high) const {
     const double value = get(key, fallback);
-    BACKLIGHT_CHECK(value >= low && value <= high, owner_, ": option ", key, " expects a number from ", low, " to ",
-                    high, ", got ", value);
+    BACKLIGHT_CHECK(value >= low && value <= high, owner_, ": option ", key, " expects a number from ", low,
+                    " to ", high, ", got ", value);
     return value;
 }
 
 int64_t Options::integer_within(const std::string& key, int64_t fallback, int64_t low, int64_t high) const {
     const int64_t value = get(key, fallback);
-    BACKLIGHT_CHECK(value >= low && value <= high, owner_, ": option ", key, " expects an integer from ", low, " to ",
-                    high, ", got ", value);
+    BACKLIGHT_CHECK(value >= low && value <= high, owner_, ": option ", key, " expects an integer from ", low,
+                    " to ", high, ", got ", value);
     return value;
 }
 

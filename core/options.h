@@ -2,8 +2,10 @@
 //   spec    = name [":" place] ["(" [key "=" value {"," key "=" value}] ")"]
 //   name    = letters, digits, "_", "-", "."
 //   value   = text without a comma outside parentheses; a list separates its items by ":"
-//   epsilon_plus(epsilon=1e-6, layers=8:16:16)     cifar10:/data/cifar(limit=500)     composite(low=flat(scale=2))
-// The options are the last balanced pair of parentheses of a text that ends in ")". A place whose last character is
+// epsilon_plus(epsilon=1e-6, layers=8:16:16)
+// cifar10:/data/cifar(limit=500)
+// composite(low=flat(scale=2))
+// The options are the last balanced pair of parentheses of a text that ends in ")". A place that ends in
 // ")" is therefore followed by "()": folder:/data/photos (old)().
 #pragma once
 
@@ -29,7 +31,7 @@ struct Spec {
 /// The text that parses to `spec`, keys in alphabetical order.
 [[nodiscard]] std::string to_text(const Spec& spec);
 
-/// Cuts at each `separator` that stands outside parentheses and trims the pieces. An empty text has no pieces.
+/// Cuts at each `separator` that stands outside parentheses and trims the pieces. Empty text: no pieces.
 [[nodiscard]] std::vector<std::string> split_list(std::string_view text, char separator);
 
 /// Typed values by key. It remembers which keys were asked for, so that `finish` can refuse the others:
@@ -51,14 +53,17 @@ public:
 
     [[nodiscard]] double get(const std::string& key, double fallback) const;
     [[nodiscard]] int64_t get(const std::string& key, int64_t fallback) const;
-    [[nodiscard]] int64_t get(const std::string& key, int fallback) const { return get(key, int64_t{fallback}); }
+    [[nodiscard]] int64_t get(const std::string& key, int fallback) const {
+        return get(key, int64_t{fallback});
+    }
     /// true, yes, on, 1 or false, no, off, 0.
     [[nodiscard]] bool get(const std::string& key, bool fallback) const;
     [[nodiscard]] std::string get(const std::string& key, const std::string& fallback) const;
     [[nodiscard]] std::string get(const std::string& key, const char* fallback) const {
         return get(key, std::string(fallback));
     }
-    [[nodiscard]] std::vector<int64_t> get(const std::string& key, const std::vector<int64_t>& fallback) const;
+    [[nodiscard]] std::vector<int64_t> get(const std::string& key,
+                                           const std::vector<int64_t>& fallback) const;
     [[nodiscard]] std::vector<double> get(const std::string& key, const std::vector<double>& fallback) const;
     [[nodiscard]] std::vector<std::string> get(const std::string& key,
                                                const std::vector<std::string>& fallback) const;
@@ -82,8 +87,10 @@ public:
     [[nodiscard]] const std::vector<std::string>& asked() const { return asked_; }
 
 private:
-    [[nodiscard]] double number_within(const std::string& key, double fallback, double low, double high) const;
-    [[nodiscard]] int64_t integer_within(const std::string& key, int64_t fallback, int64_t low, int64_t high) const;
+    [[nodiscard]] double number_within(const std::string& key, double fallback, double low,
+                                       double high) const;
+    [[nodiscard]] int64_t integer_within(const std::string& key, int64_t fallback, int64_t low,
+                                         int64_t high) const;
     [[nodiscard]] const std::string* find(const std::string& key) const;
     [[noreturn]] void fail(const std::string& key, std::string_view expected, const std::string& text) const;
 

@@ -18,9 +18,10 @@ RandomStream::RandomStream(const RandomKey& key) : key_(key) {
 uint32_t RandomStream::bits() {
     const uint64_t index = position_ / 4;
     if (index != block_index_) {
-        const random_values::Stream stream{{generator_key_[0], generator_key_[1]},
-                                           key_.sample,
-                                           {static_cast<uint32_t>(key_.step), static_cast<uint32_t>(key_.step >> 32)}};
+        const random_values::Stream stream{
+            {generator_key_[0], generator_key_[1]},
+            key_.sample,
+            {static_cast<uint32_t>(key_.step), static_cast<uint32_t>(key_.step >> 32)}};
         const functors::PhiloxBlock block = random_values::block_at(stream, index);
         block_ = {block.word[0], block.word[1], block.word[2], block.word[3]};
         block_index_ = index;
@@ -38,11 +39,13 @@ double RandomStream::normal() {
     return radius * std::cos(2.0 * std::numbers::pi * uniform());
 }
 
-// x -> floor(x n / 2^64) takes each value for floor(2^64 / n) or one more of the x; the 2^64 mod n products with the
-// smallest fractions are the surplus and are drawn again (Lemire, "Fast random integer generation in an interval", 2019).
+// x -> floor(x n / 2^64) takes each value for floor(2^64 / n) or one more of the x; the 2^64 mod n products
+// with the smallest fractions are the surplus and are drawn again (Lemire, "Fast random integer generation in
+// an interval", 2019).
 int64_t RandomStream::below(int64_t n) {
     BACKLIGHT_CHECK(n >= 1, "random: below(n) expects n >= 1, got ", n);
-    __extension__ typedef unsigned __int128 Wide;  // NOLINT(modernize-use-using): only this form is marked as an extension
+    __extension__ typedef unsigned __int128
+        Wide;  // NOLINT(modernize-use-using): only this form is marked as an extension
     const auto range = static_cast<uint64_t>(n);
     const uint64_t surplus = (0 - range) % range;
     for (;;) {
@@ -60,8 +63,8 @@ int64_t RandomStream::categorical(std::span<const double> weights) {
         BACKLIGHT_CHECK(weight >= 0, "random: categorical expects weights >= 0, got ", weight);
         total += weight;
     }
-    BACKLIGHT_CHECK(total > 0 && std::isfinite(total), "random: categorical expects a positive finite sum, got ",
-                    total);
+    BACKLIGHT_CHECK(total > 0 && std::isfinite(total),
+                    "random: categorical expects a positive finite sum, got ", total);
     double rest = uniform() * total;
     int64_t last = 0;  // rounding may leave a rest behind the last positive weight
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -90,7 +93,8 @@ void RandomStream::fill_normal(std::span<float> values, float mean, float deviat
             word = bits();
         }
         for (size_t lane = 0; lane < 4 && i + lane < values.size(); ++lane) {
-            values[i + lane] = mean + deviation * random_values::normal_of(block, static_cast<int>(lane), 0.0f);
+            values[i + lane] =
+                mean + deviation * random_values::normal_of(block, static_cast<int>(lane), 0.0f);
         }
     }
 }

@@ -1,8 +1,8 @@
-// RandomStream: random numbers for code on the host, drawn one after another from the counter-based generator. A stream
-// is a key and a position: the same key gives the same numbers, under one seed streams of different keys never meet, and
-// a position can be saved and restored. The numbers are those of the kernels: a new stream's fill_uniform and fill_normal
-// give the bits of Backend::random_uniform and random_normal into an f32 tensor under the same key.
-// A stream has 2^34 words.
+// RandomStream: random numbers for code on the host, one after another from the counter-based generator.
+// A stream is a key and a position: the same key gives the same numbers, under one seed streams of different
+// keys never meet, and a position can be saved and restored. The numbers are those of the kernels: under the
+// same key, a new stream's fill_uniform and fill_normal give the bits of Backend::random_uniform and
+// random_normal into an f32 tensor. A stream has 2^34 words.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace backlight {
 
-/// Values for RandomKey::purpose: what the numbers are for. Kernels and streams of different purposes share nothing.
+/// Values for RandomKey::purpose: what the numbers are for. Different purposes share nothing.
 namespace purpose {
 inline constexpr uint32_t kGeneral = 0, kDataset = 1, kOrder = 2, kTransform = 3, kWeights = 4, kDropout = 5,
                           kAugmentation = 6, kExplainer = 7, kExperiment = 8, kMetric = 9;

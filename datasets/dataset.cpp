@@ -15,8 +15,8 @@ int64_t plane_size(const Shape& sample_shape) {
 }
 
 void copy_plane(const Image& plane, std::span<float> out, std::string_view what) {
-    BACKLIGHT_CHECK(plane.values.size() == out.size(), "dataset: expected ", out.size(), " values in the ", what,
-                    ", got ", plane.values.size());
+    BACKLIGHT_CHECK(plane.values.size() == out.size(), "dataset: expected ", out.size(), " values in the ",
+                    what, ", got ", plane.values.size());
     std::copy(plane.values.begin(), plane.values.end(), out.begin());
 }
 
@@ -90,10 +90,11 @@ void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const S
         }
     }
     const Shape& shape = info_.sample_shape;
-    BACKLIGHT_CHECK(static_cast<int64_t>(sample.input.values.size()) == shape.numel() &&
-                        (shape.rank() != 3 || (sample.input.height == shape[0] && sample.input.width == shape[1])),
-                    "dataset: sample ", index, " has shape (", sample.input.height, ", ", sample.input.width, ", ",
-                    sample.input.channels, "), expected ", shape);
+    BACKLIGHT_CHECK(
+        static_cast<int64_t>(sample.input.values.size()) == shape.numel() &&
+            (shape.rank() != 3 || (sample.input.height == shape[0] && sample.input.width == shape[1])),
+        "dataset: sample ", index, " has shape (", sample.input.height, ", ", sample.input.width, ", ",
+        sample.input.channels, "), expected ", shape);
     if (!slot.input.empty()) {
         copy_plane(sample.input, slot.input, "input");
         normalize(slot.input);
@@ -106,8 +107,8 @@ void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const S
     }
 }
 
-Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& input, const std::vector<float>& mask,
-                        const std::vector<float>& decoy) const {
+Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& input,
+                        const std::vector<float>& mask, const std::vector<float>& decoy) const {
     const auto with_batch = [n = static_cast<int64_t>(indices.size())](const Shape& shape) {
         Shape batched{n};
         for (const int64_t extent : shape) {
@@ -117,7 +118,8 @@ Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& 
     };
     Batch batch;
     std::vector<int64_t> batch_labels(indices.size());
-    std::transform(indices.begin(), indices.end(), batch_labels.begin(), [this](int64_t i) { return label(i); });
+    std::transform(indices.begin(), indices.end(), batch_labels.begin(),
+                   [this](int64_t i) { return label(i); });
     batch.label = Tensor::from(batch_labels, {static_cast<int64_t>(indices.size())});
     batch.input = Tensor::from(input, with_batch(info_.sample_shape));
     if (!mask.empty()) {
@@ -179,8 +181,10 @@ std::vector<int64_t> Dataset::class_counts() const {
     return counts;
 }
 
-void Dataset::set_transforms(std::vector<std::shared_ptr<const Transform>> transforms, const Shape& sample_shape) {
-    BACKLIGHT_CHECK(sample_shape.rank() == 3, "dataset: transforms work on images (H, W, C), got ", sample_shape);
+void Dataset::set_transforms(std::vector<std::shared_ptr<const Transform>> transforms,
+                             const Shape& sample_shape) {
+    BACKLIGHT_CHECK(sample_shape.rank() == 3, "dataset: transforms work on images (H, W, C), got ",
+                    sample_shape);
     info_.transforms = std::move(transforms);
     info_.sample_shape = sample_shape;
 }

@@ -1,5 +1,6 @@
 // Dataset: numbered samples with labels and, where a data set has them, ground-truth masks.
-// A sample is read in three steps: `load` (as stored) -> transforms -> normalisation, y = (x - mean) / std per channel.
+// A sample is read in three steps: `load` (as stored) -> transforms -> normalisation, y = (x - mean) / std
+// per channel.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ namespace backlight {
 
 class Transform;
 
-/// Keys the random transforms of a training epoch. Without a draw a transform takes its fixed form (centre crop, no
-/// flip), so that a set can be looked at, explained or evaluated the same way twice.
+/// Keys the random transforms of a training epoch. Without a draw a transform takes its fixed form (centre
+/// crop, no flip), so that a set can be looked at, explained or evaluated the same way twice.
 struct RandomDraw {
     uint64_t seed = 0;
     uint64_t epoch = 0;
@@ -34,7 +35,7 @@ struct RawSample {
 
 /// One sample as a network sees it.
 struct Example {
-    Tensor input;       // (H, W, C) or (D), f32, on the host
+    Tensor input;  // (H, W, C) or (D), f32, on the host
     int64_t label = 0;
     Tensor mask;        // (H, W) or (D), f32: what a prediction should rest on; undefined if there is none
     Tensor decoy_mask;  // likewise: what it must not rest on
@@ -76,13 +77,14 @@ public:
     virtual ~Dataset();
 
     [[nodiscard]] virtual int64_t size() const = 0;
-    /// Without reading the sample. Throws Error when index is not in 0..size()-1, as all functions with an index do.
+    /// Without reading the sample. Throws Error when index is not in 0..size()-1, as all functions with an
+    /// index do.
     [[nodiscard]] virtual int64_t label(int64_t index) const = 0;
     /// The sample before transforms and normalisation. Safe to call from several threads.
     [[nodiscard]] virtual RawSample load(int64_t index) const = 0;
     /// True where reading takes no time worth a thread: the samples lie in memory and nothing is transformed.
     [[nodiscard]] virtual bool is_quick() const { return false; }
-    /// Further facts of the samples, one number each ("marked", "shape", ...). Throws Error on an unknown name.
+    /// Further facts of the samples, one number each ("marked", "shape", ...). Throws Error if unknown.
     [[nodiscard]] virtual const std::vector<int64_t>& column(std::string_view name) const;
     [[nodiscard]] virtual std::vector<std::string> column_names() const { return {}; }
 
@@ -100,7 +102,8 @@ public:
     /// One sample. Random transforms follow `draw`.
     [[nodiscard]] Example get(int64_t index, const std::optional<RandomDraw>& draw = {}) const;
     /// Several samples in the given order; repetitions are welcome.
-    [[nodiscard]] Batch batch(std::span<const int64_t> indices, const std::optional<RandomDraw>& draw = {}) const;
+    [[nodiscard]] Batch batch(std::span<const int64_t> indices,
+                              const std::optional<RandomDraw>& draw = {}) const;
     /// All samples in order.
     [[nodiscard]] Batch all() const;
     /// One sample into memory of the right size, for loaders. Safe to call from several threads.
@@ -115,7 +118,8 @@ public:
 
     /// For whoever builds the set, before it is read; a subset or a concatenation refuses with an Error.
     /// `sample_shape` is what the transforms make of a sample.
-    virtual void set_transforms(std::vector<std::shared_ptr<const Transform>> transforms, const Shape& sample_shape);
+    virtual void set_transforms(std::vector<std::shared_ptr<const Transform>> transforms,
+                                const Shape& sample_shape);
     /// One value per channel, or one for all. Throws Error on another number and on std <= 0.
     virtual void set_normalization(Normalization normalization);
     /// Range before normalisation, per channel or one for all.
@@ -136,9 +140,10 @@ protected:
 };
 
 /// Some samples of another data set, in a given order; repetitions are welcome.
-[[nodiscard]] std::shared_ptr<Dataset> subset(std::shared_ptr<const Dataset> base, std::vector<int64_t> indices);
-/// One data set behind the other. Throws Error unless sample shapes and class names agree. Masks and columns stay where
-/// all parts have them.
+[[nodiscard]] std::shared_ptr<Dataset> subset(std::shared_ptr<const Dataset> base,
+                                              std::vector<int64_t> indices);
+/// One data set behind the other. Throws Error unless sample shapes and class names agree. Masks and columns
+/// stay where all parts have them.
 [[nodiscard]] std::shared_ptr<Dataset> concatenate(std::vector<std::shared_ptr<const Dataset>> parts);
 
 }  // namespace backlight

@@ -1,12 +1,14 @@
-// The UCI digits (datasets/data/digits.csv.gz), embedded in the library: 1,797 handwritten digits of 8x8 pixels, 0..16,
-// here divided by 16. Licence and attribution: datasets/data/LICENSE.md.
+// The UCI digits (datasets/data/digits.csv.gz), embedded in the library: 1,797 handwritten digits of 8x8
+// pixels, 0..16, here divided by 16. Licence and attribution: datasets/data/LICENSE.md.
 //
-// Split: within each class, in file order, every fifth image is a test image (`split`=0..4 says which of the five).
+// Split: within each class, in file order, every fifth image is a test image (split=0..4 says which of five).
 //
-// Clever Hans: with mark=CLASS a small bright mark, the 2x2 block in the top left corner set to 1, is planted in a share
-// of the training images of that class, by seed. The test set carries it likewise, as real test sets do that were
-// collected with the training set; "unmarked" is the same test set without any mark, "marked_all" with the mark on every
-// image. Column "marked" tells which images have it; the decoy mask shows its place on every image.
+// Clever Hans: with mark=CLASS a small bright mark, the 2x2 block in the top left corner set to 1, is planted
+// in a share of the images of that class, by seed. The test set carries it likewise, as real test sets do
+// that were collected together with the training set.
+//   "unmarked"    the same test set without any mark
+//   "marked_all"  the same test set with the mark on every image
+// Column "marked" tells which images have it; the decoy mask shows its place on every image.
 #include <zlib.h>
 
 #include <string>
@@ -102,7 +104,9 @@ std::shared_ptr<InMemoryDataset> make_set(Digits digits, const MarkOptions& mark
     std::vector<int64_t> marked(n, 0);
     if (mark.of_class >= 0) {
         for (size_t i = 0; i < n; ++i) {
-            RandomStream random(RandomKey{.seed = mark.seed, .purpose = purpose::kDataset, .step = n,
+            RandomStream random(RandomKey{.seed = mark.seed,
+                                          .purpose = purpose::kDataset,
+                                          .step = n,
                                           .sample = static_cast<uint32_t>(i)});
             const bool chosen = digits.labels[i] == mark.of_class && random.bernoulli(mark.share);
             marked[i] = marking == Marking::all || (marking == Marking::of_class && chosen) ? 1 : 0;

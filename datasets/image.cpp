@@ -14,8 +14,9 @@ struct Taps {
     std::vector<float> weight;
 };
 
-// Output i lies at c = (i + 1/2) s - 1/2 of the input, s = in / out. The triangle of half-width max(s, 1) around it is
-// sampled at the input's pixels and normalised, so that a constant stays a constant and the border needs no rule.
+// Output i lies at c = (i + 1/2) s - 1/2 of the input, s = in / out. The triangle of half-width max(s, 1)
+// around it is sampled at the input's pixels and normalised, so that a constant stays a constant and the
+// border needs no rule.
 std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
     const double scale = static_cast<double>(in) / static_cast<double>(out);
     const double width = std::max(scale, 1.0);
@@ -47,7 +48,8 @@ Image resize_width(const Image& image, int64_t width) {
             const Taps& tap = taps[static_cast<size_t>(column)];
             for (size_t k = 0; k < tap.weight.size(); ++k) {
                 for (int64_t c = 0; c < image.channels; ++c) {
-                    out.at(row, column, c) += tap.weight[k] * image.at(row, tap.first + static_cast<int64_t>(k), c);
+                    out.at(row, column, c) +=
+                        tap.weight[k] * image.at(row, tap.first + static_cast<int64_t>(k), c);
                 }
             }
         }
@@ -99,8 +101,8 @@ Image resize_shorter_side(const Image& image, int64_t size) {
 }
 
 Image crop(const Image& image, int64_t top, int64_t left, int64_t height, int64_t width, float fill) {
-    BACKLIGHT_CHECK(height > 0 && width > 0, "crop: expected a window of positive size, got (", height, ", ", width,
-                    ")");
+    BACKLIGHT_CHECK(height > 0 && width > 0, "crop: expected a window of positive size, got (", height, ", ",
+                    width, ")");
     Image out(height, width, image.channels, fill);
     const int64_t first = std::max<int64_t>(0, -left);
     const int64_t last = std::min(width, image.width - left);

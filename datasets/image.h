@@ -1,5 +1,5 @@
-// Image: floats on the host in (H, W, C) order, and what can be done to it. Readers and transforms work on it; tensors
-// begin where a batch is made.
+// Image: floats on the host in (H, W, C) order, and what can be done to it. Readers and transforms work on
+// it; tensors begin where a batch is made.
 #pragma once
 
 #include <cstdint>
@@ -29,15 +29,15 @@ struct Image {
 /// u8 (H, W, C) with values 0..255 -> 0..1. Throws Error on another type or rank.
 [[nodiscard]] Image to_image(const Tensor& bytes);
 
-/// Bilinear with half-pixel centres. Shrinking widens the triangle filter to the scale (antialiasing), as Pillow and
-/// torchvision's antialias=True do; growing is plain bilinear interpolation with clamped edges.
+/// Bilinear with half-pixel centres. Shrinking widens the triangle filter to the scale (antialiasing), as
+/// Pillow and torchvision's antialias=True do; growing is plain bilinear interpolation with clamped edges.
 [[nodiscard]] Image resize(const Image& image, int64_t height, int64_t width);
 /// The shorter side becomes `size`, the other keeps the ratio, rounded down.
 [[nodiscard]] Image resize_shorter_side(const Image& image, int64_t size);
 /// The window (top, left, height, width); what lies outside the image is `fill`.
 [[nodiscard]] Image crop(const Image& image, int64_t top, int64_t left, int64_t height, int64_t width,
                          float fill = 0.0f);
-/// The central window: offset round((H - height) / 2), halves to even, as torchvision places it. May reach outside.
+/// The central window: offset round((H - height) / 2), halves to even, as in torchvision. May reach outside.
 [[nodiscard]] Image center_crop(const Image& image, int64_t height, int64_t width);
 [[nodiscard]] Image flip_horizontal(const Image& image);
 

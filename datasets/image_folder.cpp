@@ -1,6 +1,6 @@
-// Folders of pictures: DIR/train/<class>/* with DIR/test/<class>/* (or val), or DIR/<class>/* which is split here.
-// Classes are the sub-folders in alphabetical order, samples the files in alphabetical order; pictures are decoded when
-// they are read. Without `size`, pictures of one size are needed.
+// Folders of pictures: DIR/train/<class>/* with DIR/test/<class>/* (or val), or DIR/<class>/* which is split
+// here. Classes are the sub-folders in alphabetical order, samples the files in alphabetical order; pictures
+// are decoded when they are read. Without `size`, pictures of one size are needed.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -36,7 +36,9 @@ public:
     [[nodiscard]] RawSample load(int64_t index) const override {
         check_index(index);
         const fs::path& path = entries_[static_cast<size_t>(index)].path;
-        return {.input = to_image(read_image(path, static_cast<int>(info_.sample_shape[2]))), .mask = {}, .decoy = {}};
+        return {.input = to_image(read_image(path, static_cast<int>(info_.sample_shape[2]))),
+                .mask = {},
+                .decoy = {}};
     }
 
 private:
@@ -108,7 +110,8 @@ std::vector<Entry> entries_of(const fs::path& folder, const Classes& classes) {
     std::vector<Entry> entries;
     for (const std::string& name : subfolders(folder)) {
         const auto it = classes.number.find(name);
-        BACKLIGHT_CHECK(it != classes.number.end(), "folder: ", (folder / name).string(), " is not one of the classes");
+        BACKLIGHT_CHECK(it != classes.number.end(), "folder: ", (folder / name).string(),
+                        " is not one of the classes");
         for (const fs::path& path : pictures(folder / name)) {
             entries.push_back({path, it->second});
         }
@@ -118,12 +121,13 @@ std::vector<Entry> entries_of(const fs::path& folder, const Classes& classes) {
     return entries;
 }
 
-/// The j-th picture of its class is a test picture where floor((j + 1) share) > floor(j share): evenly spread.
+/// The j-th picture of its class is a test picture where floor((j + 1) share) > floor(j share).
 void split(const std::vector<Entry>& all, double share, std::vector<Entry>& train, std::vector<Entry>& test) {
     std::map<int64_t, int64_t> seen;
     for (const Entry& entry : all) {
         const auto j = static_cast<double>(seen[entry.label]++);
-        const bool is_test = static_cast<int64_t>((j + 1) * share + 1e-9) > static_cast<int64_t>(j * share + 1e-9);
+        const bool is_test =
+            static_cast<int64_t>((j + 1) * share + 1e-9) > static_cast<int64_t>(j * share + 1e-9);
         (is_test ? test : train).push_back(entry);
     }
 }
@@ -165,7 +169,8 @@ Source load_image_folder(const std::string& place, const Options& options) {
     const Classes classes = list.empty() ? classes_of(folders) : classes_from(folder / list);
     if (has_train) {
         const fs::path other = fs::is_directory(folder / "test") ? folder / "test" : folder / "val";
-        BACKLIGHT_CHECK(fs::is_directory(other), options.owner(), ": ", place, " has train/, but neither test/ nor val/");
+        BACKLIGHT_CHECK(fs::is_directory(other), options.owner(), ": ", place,
+                        " has train/, but neither test/ nor val/");
         train = entries_of(root, classes);
         test = entries_of(other, classes);
     } else if (share == 0) {
@@ -173,7 +178,8 @@ Source load_image_folder(const std::string& place, const Options& options) {
     } else {
         split(entries_of(root, classes), share, train, test);
         BACKLIGHT_CHECK(!train.empty() && !test.empty(), options.owner(), ": too few pictures in ", place,
-                        " for test_share=", share, "; test_share=0 takes all of them for training and for testing");
+                        " for test_share=", share,
+                        "; test_share=0 takes all of them for training and for testing");
     }
     thin(train, image.limit);
     thin(test, image.limit_test);

@@ -26,18 +26,20 @@ void InMemoryDataset::check() const {
     BACKLIGHT_CHECK(stored_shape_.rank() == 3 || stored_shape_.rank() == 1,
                     "dataset: samples have shape (H, W, C) or (D), got ", stored_shape_);
     const size_t values = bytes_.size() + floats_.size();
-    BACKLIGHT_CHECK(values == labels_.size() * static_cast<size_t>(stored_shape_.numel()), "dataset: ",
-                    labels_.size(), " samples of shape ", stored_shape_, " need ",
+    BACKLIGHT_CHECK(values == labels_.size() * static_cast<size_t>(stored_shape_.numel()),
+                    "dataset: ", labels_.size(), " samples of shape ", stored_shape_, " need ",
                     labels_.size() * static_cast<size_t>(stored_shape_.numel()), " values, got ", values);
     for (size_t i = 0; i < labels_.size(); ++i) {
-        BACKLIGHT_CHECK(labels_[i] >= 0 && labels_[i] < num_classes(), "dataset: label ", labels_[i], " of sample ", i,
-                        " is not in 0..", num_classes() - 1);
+        BACKLIGHT_CHECK(labels_[i] >= 0 && labels_[i] < num_classes(), "dataset: label ", labels_[i],
+                        " of sample ", i, " is not in 0..", num_classes() - 1);
     }
 }
 
-void InMemoryDataset::set_plane(std::vector<float>& plane, std::vector<float> values, std::string_view what) const {
+void InMemoryDataset::set_plane(std::vector<float>& plane, std::vector<float> values,
+                                std::string_view what) const {
     const auto expected = static_cast<size_t>(mask_shape().numel()) * labels_.size();
-    BACKLIGHT_CHECK(values.size() == expected, "dataset: ", what, " need ", expected, " values, got ", values.size());
+    BACKLIGHT_CHECK(values.size() == expected, "dataset: ", what, " need ", expected, " values, got ",
+                    values.size());
     plane = std::move(values);
 }
 
@@ -62,7 +64,9 @@ void InMemoryDataset::measure_range() {
     if (labels_.empty()) {
         return;
     }
-    const auto at = [this](size_t i) { return bytes_.empty() ? floats_[i] : static_cast<float>(bytes_[i]) / 255.0f; };
+    const auto at = [this](size_t i) {
+        return bytes_.empty() ? floats_[i] : static_cast<float>(bytes_[i]) / 255.0f;
+    };
     std::vector<float> low(channels), high(channels);
     for (size_t c = 0; c < channels; ++c) {
         low[c] = high[c] = at(c);
@@ -113,7 +117,8 @@ RawSample InMemoryDataset::load(int64_t index) const {
 
 bool InMemoryDataset::is_quick() const { return info_.transforms.empty(); }
 
-void InMemoryDataset::read(int64_t index, const std::optional<RandomDraw>& draw, const SampleSlot& slot) const {
+void InMemoryDataset::read(int64_t index, const std::optional<RandomDraw>& draw,
+                           const SampleSlot& slot) const {
     if (!info_.transforms.empty()) {
         Dataset::read(index, draw, slot);
         return;
@@ -125,7 +130,8 @@ void InMemoryDataset::read(int64_t index, const std::optional<RandomDraw>& draw,
     }
     const auto copy_plane = [index](const std::vector<float>& planes, std::span<float> out) {
         if (!out.empty()) {
-            std::copy_n(planes.begin() + index * static_cast<std::ptrdiff_t>(out.size()), out.size(), out.begin());
+            std::copy_n(planes.begin() + index * static_cast<std::ptrdiff_t>(out.size()), out.size(),
+                        out.begin());
         }
     };
     copy_plane(masks_, slot.mask);
@@ -147,10 +153,10 @@ std::vector<std::string> InMemoryDataset::column_names() const {
 
 std::shared_ptr<InMemoryDataset> make_dataset(const Tensor& inputs, std::vector<int64_t> labels,
                                               std::vector<std::string> class_names) {
-    BACKLIGHT_CHECK(inputs.rank() == 4 || inputs.rank() == 2, "dataset: inputs are (N, H, W, C) or (N, D), got ",
-                    inputs.shape());
-    BACKLIGHT_CHECK(inputs.dim(0) == static_cast<int64_t>(labels.size()), "dataset: ", inputs.dim(0), " inputs, but ",
-                    labels.size(), " labels");
+    BACKLIGHT_CHECK(inputs.rank() == 4 || inputs.rank() == 2,
+                    "dataset: inputs are (N, H, W, C) or (N, D), got ", inputs.shape());
+    BACKLIGHT_CHECK(inputs.dim(0) == static_cast<int64_t>(labels.size()), "dataset: ", inputs.dim(0),
+                    " inputs, but ", labels.size(), " labels");
     const Shape shape(inputs.shape().extents().subspan(1));
     if (inputs.dtype() == DType::u8) {
         return std::make_shared<InMemoryDataset>(shape, inputs.to_vector<uint8_t>(), std::move(labels),

@@ -9,8 +9,8 @@ namespace backlight {
 
 class InMemoryDataset : public Dataset {
 public:
-    /// `values` has labels.size() * shape.numel() elements, `shape` is (H, W, C) or (D). Throws Error when the numbers
-    /// disagree or a label is not in 0..class_names.size()-1.
+    /// `values` has labels.size() * shape.numel() elements, `shape` is (H, W, C) or (D). Throws Error when
+    /// the numbers disagree or a label is not in 0..class_names.size()-1.
     InMemoryDataset(const Shape& shape, std::vector<uint8_t> values, std::vector<int64_t> labels,
                     std::vector<std::string> class_names);
     InMemoryDataset(const Shape& shape, std::vector<float> values, std::vector<int64_t> labels,

@@ -14,7 +14,8 @@
 namespace backlight {
 namespace {
 
-/// A batch in plain memory: workers make these, tensors are made by the caller's thread, whose backend they belong to.
+/// A batch in plain memory: workers make these, tensors are made by the caller's thread, whose backend they
+/// belong to.
 struct Prepared {
     std::vector<float> input, mask, decoy;
     std::exception_ptr error;
@@ -37,12 +38,14 @@ std::vector<uint32_t> count_repeats(const std::vector<int64_t>& indices, int64_t
 }  // namespace
 
 std::vector<int64_t> epoch_order(int64_t size, uint64_t seed, int64_t epoch) {
-    return RandomStream(RandomKey{.seed = seed, .purpose = purpose::kOrder, .step = static_cast<uint64_t>(epoch)})
+    return RandomStream(
+               RandomKey{.seed = seed, .purpose = purpose::kOrder, .step = static_cast<uint64_t>(epoch)})
         .permutation(size);
 }
 
-// The mutex guards everything below it. A batch is `taken` in order by a worker, is in `ready` until the caller asks
-// for it, and belongs to one `generation`: seeking starts the next one, and what older ones still work on is dropped.
+// The mutex guards everything below it. A batch is `taken` in order by a worker, is in `ready` until the
+// caller asks for it, and belongs to one `generation`: seeking starts the next one, and what older ones still
+// work on is dropped.
 struct Loader::Impl {
     std::shared_ptr<const Dataset> dataset;
     LoaderOptions options;
@@ -53,8 +56,8 @@ struct Loader::Impl {
     bool stop = false;
     uint64_t generation = 0;
     Position position;
-    int64_t taken = 0;                                  // the next batch that a worker takes
-    std::shared_ptr<const Order> order;                 // replaced, never changed: workers may hold the old one
+    int64_t taken = 0;                   // the next batch that a worker takes
+    std::shared_ptr<const Order> order;  // replaced, never changed: workers may hold the old one
     std::map<int64_t, Prepared> ready;
 
     ~Impl() {
@@ -95,7 +98,8 @@ struct Loader::Impl {
                 draw = RandomDraw{.seed = options.seed, .epoch = static_cast<uint64_t>(epoch)};
             }
             for (size_t i = 0; i < indices.size(); ++i) {
-                SampleSlot slot{.input = std::span(prepared.input).subspan(i * values, values), .mask = {}, .decoy = {}};
+                SampleSlot slot{
+                    .input = std::span(prepared.input).subspan(i * values, values), .mask = {}, .decoy = {}};
                 if (!prepared.mask.empty()) {
                     slot.mask = std::span(prepared.mask).subspan(i * plane, plane);
                 }
@@ -179,10 +183,11 @@ struct Loader::Impl {
     }
 };
 
-Loader::Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options) : impl_(std::make_unique<Impl>()) {
+Loader::Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
+    : impl_(std::make_unique<Impl>()) {
     BACKLIGHT_CHECK(options.batch_size > 0, "loader: expected batch_size > 0, got ", options.batch_size);
-    BACKLIGHT_CHECK(options.workers >= -1 && options.workers <= 256, "loader: expected -1 to 256 workers, got ",
-                    options.workers);
+    BACKLIGHT_CHECK(options.workers >= -1 && options.workers <= 256,
+                    "loader: expected -1 to 256 workers, got ", options.workers);
     BACKLIGHT_CHECK(options.prefetch > 0, "loader: expected prefetch > 0, got ", options.prefetch);
     impl_->dataset = std::move(dataset);
     impl_->options = options;
@@ -211,15 +216,18 @@ std::optional<Batch> Loader::next() {
     ++impl_->position.batch;
     lock.unlock();
     impl_->work_for_workers.notify_one();
-    return impl_->dataset->assemble({indices.begin(), indices.end()}, prepared.input, prepared.mask, prepared.decoy);
+    return impl_->dataset->assemble({indices.begin(), indices.end()}, prepared.input, prepared.mask,
+                                    prepared.decoy);
 }
 
-void Loader::seek(const Position& position) { impl_->restart(position, impl_->natural_order(position.epoch)); }
+void Loader::seek(const Position& position) {
+    impl_->restart(position, impl_->natural_order(position.epoch));
+}
 
 void Loader::seek(const Position& position, std::vector<int64_t> order) {
     for (const int64_t index : order) {
-        BACKLIGHT_CHECK(index >= 0 && index < impl_->dataset->size(), "loader: index ", index, " is not in 0..",
-                        impl_->dataset->size() - 1);
+        BACKLIGHT_CHECK(index >= 0 && index < impl_->dataset->size(), "loader: index ", index,
+                        " is not in 0..", impl_->dataset->size() - 1);
     }
     std::vector<uint32_t> repeats = count_repeats(order, impl_->dataset->size());
     impl_->restart(position, {std::move(order), std::move(repeats)});

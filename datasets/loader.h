@@ -1,6 +1,6 @@
 // Loader: batches of a data set, epoch after epoch, prepared ahead by worker threads.
-// The order of an epoch depends on seed and epoch alone, a random transform on (seed, epoch, sample and how often it
-// came up before): neither the number of workers nor a restart in the middle changes a bit.
+// The order of an epoch depends on seed and epoch alone, a random transform on (seed, epoch, sample and how
+// often it came up before): neither the number of workers nor a restart in the middle changes a bit.
 #pragma once
 
 #include <cstdint>
@@ -37,16 +37,17 @@ public:
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
 
-    /// The next batch; nothing once at the end of each epoch, after which the next call begins the following epoch.
-    /// What a worker threw is thrown here, at the batch where it happened and at each call until the position changes.
+    /// The next batch; nothing once at the end of each epoch, after which the next call begins the following
+    /// epoch. What a worker threw is thrown here, at the batch where it happened and at each call until the
+    /// position changes.
     [[nodiscard]] std::optional<Batch> next();
 
     /// Drops what was prepared and continues there: bit for bit what an uninterrupted run would give.
     void seek(const Position& position);
     [[nodiscard]] Position position() const;
     void start_epoch(int64_t epoch) { seek({epoch, 0}); }
-    /// As above with an order of the caller's (any length, repetitions welcome) for this epoch only: a sampling
-    /// distribution. Who saves the position saves `order()` too.
+    /// As above with an order of the caller's (any length, repetitions welcome) for this epoch only: a
+    /// sampling distribution. Who saves the position saves `order()` too.
     void seek(const Position& position, std::vector<int64_t> order);
 
     /// The sample numbers of the present epoch in their order.

@@ -16,7 +16,8 @@ Normalization imagenet_normalization() {
 
 ImageOptions image_options(const Options& options, const Normalization& own) {
     ImageOptions result;
-    const std::string kind = options.choose("normalize", "dataset", {"dataset", "imagenet", "symmetric", "none"});
+    const std::string kind =
+        options.choose("normalize", "dataset", {"dataset", "imagenet", "symmetric", "none"});
     if (kind == "dataset") {
         result.normalization = own;
     } else if (kind == "imagenet") {
@@ -25,7 +26,8 @@ ImageOptions image_options(const Options& options, const Normalization& own) {
         result.normalization = {.mean = {0.5f}, .std = {0.5f}};
     }
     const bool given = options.has("mean") || options.has("std");
-    BACKLIGHT_CHECK(!given || !options.has("normalize"), options.owner(), ": give either normalize or mean and std");
+    BACKLIGHT_CHECK(!given || !options.has("normalize"), options.owner(),
+                    ": give either normalize or mean and std");
     const std::vector<float> mean = to_floats(options.get("mean", std::vector<double>{}));
     const std::vector<float> deviation = to_floats(options.get("std", std::vector<double>{}));
     if (given) {

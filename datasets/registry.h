@@ -1,4 +1,4 @@
-// Data sets by name: `load_data("shapes16(n=2000, decoy=class)")`, `load_data("cifar10:/data/cifar-10-batches-bin")`.
+// Data sets by name: load_data("shapes16(n=2000, decoy=class)"), load_data("cifar10:/data/cifar").
 #pragma once
 
 #include <map>

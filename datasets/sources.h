@@ -39,10 +39,12 @@ struct LabelledBytes {
     std::vector<int64_t> labels;
     std::vector<int64_t> coarse_labels;  // CIFAR-100
 };
-/// idx files as MNIST has them, plain or gzip: magic 2051 (or 2052: four axes) and 2049. Throws Error that names the
-/// file when magic, sizes or counts are wrong.
-[[nodiscard]] LabelledBytes read_idx(const std::filesystem::path& images, const std::filesystem::path& labels);
-/// CIFAR's binary version: records of label bytes and 3,072 pixels, plane by plane. The count comes from the file size.
+/// idx files as MNIST has them, plain or gzip: magic 2051 (or 2052: four axes) and 2049. Throws Error that
+/// names the file when magic, sizes or counts are wrong.
+[[nodiscard]] LabelledBytes read_idx(const std::filesystem::path& images,
+                                     const std::filesystem::path& labels);
+/// CIFAR's binary version: records of label bytes and 3,072 pixels, plane by plane. The count comes from the
+/// file size.
 [[nodiscard]] LabelledBytes read_cifar(const std::vector<std::filesystem::path>& files, int64_t label_bytes,
                                        int64_t classes);
 

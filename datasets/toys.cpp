@@ -1,14 +1,16 @@
-// toy1, toy2, toy3: the three small experiments of Weber et al., "Beyond explaining: opportunities and challenges of
-// XAI-based model improvement", 2022. Two classes each; masks say which features tell the class, decoy masks which
-// mislead, the same for every sample.
+// toy1, toy2, toy3: the three small experiments of Weber et al., "Beyond explaining: opportunities and
+// challenges of XAI-based model improvement", 2022. Two classes each. Masks say which features tell the
+// class, decoy masks which mislead, the same for every sample.
 //
-// toy1: 5 dimensions, the first two inform. Four clusters, one at each corner of {-sep, sep}^2 in random order, cluster k
-//   of class k mod 2:  x = z A_k + centre_k,  z ~ N(0, I), A_k with entries U(-1, 1);  the rest N(0, 1).
-//   n samples, each label replaced by a uniform one with probability `noise`, shuffled, the last n_test for testing.
-// toy2: 4 dimensions, the first three inform as in toy1 (centres: four of the eight corners of {-1, 1}^3). Dimension 3 is
-//   0.7 s |N(0, 1)|, s = the sign of the (noisy) label in training, a coin in the test set.
-// toy1 and toy2: "fresh" holds n_fresh more samples of the same clusters without label noise (toy2: s a coin).
-// toy3: 2 dimensions, s = 2 y - 1; training x = (s, s) + 0.3 N(0, I); test x = (s + 0.3 N(0, 1), 1.5). Equal classes.
+// toy1  5 dimensions, the first two inform. Four clusters, one at each corner of {-sep, sep}^2 in random
+//       order, cluster k of class k mod 2:  x = z A_k + centre_k,  z ~ N(0, I),  A_k with entries U(-1, 1);
+//       the rest N(0, 1). n samples; each label is replaced by a uniform one with probability `noise`;
+//       shuffled, the last n_test for testing.
+// toy2  4 dimensions, the first three inform as in toy1, centres: four of the corners of {-sep, sep}^3.
+//       Dimension 3 is 0.7 s |N(0, 1)|, s = the sign of the (noisy) label in training, a coin in testing.
+// toy3  2 dimensions, s = 2 y - 1, classes of equal size.
+//       Training: (s, s) + noise N(0, I).  Test: (s + noise N(0, 1), 1.5).
+// "fresh" (toy1, toy2): n_fresh more samples of the same clusters without label noise, s a coin.
 #include <array>
 #include <cmath>
 
@@ -122,8 +124,8 @@ ClusterOptions cluster_options(const Options& options, double noise) {
     return result;
 }
 
-/// `finish_sample` appends the dimensions behind the informative ones; it sees the noisy label and whether the sample is
-/// for training.
+/// `finish_sample` appends the dimensions behind the informative ones; it sees the noisy label and whether
+/// the sample is for training.
 template <typename FinishSample>
 std::array<Samples, 3> draw_clusters(const ClusterOptions& options, GeneratorId id, int64_t informative,
                                      int64_t dimensions, const FinishSample& finish_sample) {
@@ -170,14 +172,16 @@ Source load_toy1(const std::string&, const Options& options) {
 
 Source load_toy2(const std::string&, const Options& options) {
     const ClusterOptions chosen = cluster_options(options, 0.05);
-    auto [train, test, fresh] = draw_clusters(
-        chosen, GeneratorId::toy2, 3, 4, [](int64_t label, bool is_train, RandomStream& random, std::vector<float>& values) {
-            const int coin = random.sign();
-            const int sign = is_train ? (label == 1 ? 1 : -1) : coin;
-            values.push_back(static_cast<float>(0.7 * sign * std::abs(random.normal())));
-        });
+    auto [train, test, fresh] =
+        draw_clusters(chosen, GeneratorId::toy2, 3, 4,
+                      [](int64_t label, bool is_train, RandomStream& random, std::vector<float>& values) {
+                          const int coin = random.sign();
+                          const int sign = is_train ? (label == 1 ? 1 : -1) : coin;
+                          values.push_back(static_cast<float>(0.7 * sign * std::abs(random.normal())));
+                      });
     const std::vector<float> mask{1, 1, 1, 0}, decoy{0, 0, 0, 1};
-    return make_source(std::array{make_set(std::move(train), mask, decoy), make_set(std::move(test), mask, decoy),
+    return make_source(std::array{make_set(std::move(train), mask, decoy),
+                                  make_set(std::move(test), mask, decoy),
                                   make_set(std::move(fresh), mask, decoy)});
 }
 

@@ -53,14 +53,15 @@ private:
 
 class RandomCrop final : public Transform {
 public:
-    RandomCrop(int64_t height, int64_t width, int64_t padding) : height_(height), width_(width), padding_(padding) {}
+    RandomCrop(int64_t height, int64_t width, int64_t padding)
+        : height_(height), width_(width), padding_(padding) {}
     [[nodiscard]] bool is_random() const override { return true; }
     void apply(RawSample& sample, RandomStream* random) const override {
         const int64_t rows = sample.input.height + 2 * padding_ - height_;
         const int64_t columns = sample.input.width + 2 * padding_ - width_;
         BACKLIGHT_CHECK(rows >= 0 && columns >= 0, "random_crop: an image of (", sample.input.height, ", ",
-                        sample.input.width, ") with padding ", padding_, " has no window of (", height_, ", ", width_,
-                        ")");
+                        sample.input.width, ") with padding ", padding_, " has no window of (", height_, ", ",
+                        width_, ")");
         if (random == nullptr) {
             on_all(sample, [this](const Image& image) { return center_crop(image, height_, width_); });
             return;
@@ -139,7 +140,8 @@ private:
 };
 
 void check_size(int64_t height, int64_t width, const char* who) {
-    BACKLIGHT_CHECK(height > 0 && width > 0, who, ": expected a positive size, got (", height, ", ", width, ")");
+    BACKLIGHT_CHECK(height > 0 && width > 0, who, ": expected a positive size, got (", height, ", ", width,
+                    ")");
 }
 
 }  // namespace
@@ -166,7 +168,8 @@ TransformPtr random_crop(int64_t height, int64_t width, int64_t padding) {
 }
 
 TransformPtr random_flip(double probability) {
-    BACKLIGHT_CHECK(probability >= 0 && probability <= 1, "random_flip: expected a probability, got ", probability);
+    BACKLIGHT_CHECK(probability >= 0 && probability <= 1, "random_flip: expected a probability, got ",
+                    probability);
     return std::make_shared<RandomFlip>(probability);
 }
 

@@ -1,6 +1,6 @@
 // Transforms: what happens to a sample between its file and the network. Input and masks move together.
-// Random ones draw from a stream keyed by (seed, epoch, sample), so the result depends on neither threads nor order;
-// without a stream each takes its fixed form, named below.
+// Random ones draw from a stream keyed by (seed, epoch, sample), so the result depends on neither threads nor
+// order; without a stream each takes its fixed form, named below.
 #pragma once
 
 #include <memory>
@@ -27,14 +27,14 @@ using TransformPtr = std::shared_ptr<const Transform>;
 [[nodiscard]] TransformPtr resize_shorter_to(int64_t size);
 /// The central window; zeros where it reaches outside.
 [[nodiscard]] TransformPtr center_crop_to(int64_t height, int64_t width);
-/// Pads by `padding` zeros on every side and cuts a window at a uniform place. Fixed form: the central window.
-/// Throws Error when the padded image is smaller than the window.
+/// Pads by `padding` zeros on every side and cuts a window at a uniform place. Fixed form: the central
+/// window. Throws Error when the padded image is smaller than the window.
 [[nodiscard]] TransformPtr random_crop(int64_t height, int64_t width, int64_t padding = 0);
 /// Mirrors left and right with the given probability. Fixed form: never.
 [[nodiscard]] TransformPtr random_flip(double probability = 0.5);
-/// A window whose area is U(low, 1) of the image's and whose ratio is exp U(log 3/4, log 4/3), resized to (size, size);
-/// ten tries, then the largest central window with an admissible ratio (torchvision's RandomResizedCrop).
-/// Fixed form: shorter side to size, central window.
+/// A window whose area is U(low, 1) of the image's and whose ratio is exp U(log 3/4, log 4/3), resized to
+/// (size, size); ten tries, then the largest central window with an admissible ratio (torchvision's
+/// RandomResizedCrop). Fixed form: shorter side to size, central window.
 [[nodiscard]] TransformPtr random_resized_crop(int64_t size, double low = 0.08);
 
 }  // namespace backlight

@@ -1,5 +1,5 @@
-// Views of other data sets: some samples of one, or several behind one another. They read through what they view, whose
-// transforms and normalisation they keep.
+// Views of other data sets: some samples of one, or several behind one another. They read through what they
+// view, whose transforms and normalisation they keep.
 #include <algorithm>
 #include <map>
 
@@ -84,7 +84,9 @@ private:
         const Dataset* part;
         int64_t index;
     };
-    [[noreturn]] static void refuse() { throw_error("dataset: change the data set that this one is a view of"); }
+    [[noreturn]] static void refuse() {
+        throw_error("dataset: change the data set that this one is a view of");
+    }
     [[nodiscard]] const Place& at(int64_t index) const {
         check_index(index);
         return places_[static_cast<size_t>(index)];
@@ -101,7 +103,8 @@ std::shared_ptr<Dataset> subset(std::shared_ptr<const Dataset> base, std::vector
     const Dataset& part = *base;
     auto view = std::make_shared<View>(std::vector<std::shared_ptr<const Dataset>>{std::move(base)});
     for (const int64_t index : indices) {
-        BACKLIGHT_CHECK(index >= 0 && index < part.size(), "subset: index ", index, " is not in 0..", part.size() - 1);
+        BACKLIGHT_CHECK(index >= 0 && index < part.size(), "subset: index ", index, " is not in 0..",
+                        part.size() - 1);
         view->add(part, index);
     }
     view->take_columns();
@@ -113,7 +116,8 @@ std::shared_ptr<Dataset> concatenate(std::vector<std::shared_ptr<const Dataset>>
     for (const auto& part : parts) {
         BACKLIGHT_CHECK(part->sample_shape() == parts.front()->sample_shape(), "concatenate: sample shapes ",
                         parts.front()->sample_shape(), " and ", part->sample_shape(), " differ");
-        BACKLIGHT_CHECK(part->class_names() == parts.front()->class_names(), "concatenate: the class names differ");
+        BACKLIGHT_CHECK(part->class_names() == parts.front()->class_names(),
+                        "concatenate: the class names differ");
     }
     auto view = std::make_shared<View>(parts);
     for (const auto& part : parts) {

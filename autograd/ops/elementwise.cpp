@@ -93,7 +93,6 @@ private:
         const auto x = [&] { return node.input(0); };
         const auto y = [&] { return node.output(); };
         const auto masked = [&](UnaryOp condition) { return d * Variable(unary_kernel(condition, x().data())); };
-        const auto zero = [&] { return Variable(Tensor::zeros(d.shape(), d.dtype(), d.data().device())); };
         // d where x > 0, else d * other
         const auto branch = [&](const Variable& other) { return where(mask(UnaryOp::is_positive, x().data()), d, d * other); };
         switch (traits_.op) {
@@ -130,10 +129,9 @@ private:
                 const Tensor beyond = unary_kernel(UnaryOp::add_scalar, unary_kernel(UnaryOp::absolute, x().data()), -p_);
                 return where_positive(d, beyond);
             }
-            case UnaryOp::clamp_min:
-                return where(mask(UnaryOp::is_negative, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)), zero(), d);
+            case UnaryOp::clamp_min: return where_positive(d, unary_kernel(UnaryOp::add_scalar, x().data(), -p_));
             case UnaryOp::clamp_max:
-                return where(mask(UnaryOp::is_positive, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)), zero(), d);
+                return where_positive(d, unary_kernel(UnaryOp::negative, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)));
             default: throw_error("unary: this function has no derivative");
         }
     }

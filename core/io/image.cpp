@@ -101,7 +101,7 @@ Tensor decode_image(std::span<const uint8_t> bytes, std::string_view name, int c
     BACKLIGHT_CHECK(!readable || int64_t{width} * height <= kMostPixels, name, ": picture of ", width, " x ", height,
                     " pixels, expected at most ", kMostPixels);
     const Pixels pixels(readable ? stbi_load_from_memory(bytes.data(), length, &width, &height, &stored, 0) : nullptr);
-    BACKLIGHT_CHECK(pixels != nullptr, name, ": damaged picture: ", stbi_failure_reason());
+    BACKLIGHT_CHECK(pixels != nullptr, name, ": cannot decode the picture: ", stbi_failure_reason());
     const size_t size = static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(stored);
     return Tensor::from(to_channels({pixels.get(), size}, stored, channels), {height, width, channels});
 }

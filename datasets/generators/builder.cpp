@@ -8,10 +8,11 @@
 namespace backlight {
 
 RandomStream sample_stream(GeneratorId generator, uint64_t seed, SplitId split, int64_t sample) {
-    return RandomStream(RandomKey{.seed = seed,
-                                  .purpose = purpose::kDataset,
-                                  .step = static_cast<uint64_t>(generator) << 32 | static_cast<uint64_t>(split),
-                                  .sample = static_cast<uint32_t>(sample)});
+    return RandomStream(
+        RandomKey{.seed = seed,
+                  .purpose = purpose::kDataset,
+                  .step = static_cast<uint64_t>(generator) << 32 | static_cast<uint64_t>(split),
+                  .sample = static_cast<uint32_t>(sample)});
 }
 
 std::vector<int64_t> planned_labels(const std::vector<int64_t>& counts, RandomStream random) {
@@ -45,17 +46,24 @@ bool covers(Figure figure, int64_t size, int64_t row, int64_t column) {
     const auto in_bar = [&](int64_t x) { return x >= size / 2 - arm && x < size / 2 + arm; };
     const auto in_hole = [&](int64_t x) { return x >= 2 && x < size - 2; };
     switch (figure) {
-        case Figure::square: return true;
-        case Figure::disk: return u * u + v * v <= radius * radius;
-        case Figure::plus: return in_bar(row) || in_bar(column);
-        case Figure::triangle: return column <= row;
-        case Figure::hollow: return !(in_hole(row) && in_hole(column));
-        case Figure::diamond: return std::abs(u) + std::abs(v) <= radius;
+        case Figure::square:
+            return true;
+        case Figure::disk:
+            return u * u + v * v <= radius * radius;
+        case Figure::plus:
+            return in_bar(row) || in_bar(column);
+        case Figure::triangle:
+            return column <= row;
+        case Figure::hollow:
+            return !(in_hole(row) && in_hole(column));
+        case Figure::diamond:
+            return std::abs(u) + std::abs(v) <= radius;
     }
     return false;
 }
 
-void fill_block(Image& image, int64_t top, int64_t left, int64_t height, int64_t width, std::span<const float> colour) {
+void fill_block(Image& image, int64_t top, int64_t left, int64_t height, int64_t width,
+                std::span<const float> colour) {
     for (int64_t row = top; row < top + height; ++row) {
         for (int64_t column = left; column < left + width; ++column) {
             for (int64_t c = 0; c < image.channels; ++c) {
@@ -93,7 +101,8 @@ void Builder::add(const Image& input, int64_t label, const Image& mask, const Im
 }
 
 std::shared_ptr<InMemoryDataset> Builder::finish() {
-    auto set = std::make_shared<InMemoryDataset>(shape_, std::move(values_), std::move(labels_), class_names_);
+    auto set =
+        std::make_shared<InMemoryDataset>(shape_, std::move(values_), std::move(labels_), class_names_);
     if (!masks_.empty()) {
         set->set_masks(std::move(masks_));
     }

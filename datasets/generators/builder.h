@@ -1,6 +1,6 @@
-// What the generators of image sets share: random numbers keyed by (seed, generator, split, sample), figures, and the
-// collection of samples into a data set. A longer set begins with the shorter one of the same seed, unless class counts
-// are prescribed.
+// What the generators of image sets share: random numbers keyed by (seed, generator, split, sample), figures,
+// and the collection of samples into a data set. A longer set begins with the shorter one of the same seed,
+// unless class counts are prescribed.
 #pragma once
 
 #include <map>
@@ -16,7 +16,19 @@ namespace backlight {
 
 /// One number a generator, so that two of them draw nothing in common from one seed.
 enum class GeneratorId : uint64_t {
-    toy1 = 1, toy2, toy3, moons, circles, spirals, shapes16, context16, zoom32, fewshot16, shapes12, toy_colours, regions,
+    toy1 = 1,
+    toy2,
+    toy3,
+    moons,
+    circles,
+    spirals,
+    shapes16,
+    context16,
+    zoom32,
+    fewshot16,
+    shapes12,
+    toy_colours,
+    regions,
 };
 
 /// The part of a data set that a sample belongs to; splits of one seed are independent.
@@ -41,7 +53,8 @@ inline constexpr int64_t kFigures = 6;
 [[nodiscard]] bool covers(Figure figure, int64_t size, int64_t row, int64_t column);
 
 /// Fills a rectangle of all channels, or of the one.
-void fill_block(Image& image, int64_t top, int64_t left, int64_t height, int64_t width, std::span<const float> colour);
+void fill_block(Image& image, int64_t top, int64_t left, int64_t height, int64_t width,
+                std::span<const float> colour);
 void fill_block(Image& image, int64_t top, int64_t left, int64_t height, int64_t width, float value);
 void add_noise(Image& image, float deviation, RandomStream& random);
 void clip(Image& image, float low = 0.0f, float high = 1.0f);

@@ -1,7 +1,7 @@
 // context16: grey figures whose surroundings give the class away, 16x16x3, background 0.25.
-//   figure k of 4 (square, disk, plus, triangle), size 6..8, grey U(0.45, 0.9), at the left or the right border (0 or 1
-//   pixels away) by a coin, row uniform; at the opposite border a 4x4 block of colour c, row uniform;
-//   c = label with probability rho, else uniform; noise N(0, noise^2); clipped to [0, 1].
+//   figure k of 4 (square, disk, plus, triangle), size 6..8, grey U(0.45, 0.9), at the left or the right
+//   border (0 or 1 pixels away) by a coin, row uniform; at the opposite border a 4x4 block of colour c, row
+//   uniform; c = label with probability rho, else uniform; noise N(0, noise^2); clipped to [0, 1].
 // The test set has the training set's rho ("in_distribution" is another name for it), "shifted" has rho = 0.
 // Mask: the figure's pixels. Decoy mask: the block. Columns "context" (c) and "size".
 #include "datasets/generators/builder.h"

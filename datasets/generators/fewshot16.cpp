@@ -1,8 +1,8 @@
-// fewshot16: 18 classes = 6 figures x 3 fills on 16x16x3, of which 12 are for training and 6 new ones for testing.
-//   size 7..9 at a uniform place, grey foreground U(0.6, 0.95), background 0.2; fills: plain, row stripes, column stripes
-//   (every second line times 0.35); noise N(0, noise^2); clipped to [0, 1].
-// A fixed permutation, the same for every seed, makes classes 0..11 the base and 12..17 the novel ones. "shifted" holds
-// novel classes in another domain: image -> (1 - image) (1, 0.8, 0.6) before the noise.
+// fewshot16: 18 classes = 6 figures x 3 fills on 16x16x3, 12 to train on and 6 new ones to test on.
+//   size 7..9 at a uniform place, grey foreground U(0.6, 0.95), background 0.2; fills: plain, row stripes,
+//   column stripes (every second line times 0.35); noise N(0, noise^2); clipped to [0, 1].
+// A fixed permutation, the same for every seed, makes classes 0..11 the base and 12..17 the novel ones.
+// "shifted" holds novel classes in another domain: image -> (1 - image) (1, 0.8, 0.6) before the noise.
 // Every class has the same number of samples, class after class. Mask: the figure's pixels.
 #include <array>
 
@@ -25,13 +25,14 @@ std::vector<std::string> names() {
     const std::vector<std::string> figures = figure_names(kFigures);
     std::vector<std::string> all;
     for (const int64_t code : class_order()) {
-        all.push_back(kFillNames[static_cast<size_t>(code % kFills)] + figures[static_cast<size_t>(code / kFills)]);
+        all.push_back(kFillNames[static_cast<size_t>(code % kFills)] +
+                      figures[static_cast<size_t>(code / kFills)]);
     }
     return all;
 }
 
-std::shared_ptr<InMemoryDataset> generate(uint64_t seed, SplitId split, int64_t first_class, int64_t last_class,
-                                          int64_t per_class, float noise, bool shifted) {
+std::shared_ptr<InMemoryDataset> generate(uint64_t seed, SplitId split, int64_t first_class,
+                                          int64_t last_class, int64_t per_class, float noise, bool shifted) {
     constexpr std::array<float, 3> kTint{1.0f, 0.8f, 0.6f};
     const std::vector<int64_t> order = class_order();
     Builder builder(names());

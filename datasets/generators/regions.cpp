@@ -1,9 +1,11 @@
 // regions: a target pattern and a misleading context pattern in two cells of a 4x4 grid, 16x16x1.
-//   noise N(0, sigma^2); the 3x3 target pattern y, amplitude 1, in a random cell of 4x4 pixels; the 3x3 context pattern
-//   4 + c, amplitude 1.5, in another; each 0 or 1 pixels from its cell's corner, by row and by column.
-//   c = y with probability rho in training ("in_distribution"), else uniform; in the test set ("shifted") uniform.
+//   noise N(0, sigma^2); the 3x3 target pattern y, amplitude 1, in a random cell of 4x4 pixels; the 3x3
+//   context pattern 4 + c, amplitude 1.5, in another; each 0 or 1 pixels from its cell's corner, by row and
+//   by column.
+// c = y with probability rho in training ("in_distribution"), else uniform. The test set ("shifted"): rho 0.
 // Mask: the attention of a person, a Gaussian of deviation 1.5 and height 1 around the target's centre.
-// Decoy mask: the 3x3 block of the context. Columns "target_cell", "context_cell" (row by row) and "context" (c).
+// Decoy mask: the 3x3 block of the context.
+// Columns "target_cell" and "context_cell" (counted row by row) and "context" (c).
 #include <array>
 #include <cmath>
 
@@ -14,8 +16,8 @@ namespace backlight {
 namespace {
 
 constexpr int64_t kSide = 16, kClasses = 4, kCell = 4, kPattern = 3, kCells = 16;
-constexpr std::array<std::string_view, 2 * kClasses> kPatterns{"010111010", "101010101", "111101111", "111010010",
-                                                               "100100111", "001010100", "110010011", "101101101"};
+constexpr std::array<std::string_view, 2 * kClasses> kPatterns{
+    "010111010", "101010101", "111101111", "111010010", "100100111", "001010100", "110010011", "101101101"};
 
 struct Place {
     int64_t cell, top, left;
@@ -41,7 +43,8 @@ Image attention(const Place& target) {
         for (int64_t column = 0; column < kSide; ++column) {
             const auto v = static_cast<double>(row - target.top - 1);
             const auto u = static_cast<double>(column - target.left - 1);
-            map.at(row, column) = static_cast<float>(std::exp(-(u * u + v * v) / (2 * kDeviation * kDeviation)));
+            map.at(row, column) =
+                static_cast<float>(std::exp(-(u * u + v * v) / (2 * kDeviation * kDeviation)));
         }
     }
     return map;
@@ -82,7 +85,8 @@ Source load_regions(const std::string&, const Options& options) {
     const double rho = options.get_within("rho", 0.9, 0.0, 1.0);
     const auto sigma = static_cast<float>(options.get_within("sigma", 0.15, 0.0, 10.0));
     options.finish();
-    const std::array sets{generate(seed, SplitId::train, n, rho, sigma), generate(seed, SplitId::test, n_test, 0, sigma),
+    const std::array sets{generate(seed, SplitId::train, n, rho, sigma),
+                          generate(seed, SplitId::test, n_test, 0, sigma),
                           generate(seed, SplitId::test, n_test, rho, sigma)};
     share_measured_range(sets);
     auto source = std::make_unique<DataSource>();

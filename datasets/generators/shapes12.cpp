@@ -1,12 +1,15 @@
 // shapes12 and its relatives: glyphs in noise, 12x12x1.
-//   background N(0, sigma^2); a 5x5 glyph (plus, cross, ring, T) added with amplitude U(0.6, 1) at a corner in 2..5 x 2..5;
-//   not clipped unless clip=true (then to [0, 1]). Mask: the glyph's pixels.
-// corner_decoy: then one 2x2 corner is set to 1: corner k = label in training (0 top left, 1 top right, 2 bottom left,
-//   3 bottom right), a uniform one in the test set.
-// grey_decoy: then a uniform 2x2 corner is set to 1 - 0.25 y in training, to the reversed code 0.25 + 0.25 y in the test
-//   set. Both: the test set is "shifted" too, "in_distribution" has the training set's rule, "clean" no decoy; the decoy
-//   mask holds all four corners, on every image.
-// shapes_imbalanced: shapes12 with class probabilities 0.64, 0.22, 0.10, 0.04; the test set has equal classes.
+//   background N(0, sigma^2); a 5x5 glyph (plus, cross, ring, T) added with amplitude U(0.6, 1), its corner
+//   uniform in 2..5 by row and by column; not clipped unless clip=true (then to [0, 1]).
+// Mask: the glyph's pixels.
+//
+// corner_decoy       then one 2x2 corner is set to 1: corner k = label in training (0 top left, 1 top right,
+//                    2 bottom left, 3 bottom right), a uniform one in the test set
+// grey_decoy         then a uniform 2x2 corner is set to 1 - 0.25 y in training, to the reversed code
+//                    0.25 + 0.25 y in the test set
+// shapes_imbalanced  class probabilities 0.64, 0.22, 0.10, 0.04; the test set has classes of equal size
+// With decoys the test set is "shifted" too, "in_distribution" has the training set's rule and "clean" no
+// decoy; the decoy mask holds all four corners, on every image.
 #include <array>
 
 #include "core/error.h"
@@ -18,10 +21,26 @@ namespace {
 
 constexpr int64_t kSide = 12, kGlyph = 5, kClasses = 4, kCorner = 2;
 constexpr std::array<std::string_view, kClasses> kGlyphs{
-    "..#.." "..#.." "#####" "..#.." "..#..",
-    "#...#" ".#.#." "..#.." ".#.#." "#...#",
-    "#####" "#...#" "#...#" "#...#" "#####",
-    "#####" "..#.." "..#.." "..#.." "..#.."};
+    "..#.."
+    "..#.."
+    "#####"
+    "..#.."
+    "..#..",
+    "#...#"
+    ".#.#."
+    "..#.."
+    ".#.#."
+    "#...#",
+    "#####"
+    "#...#"
+    "#...#"
+    "#...#"
+    "#####",
+    "#####"
+    "..#.."
+    "..#.."
+    "..#.."
+    "..#.."};
 
 enum class Decoy { none, corner_of_class, corner_at_random, grey_of_class, grey_reversed };
 
@@ -41,7 +60,8 @@ void plant(Image& image, Decoy decoy, int64_t label, int64_t random_corner) {
         value = 0.25f + 0.25f * static_cast<float>(label);
     }
     if (decoy != Decoy::none) {
-        fill_block(image, corner / 2 * (kSide - kCorner), corner % 2 * (kSide - kCorner), kCorner, kCorner, value);
+        fill_block(image, corner / 2 * (kSide - kCorner), corner % 2 * (kSide - kCorner), kCorner, kCorner,
+                   value);
     }
 }
 

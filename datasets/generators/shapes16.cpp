@@ -1,11 +1,11 @@
 // shapes16: coloured figures on 16x16x3, background 0.25, with an optional decoy or stamp.
-//   figure k of K, size 6..9, at a uniform place where it fits; foreground g + 0.1 (U(0, 1) - 0.5) per channel,
-//   one g ~ U(0.45, 0.9) an image; noise N(0, noise^2); clipped to [0, 1].
-// Decoy: the 3x3 block in the top left corner is set, after the noise, to (d + 1) / K; d is the label ("class") or uniform
-// ("random"), and figures stay off the first three rows and columns. With decoy=class the decoys of the test set are
-// random; "in_distribution" has the training set's, "clean" none.
-// Stamp: a share of the training images of one class, chosen by seed, is stamped (generators/stamp.h). The test set is
-// clean; "stamped" is the same test set with every image stamped.
+//   figure k of K, size 6..9, at a uniform place where it fits; foreground g + 0.1 (U(0, 1) - 0.5) per
+//   channel, one g ~ U(0.45, 0.9) an image; noise N(0, noise^2); clipped to [0, 1].
+// Decoy: the 3x3 block in the top left corner is set, after the noise, to (d + 1) / K; d is the label (class)
+// or uniform (random); figures stay off the first three rows and columns. With decoy=class the decoys of the
+// test set are random; "in_distribution" has the training set's rule, "clean" no decoy.
+// Stamp: a share of the training images of one class, chosen by seed, is stamped (generators/stamp.h). The
+// test set is clean; "stamped" is the same test set with every image stamped.
 // Mask: the figure's pixels. Decoy mask: the 3x3 block, on every image, where decoys or stamps are used.
 #include <algorithm>
 #include <cmath>
@@ -30,14 +30,15 @@ struct Recipe {
 };
 
 /// `plan` holds a label per sample, or -1 for a uniform one.
-std::shared_ptr<InMemoryDataset> generate(const Recipe& recipe, SplitId split, const std::vector<int64_t>& plan,
-                                          Decoy decoy) {
+std::shared_ptr<InMemoryDataset> generate(const Recipe& recipe, SplitId split,
+                                          const std::vector<int64_t>& plan, Decoy decoy) {
     Builder builder(figure_names(recipe.classes));
     const int64_t lowest = recipe.room_for_decoy ? kBlock : 0;
     Image place(kSide, kSide, 1);
     fill_block(place, 0, 0, kBlock, kBlock, 1.0f);
     for (size_t i = 0; i < plan.size(); ++i) {
-        RandomStream random = sample_stream(GeneratorId::shapes16, recipe.seed, split, static_cast<int64_t>(i));
+        RandomStream random =
+            sample_stream(GeneratorId::shapes16, recipe.seed, split, static_cast<int64_t>(i));
         const int64_t uniform_label = random.below(recipe.classes);
         const int64_t label = plan[i] >= 0 ? plan[i] : uniform_label;
         const int64_t size = random.between(6, 9);
@@ -114,7 +115,8 @@ Source load_shapes16(const std::string&, const Options& options) {
     std::vector<int64_t> train_plan(static_cast<size_t>(n), -1);
     std::vector<int64_t> test_plan(static_cast<size_t>(n_test), -1);
     if (!counts.empty()) {  // unequal classes are judged on equal ones
-        train_plan = planned_labels(counts, sample_stream(GeneratorId::shapes16, recipe.seed, SplitId::train, -1));
+        train_plan =
+            planned_labels(counts, sample_stream(GeneratorId::shapes16, recipe.seed, SplitId::train, -1));
         test_plan = planned_labels(even_counts(n_test, recipe.classes),
                                    sample_stream(GeneratorId::shapes16, recipe.seed, SplitId::test, -1));
     }
@@ -124,8 +126,9 @@ Source load_shapes16(const std::string&, const Options& options) {
         source->train = train;
         source->test = generate(recipe, SplitId::test, test_plan, Decoy::none);
         if (stamp_share > 0) {
-            source->train = stamp(*train, choose_some(*train, stamp_class, stamp_share,
-                                                      sample_stream(GeneratorId::shapes16, recipe.seed, SplitId::fresh, -1)));
+            source->train = stamp(
+                *train, choose_some(*train, stamp_class, stamp_share,
+                                    sample_stream(GeneratorId::shapes16, recipe.seed, SplitId::fresh, -1)));
             source->extra["stamped"] = stamp_all(*source->test);
         }
         return source;

@@ -18,7 +18,8 @@ std::shared_ptr<InMemoryDataset> stamp(const Dataset& set, std::span<const int64
                     "stamp: expected a set without normalisation");
     std::vector<int64_t> stamped(static_cast<size_t>(set.size()), 0);
     for (const int64_t index : indices) {
-        BACKLIGHT_CHECK(index >= 0 && index < set.size(), "stamp: index ", index, " is not in 0..", set.size() - 1);
+        BACKLIGHT_CHECK(index >= 0 && index < set.size(), "stamp: index ", index, " is not in 0..",
+                        set.size() - 1);
         stamped[static_cast<size_t>(index)] = 1;
     }
     Image place(shape[0], shape[1], 1);

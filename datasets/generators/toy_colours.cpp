@@ -1,7 +1,8 @@
 // toy_colours: two rules that separate the classes equally well, 5x5x3, each pixel one of four colours.
-//   class 0: the four corners have one colour, and the three pixels in the middle of the top row differ pairwise;
-//   class 1: neither holds. All else is uniform.
-// Mask: the top middle. Decoy mask: the corners. Either may be called the wrong reason.
+//   class 0  the four corners have one colour, and the three pixels in the middle of the top row differ
+//            pairwise
+//   class 1  neither holds
+// All else is uniform. Mask: the top middle. Decoy mask: the corners. Either may be called the wrong reason.
 // Source: Ross et al., "Right for the right reasons", IJCAI 2017.
 #include <array>
 

@@ -1,7 +1,7 @@
 // zoom32: classes that differ in a detail which half the resolution cannot show, 32x32x3, background 0.25.
-//   six 4x4 blocks of clutter, colour U(0.1, 0.6)^3, corners uniform in 0..27; over them a 10x10 block of colour
-//   0.35 + 0.45 COLOUR[k / 2], corner uniform in 0..21, whose inner 4x4 (3 pixels in) has stripes one pixel wide of 0.1
-//   and 0.9: columns for even k, rows for odd k; noise N(0, noise^2); clipped to [0, 1].
+//   six 4x4 blocks of clutter, colour U(0.1, 0.6)^3, corners uniform in 0..27; over them a 10x10 block of
+//   colour 0.35 + 0.45 COLOUR[k / 2], corner uniform in 0..21, whose inner 4x4 (3 pixels in) has stripes one
+//   pixel wide of 0.1 and 0.9: columns for even k, rows for odd k; noise N(0, noise^2); clipped to [0, 1].
 // Averaged over 2x2 pixels, both kinds of stripes are 0.5 everywhere.
 // Mask: the 10x10 block. Columns "row" and "column": its corner.
 #include <array>
@@ -37,7 +37,8 @@ std::shared_ptr<InMemoryDataset> generate(uint64_t seed, SplitId split, int64_t 
         for (int64_t row = 0; row < kInner; ++row) {
             for (int64_t column = 0; column < kInner; ++column) {
                 const int64_t stripe = label % 2 == 0 ? column : row;
-                fill_block(image, top + kMargin + row, left + kMargin + column, 1, 1, stripe % 2 == 0 ? 0.1f : 0.9f);
+                fill_block(image, top + kMargin + row, left + kMargin + column, 1, 1,
+                           stripe % 2 == 0 ? 0.1f : 0.9f);
             }
         }
         add_noise(image, noise, random);

@@ -78,14 +78,16 @@ TEST_CASE("options: malformed text is refused with its reason") {
     CHECK(message_of("a(=1)") == "options: \"\" is not a key, in \"a(=1)\"");
     CHECK(message_of("a(b=1,b=2)") == "options: key \"b\" is given twice in \"a(b=1,b=2)\"");
     CHECK(message_of("mnist:") == "options: expected a place after \"mnist:\" in \"mnist:\"");
-    CHECK(message_of("mnist:(limit=1)") == "options: expected a place after \"mnist:\" in \"mnist:(limit=1)\"");
+    CHECK(message_of("mnist:(limit=1)") ==
+          "options: expected a place after \"mnist:\" in \"mnist:(limit=1)\"");
     CHECK(message_of("").starts_with("options: expected a name"));
     CHECK(message_of("two words").starts_with("options: expected a name"));
     CHECK(message_of("(a=1)").starts_with("options: expected a name"));
 }
 
 TEST_CASE("options: typed values") {
-    const Options o(parse_spec("x(d=-1.5e-3,i=-7,plus=+4,yes=on,no=false,s=hello,li=8:16:-3,ld=0.5:2,ls=a:b(c:d))"));
+    const Options o(
+        parse_spec("x(d=-1.5e-3,i=-7,plus=+4,yes=on,no=false,s=hello,li=8:16:-3,ld=0.5:2,ls=a:b(c:d))"));
     CHECK(o.get("d", 0.0) == -1.5e-3);
     CHECK(o.get("i", 0) == -7);
     CHECK(o.get("i", 0.0) == -7.0);
@@ -111,7 +113,8 @@ TEST_CASE("options: a value of the wrong type names option and owner") {
     const Options o(parse_spec("zoom(a=two,b=1.5,c=maybe,d=1:x,e=1e999,f=7seven,g=nan)"));
     CHECK(error_of([&] { (void)o.get("a", 0.0); }) == "zoom: option a expects a number, got \"two\"");
     CHECK(error_of([&] { (void)o.get("b", 0); }) == "zoom: option b expects an integer, got \"1.5\"");
-    CHECK(error_of([&] { (void)o.get("c", false); }) == "zoom: option c expects true or false, got \"maybe\"");
+    CHECK(error_of([&] { (void)o.get("c", false); }) ==
+          "zoom: option c expects true or false, got \"maybe\"");
     CHECK(error_of([&] { (void)o.get("d", std::vector<int64_t>{}); }) ==
           "zoom: option d expects integers separated by \":\", got \"1:x\"");
     CHECK(error_of([&] { (void)o.get("e", 0.0); }) == "zoom: option e expects a number, got \"1e999\"");
@@ -128,8 +131,9 @@ TEST_CASE("options: ranges and choices") {
     CHECK(error_of([&] { (void)o.get_within("p", 0.0, 0.0, 0.4); }) ==
           "zoom: option p expects a number from 0 to 0.4, got 0.5");
     CHECK(o.choose("mode", "slow", {"slow", "fast"}) == "fast");
-    CHECK(error_of([&] { (void)o.choose("mode", "slow", {"slow", "faster"}); }) ==
-          "zoom: unknown mode \"fast\"; did you mean faster?; known: slow, faster");
+    CHECK(error_of([&] {
+              (void)o.choose("mode", "slow", {"slow", "faster"});
+          }) == "zoom: unknown mode \"fast\"; did you mean faster?; known: slow, faster");
 }
 
 TEST_CASE("options: a key that nobody asked for is refused") {

@@ -25,7 +25,8 @@ TEST_CASE("random: a stream gives the bits of the kernels under the same key") {
     RandomStream(key).fill_normal(values);
     const std::vector<float> expected = normal.to_vector<float>();
     for (size_t i = 0; i < values.size(); ++i) {
-        REQUIRE(std::abs(values[i] - expected[i]) <= 1e-5f);  // another backend may round log, sin and cos otherwise
+        REQUIRE(std::abs(values[i] - expected[i]) <=
+                1e-5f);  // another backend may round log, sin and cos otherwise
     }
 }
 
@@ -112,7 +113,8 @@ TEST_CASE("random: below is uniform and reaches both ends") {
     }
     CHECK(seen == std::set<int64_t>{-1, 0, 1});
     CHECK(random.below(1) == 0);
-    // 3/4 of the words would be redrawn here if the range were not used well; a biased multiply would miss the top.
+    // 3/4 of the words would be redrawn here if the range were not used well; a biased multiply would miss
+    // the top.
     int64_t largest = 0;
     for (int i = 0; i < 1000; ++i) {
         largest = std::max(largest, random.below(INT64_MAX));

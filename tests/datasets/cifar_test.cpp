@@ -106,19 +106,24 @@ TEST_CASE("cifar: damaged and missing files are refused by name") {
     CHECK(contains(failure("data_batch_3.bin", cut),
                    "data_batch_3.bin: 3072 bytes are not a whole number of 3073-byte records (truncated?)"));
     CHECK(contains(failure("test_batch.bin", {}), "test_batch.bin: 0 bytes"));
-    CHECK(contains(failure("data_batch_5.bin", record({10})), "data_batch_5.bin: label 10 of record 0 is not in 0..9"));
-    CHECK(contains(failure("batches.meta.txt", {'c', 'a', 't'}), "batches.meta.txt: expected 10 class names, got 1"));
+    CHECK(contains(failure("data_batch_5.bin", record({10})),
+                   "data_batch_5.bin: label 10 of record 0 is not in 0..9"));
+    CHECK(contains(failure("batches.meta.txt", {'c', 'a', 't'}),
+                   "batches.meta.txt: expected 10 class names, got 1"));
     write_cifar10(folder.path());
     std::filesystem::remove(folder.path() / "data_batch_2.bin");
-    CHECK(contains(error_of([&] { (void)load_data("cifar10:" + folder.text()); }), "data_batch_2.bin: no such file"));
+    CHECK(contains(error_of([&] { (void)load_data("cifar10:" + folder.text()); }),
+                   "data_batch_2.bin: No such file"));
     std::filesystem::create_directory(folder.path() / "data_batch_2.bin");
-    CHECK(contains(error_of([&] { (void)load_data("cifar10:" + folder.text()); }), "data_batch_2.bin: it is a folder"));
+    CHECK(contains(error_of([&] { (void)load_data("cifar10:" + folder.text()); }),
+                   "data_batch_2.bin: it is a folder"));
 
     const TemporaryFolder hundred;
     write_bytes(hundred.path() / "train.bin", record({20, 3}));
     write_bytes(hundred.path() / "test.bin", record({1, 3}));
     write_text(hundred.path() / "fine_label_names.txt", names(100));
-    CHECK(contains(error_of([&] { (void)load_data("cifar100:" + hundred.text()); }), "coarse label 20 of record 0"));
+    CHECK(contains(error_of([&] { (void)load_data("cifar100:" + hundred.text()); }),
+                   "coarse label 20 of record 0"));
 }
 
 TEST_CASE("cifar: the official test images have their labels") {
@@ -129,7 +134,8 @@ TEST_CASE("cifar: the official test images have their labels") {
         return;
     }
     const LabelledBytes official = read_cifar({sample / "test_batch.bin"}, 1, 10);
-    CHECK(official.labels == std::vector<int64_t>{3, 8, 8, 0, 6, 6, 1, 6, 3, 1, 0, 9, 5, 7, 9, 8, 5, 7, 8, 6, 9});
+    CHECK(official.labels ==
+          std::vector<int64_t>{3, 8, 8, 0, 6, 6, 1, 6, 3, 1, 0, 9, 5, 7, 9, 8, 5, 7, 8, 6, 9});
     const auto source = load_data("cifar10:" + ten.string());
     CHECK(source->train->size() == 3000);
     CHECK(source->test->size() == 500);

@@ -42,7 +42,8 @@ TEST_CASE("digits: the first image is the first line of the file") {
 
 TEST_CASE("digits: the five splits have disjoint test sets that cover everything") {
     int64_t total = 0;
-    for (const char* spec : {"digits(split=0)", "digits(split=1)", "digits(split=2)", "digits(split=3)", "digits"}) {
+    for (const char* spec :
+         {"digits(split=0)", "digits(split=1)", "digits(split=2)", "digits(split=3)", "digits"}) {
         total += load_data(spec)->test->size();
     }
     CHECK(total == 1797);
@@ -94,6 +95,8 @@ TEST_CASE("digits: they grow on demand and stay quick") {
     CHECK(source->train->sample_shape() == Shape{16, 16, 1});
     CHECK(source->split("unmarked")->get(0).decoy_mask.shape() == Shape{16, 16});
     CHECK(source->train->is_quick());
-    CHECK(contains(error_of([] { (void)load_data("digits(size=4)"); }), "digits: option size expects an integer"));
-    CHECK(contains(error_of([] { (void)load_data("digits(mark=10)"); }), "digits: option mark expects an integer"));
+    CHECK(contains(error_of([] { (void)load_data("digits(size=4)"); }),
+                   "digits: option size expects an integer"));
+    CHECK(contains(error_of([] { (void)load_data("digits(mark=10)"); }),
+                   "digits: option mark expects an integer"));
 }

@@ -21,7 +21,8 @@ std::vector<uint8_t> idx(const std::vector<uint32_t>& extents, const std::vector
 
 /// A folder with two training and one test image of 2x3.
 void write_pairs(const std::filesystem::path& folder) {
-    write_bytes(folder / "train-images-idx3-ubyte", idx({2, 2, 3}, {0, 51, 102, 153, 204, 255, 6, 5, 4, 3, 2, 1}));
+    write_bytes(folder / "train-images-idx3-ubyte",
+                idx({2, 2, 3}, {0, 51, 102, 153, 204, 255, 6, 5, 4, 3, 2, 1}));
     write_bytes(folder / "train-labels-idx1-ubyte", idx({2}, {3, 9}));
     write_bytes(folder / "t10k-images-idx3-ubyte.gz", gzip(idx({1, 2, 3}, {1, 1, 1, 1, 1, 1})));
     write_bytes(folder / "t10k-labels-idx1-ubyte.gz", gzip(idx({1}, {0})));
@@ -66,14 +67,17 @@ TEST_CASE("idx: damaged files are refused by name") {
     const std::string images = "train-images-idx3-ubyte", labels = "train-labels-idx1-ubyte";
     CHECK(contains(failure(folder, images, {0, 0}), images + ": idx file is truncated: 2 bytes"));
     CHECK(contains(failure(folder, images, {}), images + ": idx file is truncated: 0 bytes"));
-    CHECK(contains(failure(folder, images, {0, 0, 8, 3, 0, 0}), images + ": idx file is truncated inside its header"));
-    CHECK(contains(failure(folder, images, idx({2}, {1, 2})), images + ": wrong idx magic 2049, expected 2051"));
+    CHECK(contains(failure(folder, images, {0, 0, 8, 3, 0, 0}),
+                   images + ": idx file is truncated inside its header"));
+    CHECK(contains(failure(folder, images, idx({2}, {1, 2})),
+                   images + ": wrong idx magic 2049, expected 2051"));
     CHECK(contains(failure(folder, images, {0x89, 'P', 'N', 'G', 0, 0, 0, 0}), "wrong idx magic"));
     CHECK(contains(failure(folder, images, idx({2, 2, 3}, {1, 2, 3})),
                    images + ": idx header announces 12 values, the file has 3 (truncated?)"));
     CHECK(contains(failure(folder, images, idx({2, 2, 3}, std::vector<uint8_t>(13))),
                    "announces 12 values, the file has 13"));
-    CHECK(contains(failure(folder, images, idx({0xffffffff, 0xffffffff, 0xffffffff}, {1})), "impossible extents"));
+    CHECK(contains(failure(folder, images, idx({0xffffffff, 0xffffffff, 0xffffffff}, {1})),
+                   "impossible extents"));
     CHECK(contains(failure(folder, images, idx({1, 2, 3}, std::vector<uint8_t>(6))), "has 1 images, but"));
     CHECK(contains(failure(folder, images, idx({2, 2, 2}, std::vector<uint8_t>(8))),
                    "training images have shape (2, 2, 1), test images (2, 3, 1)"));
@@ -84,7 +88,8 @@ TEST_CASE("idx: damaged files are refused by name") {
     CHECK(contains(failure(folder, "t10k-labels-idx1-ubyte.gz", packed), "gzip data is truncated"));
     packed = gzip(idx({1}, {0}));
     packed[12] ^= 0xff;
-    CHECK(contains(failure(folder, "t10k-labels-idx1-ubyte.gz", packed), "t10k-labels-idx1-ubyte.gz: damaged gzip data"));
+    CHECK(contains(failure(folder, "t10k-labels-idx1-ubyte.gz", packed),
+                   "t10k-labels-idx1-ubyte.gz: damaged gzip data"));
 }
 
 TEST_CASE("idx: missing folders and files are refused") {
@@ -102,7 +107,8 @@ TEST_CASE("idx: missing folders and files are refused") {
 TEST_CASE("idx: decoys code the class in training and nothing in the test set") {
     const TemporaryFolder folder;
     const auto write = [&](const std::string& part, size_t n) {
-        write_bytes(folder.path() / (part + "-images"), idx({static_cast<uint32_t>(n), 10, 10}, std::vector<uint8_t>(n * 100)));
+        write_bytes(folder.path() / (part + "-images"),
+                    idx({static_cast<uint32_t>(n), 10, 10}, std::vector<uint8_t>(n * 100)));
         std::vector<uint8_t> labels;
         for (size_t i = 0; i < n; ++i) {
             labels.push_back(static_cast<uint8_t>(i % 10));
@@ -116,7 +122,8 @@ TEST_CASE("idx: decoys code the class in training and nothing in the test set") 
         int agree = 0;
         for (int64_t i = 0; i < set.size(); ++i) {
             const Example example = set.get(i);
-            const std::vector<float> input = example.input.to_vector<float>(), mask = example.decoy_mask.to_vector<float>();
+            const std::vector<float> input = example.input.to_vector<float>(),
+                                     mask = example.decoy_mask.to_vector<float>();
             float grey = -1, area = 0;
             for (size_t p = 0; p < mask.size(); ++p) {
                 area += mask[p];
@@ -143,7 +150,8 @@ TEST_CASE("idx: MNIST and Fashion-MNIST as they are given out") {
     CHECK(source->test->size() == 2'000);
     CHECK(source->train->sample_shape() == Shape{28, 28, 1});
     const std::vector<int64_t> labels = source->test->labels();
-    CHECK(std::vector<int64_t>(labels.begin(), labels.begin() + 10) == std::vector<int64_t>{7, 2, 1, 0, 4, 1, 4, 9, 5, 9});
+    CHECK(std::vector<int64_t>(labels.begin(), labels.begin() + 10) ==
+          std::vector<int64_t>{7, 2, 1, 0, 4, 1, 4, 9, 5, 9});
     const auto clothes = load_data("fashion_mnist:" + fashion.string() + "(limit=100,limit_test=50,size=32)");
     CHECK(clothes->train->size() == 100);
     CHECK(clothes->test->size() == 50);

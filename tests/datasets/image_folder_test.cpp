@@ -39,14 +39,16 @@ TEST_CASE("folder: train and test folders, classes and files in alphabetical ord
 TEST_CASE("folder: one folder is split class by class, the same way every time") {
     const TemporaryFolder folder;
     for (int i = 0; i < 10; ++i) {
-        write_picture(folder.path() / "a" / ("p" + std::to_string(i) + ".png"), 4, 4, static_cast<uint8_t>(i));
-        write_picture(folder.path() / "b" / ("p" + std::to_string(i) + ".png"), 4, 4, static_cast<uint8_t>(100 + i));
+        write_picture(folder.path() / "a" / ("p" + std::to_string(i) + ".png"), 4, 4,
+                      static_cast<uint8_t>(i));
+        write_picture(folder.path() / "b" / ("p" + std::to_string(i) + ".png"), 4, 4,
+                      static_cast<uint8_t>(100 + i));
     }
     const auto source = load_data("folder:" + folder.text() + "(normalize=none)");
     CHECK(source->train->class_counts() == std::vector<int64_t>{8, 8});
     CHECK(source->test->class_counts() == std::vector<int64_t>{2, 2});
     CHECK(source->test->get(0).input.to_vector<float>()[0] == 4.0f / 255.0f);  // the fifth of five
-    CHECK(source->train->sample_shape() == Shape{4, 4, 3});                     // without size: as the first picture
+    CHECK(source->train->sample_shape() == Shape{4, 4, 3});  // without size: as the first picture
     const auto whole = load_data("folder:" + folder.text() + "(test_share=0,limit=4)");
     CHECK(whole->train->labels() == std::vector<int64_t>{0, 0, 1, 1});
     CHECK(whole->test->size() == 20);
@@ -61,8 +63,9 @@ TEST_CASE("folder: a list of classes sets numbers and names") {
     CHECK(source->train->class_names() == std::vector<std::string>{"house cat", "dog", "n01"});
     CHECK(source->train->labels() == std::vector<int64_t>{1, 2});
     write_picture(folder.path() / "n04/x.png", 4, 4, 2);
-    CHECK(contains(error_of([&] { (void)load_data("folder:" + folder.text() + "(classes=classes.txt,test_share=0)"); }),
-                   "n04 is not one of the classes"));
+    CHECK(contains(
+        error_of([&] { (void)load_data("folder:" + folder.text() + "(classes=classes.txt,test_share=0)"); }),
+        "n04 is not one of the classes"));
 }
 
 TEST_CASE("folder: what is missing is named") {
@@ -86,7 +89,8 @@ TEST_CASE("folder: a broken picture is named when it is read, pictures of other 
     write_text(folder.path() / "a/zz.jpg", "this is no picture");
     const auto source = load_data("folder:" + folder.text() + "(test_share=0)");
     CHECK_NOTHROW((void)source->train->get(0));
-    CHECK(contains(error_of([&] { (void)source->train->get(1); }), "sample 1 has shape (4, 5, 3), expected (4, 4, 3)"));
+    CHECK(contains(error_of([&] { (void)source->train->get(1); }),
+                   "sample 1 has shape (4, 5, 3), expected (4, 4, 3)"));
     CHECK(contains(error_of([&] { (void)source->train->get(2); }), "zz.jpg"));
 }
 

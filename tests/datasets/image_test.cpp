@@ -23,7 +23,8 @@ Image ramp(int64_t height, int64_t width) {
 }  // namespace
 
 TEST_CASE("image: shrinking by two averages with the widened triangle") {
-    // Output 0 has its centre at 1 and half-width 2: pixels 0, 1, 2 weigh 3/4, 3/4, 1/4; (0 + 3/4 + 2/4) / (7/4) = 5/7.
+    // Output 0 has its centre at 1 and half-width 2: pixels 0, 1, 2 weigh 3/4, 3/4, 1/4; (0 + 3/4 + 2/4) /
+    // (7/4) = 5/7.
     Image row(1, 8, 1);
     for (int64_t i = 0; i < 8; ++i) {
         row.at(0, i) = static_cast<float>(i);
@@ -54,7 +55,8 @@ TEST_CASE("image: resizing keeps constants, is linear and treats channels alike"
         sum.values[i] = 2 * a.values[i] - b.values[i];
     }
     for (const auto& [height, width] : {std::pair<int64_t, int64_t>{5, 13}, {4, 3}, {23, 7}}) {
-        const Image ra = resize(a, height, width), rb = resize(b, height, width), rs = resize(sum, height, width);
+        const Image ra = resize(a, height, width), rb = resize(b, height, width),
+                    rs = resize(sum, height, width);
         const Image constant = resize(Image(11, 7, 3, 0.3f), height, width);
         for (size_t i = 0; i < rs.values.size(); ++i) {
             CHECK(rs.values[i] == doctest::Approx(2 * ra.values[i] - rb.values[i]).epsilon(1e-5));

@@ -163,7 +163,8 @@ TEST_CASE("loader: without augmentation every epoch shows the fixed forms") {
     CHECK(seen[0].values == set->all().input.to_vector<float>());
 }
 
-TEST_CASE("loader: what a worker throws reaches the caller at its batch, and again, until the position changes") {
+TEST_CASE(
+    "loader: what a worker throws reaches the caller at its batch, and again, until the position changes") {
     for (const int workers : {0, 2}) {
         Loader loader(std::make_shared<Slow>(12, 7), {.batch_size = 2, .shuffle = false, .workers = workers});
         for (int i = 0; i < 3; ++i) {
@@ -186,8 +187,8 @@ TEST_CASE("loader: it may be destroyed or moved elsewhere while workers are busy
         }
         loader.seek({i, i});
         if (i % 3 == 0) {
-            CHECK(loader.next()->indices == std::vector<int64_t>(loader.order().begin() + 3 * i,
-                                                                 loader.order().begin() + 3 * i + 3));
+            CHECK(loader.next()->indices ==
+                  std::vector<int64_t>(loader.order().begin() + 3 * i, loader.order().begin() + 3 * i + 3));
         }
     }
 }

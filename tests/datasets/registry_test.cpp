@@ -49,7 +49,8 @@ TEST_CASE("registry: every built-in set loads, is repeatable, and its splits agr
             REQUIRE(channels == static_cast<size_t>(set.sample_shape()[-1]));
             bool inside = true;
             for (size_t i = 0; i < values.size(); ++i) {
-                inside = inside && values[i] >= range.low[i % channels] && values[i] <= range.high[i % channels];
+                inside =
+                    inside && values[i] >= range.low[i % channels] && values[i] <= range.high[i % channels];
             }
             CHECK(inside);
         }
@@ -69,13 +70,16 @@ TEST_CASE("registry: another seed, other samples") {
 }
 
 TEST_CASE("registry: wrong names, places and options are refused") {
-    CHECK(contains(error_of([] { (void)load_data("digit"); }), "unknown data set \"digit\"; did you mean digits?"));
+    CHECK(contains(error_of([] { (void)load_data("digit"); }),
+                   "unknown data set \"digit\"; did you mean digits?"));
     CHECK(error_of([] { (void)load_data("digits:/data"); }) == "digits: takes no folder, got \"/data\"");
     CHECK(contains(error_of([] { (void)load_data("moons(nose=1)"); }),
                    "moons: unknown option \"nose\"; did you mean noise?"));
-    CHECK(contains(error_of([] { (void)load_data("moons(n=0)"); }), "moons: option n expects an integer from 1"));
+    CHECK(contains(error_of([] { (void)load_data("moons(n=0)"); }),
+                   "moons: option n expects an integer from 1"));
     CHECK(contains(error_of([] { (void)load_data("moons(n=1e3)"); }), "moons: option n expects an integer"));
     const auto source = load_data("digits(mark=7)");
-    CHECK(contains(error_of([&] { (void)source->split("unmarkt"); }),
-                   "unknown split \"unmarkt\"; did you mean unmarked?; known: train, test, marked_all, unmarked"));
+    CHECK(contains(
+        error_of([&] { (void)source->split("unmarkt"); }),
+        "unknown split \"unmarkt\"; did you mean unmarked?; known: train, test, marked_all, unmarked"));
 }

@@ -1,4 +1,5 @@
-// What the tests of data sets share: a folder that disappears, bytes on disk, the text of an error, real sample data.
+// What the tests of data sets share: a folder that disappears, bytes on disk, the text of an error, real
+// sample data.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -68,7 +69,9 @@ std::string error_of(const Call& call) {
     return "no error";
 }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 /// A folder of $BACKLIGHT_SHARED/data, or an empty path (and a message) where there is none.
 inline std::filesystem::path shared_data(const std::string& pack) {

@@ -43,7 +43,7 @@ TEST_CASE("toy1: sizes, dimensions and masks") {
 }
 
 TEST_CASE("toy1: two informative dimensions with the clusters' class means, the rest standard normal") {
-    // The mean of a class is the mean of its two corners; spread per dimension: 2 E[A^2] = 2/3, plus the corners.
+    // The mean of a class is the mean of its two corners.
     const auto source = load_data("toy1(n_fresh=20000,sep=3)");
     const Dataset& fresh = *source->split("fresh");
     const std::vector<double> mean0 = mean_of(fresh, 0), mean1 = mean_of(fresh, 1);

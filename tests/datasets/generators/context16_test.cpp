@@ -36,7 +36,8 @@ TEST_CASE("context16: figure and block lie at opposite borders and do not touch"
     for (int64_t i = 0; i < 300; ++i) {
         const Example example = source->train->get(i);
         const std::vector<float> input = example.input.to_vector<float>();
-        const std::vector<float> mask = example.mask.to_vector<float>(), decoy = example.decoy_mask.to_vector<float>();
+        const std::vector<float> mask = example.mask.to_vector<float>(),
+                                 decoy = example.decoy_mask.to_vector<float>();
         REQUIRE(std::accumulate(decoy.begin(), decoy.end(), 0.0f) == 16.0f);
         const auto context = static_cast<size_t>(source->train->column("context")[static_cast<size_t>(i)]);
         float left_mask = 0, left_decoy = 0;

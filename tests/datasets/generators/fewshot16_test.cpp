@@ -21,7 +21,8 @@ TEST_CASE("fewshot16: twelve base classes, six novel ones, all eighteen combinat
     std::set<std::pair<int64_t, int64_t>> seen;
     for (const auto& set : {source->train, source->test}) {
         for (int64_t i = 0; i < set->size(); ++i) {
-            seen.emplace(set->column("figure")[static_cast<size_t>(i)], set->column("fill")[static_cast<size_t>(i)]);
+            seen.emplace(set->column("figure")[static_cast<size_t>(i)],
+                         set->column("fill")[static_cast<size_t>(i)]);
         }
     }
     CHECK(seen.size() == 18);

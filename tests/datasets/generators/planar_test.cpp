@@ -31,7 +31,8 @@ TEST_CASE("planar: without noise every point lies on its curve") {
     });
     each("spirals(noise=0)", [](int64_t y, double a, double b) {
         const double r = std::hypot(a, b), angle = 4.0 * static_cast<double>(y) + 4 * r;
-        return std::abs(a - r * std::sin(angle)) < 1e-5 && std::abs(b - r * std::cos(angle)) < 1e-5 && r <= 1.0001;
+        return std::abs(a - r * std::sin(angle)) < 1e-5 && std::abs(b - r * std::cos(angle)) < 1e-5 &&
+               r <= 1.0001;
     });
 }
 
@@ -41,7 +42,8 @@ TEST_CASE("planar: the noise has its deviation") {
     for (int64_t i = 0; i < 4000; ++i) {
         const std::vector<float> p = source->train->get(i).input.to_vector<float>();
         const double away = std::hypot(p[0], p[1]) - (source->train->label(i) == 0 ? 1.0 : 0.3);
-        square += source->train->label(i) == 0 ? away * away : 0;  // the small circle's curvature adds to the radius
+        square += source->train->label(i) == 0 ? away * away
+                                               : 0;  // the small circle's curvature adds to the radius
     }
     CHECK(std::sqrt(square / 2000) == doctest::Approx(0.1).epsilon(0.1));
 }

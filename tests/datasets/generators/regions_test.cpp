@@ -27,7 +27,8 @@ TEST_CASE("regions: target and context lie in two cells, attention peaks on the 
             REQUIRE((value != 1.5f || sample.decoy.at(p / 16, p % 16) == 1.0f));
         }
         REQUIRE(low == (std::vector<float>{5, 5, 8, 5})[static_cast<size_t>(source->train->label(i))]);
-        REQUIRE(high == (std::vector<float>{5, 3, 5, 6})[static_cast<size_t>(source->train->column("context")[at])]);
+        REQUIRE(high ==
+                (std::vector<float>{5, 3, 5, 6})[static_cast<size_t>(source->train->column("context")[at])]);
         const auto peak = std::max_element(sample.mask.values.begin(), sample.mask.values.end());
         REQUIRE(*peak == 1.0f);
         const auto place = peak - sample.mask.values.begin();
@@ -38,7 +39,8 @@ TEST_CASE("regions: target and context lie in two cells, attention peaks on the 
 TEST_CASE("regions: the attention falls as a Gaussian of deviation 1.5") {
     const auto source = load_data("regions(n=1)");
     const RawSample sample = source->train->load(0);
-    const auto peak = std::max_element(sample.mask.values.begin(), sample.mask.values.end()) - sample.mask.values.begin();
+    const auto peak =
+        std::max_element(sample.mask.values.begin(), sample.mask.values.end()) - sample.mask.values.begin();
     const int64_t row = peak / 16, column = peak % 16;
     const int64_t other = column >= 2 ? column - 2 : column + 2;
     CHECK(sample.mask.at(row, other) == doctest::Approx(std::exp(-4.0 / 4.5)));

@@ -111,7 +111,8 @@ TEST_CASE("grey_decoy: the grey codes the class, reversed in the test set") {
     check(*source->split("in_distribution"), [](float y) { return 1 - 0.25f * y; });
 }
 
-TEST_CASE("shapes_imbalanced: classes have their probabilities in training and equal counts in the test set") {
+TEST_CASE(
+    "shapes_imbalanced: classes have their probabilities in training and equal counts in the test set") {
     const auto source = load_data("shapes_imbalanced");
     const std::vector<int64_t> counts = source->train->class_counts();
     const std::vector<double> weights{0.64, 0.22, 0.10, 0.04};

@@ -52,7 +52,8 @@ TEST_CASE("shapes16: masks cover the figure, which stands out from the backgroun
     const auto source = load_data("shapes16(n=400,noise=0,classes=6)");
     for (int64_t i = 0; i < 400; ++i) {
         const Example example = source->train->get(i);
-        const std::vector<float> input = example.input.to_vector<float>(), mask = example.mask.to_vector<float>();
+        const std::vector<float> input = example.input.to_vector<float>(),
+                                 mask = example.mask.to_vector<float>();
         for (size_t p = 0; p < mask.size(); ++p) {
             for (size_t c = 0; c < 3; ++c) {
                 const float value = input[3 * p + c];
@@ -78,7 +79,8 @@ TEST_CASE("shapes16: classes and sizes are about uniform, and a longer set begin
         CHECK(std::abs(std::count(sizes.begin(), sizes.end(), size) - 500) < 5 * 19);
     }
     const auto shorter = load_data("shapes16(n=50)");
-    CHECK(shorter->train->get(49).input.to_vector<float>() == source->train->get(49).input.to_vector<float>());
+    CHECK(shorter->train->get(49).input.to_vector<float>() ==
+          source->train->get(49).input.to_vector<float>());
 }
 
 TEST_CASE("shapes16: a decoy of class d is (d + 1) / K in a free corner") {
@@ -88,7 +90,8 @@ TEST_CASE("shapes16: a decoy of class d is (d + 1) / K in a free corner") {
         for (int64_t i = 0; i < set.size(); ++i) {
             const Example example = set.get(i);
             const std::vector<float> input = example.input.to_vector<float>();
-            const std::vector<float> mask = example.mask.to_vector<float>(), decoy = example.decoy_mask.to_vector<float>();
+            const std::vector<float> mask = example.mask.to_vector<float>(),
+                                     decoy = example.decoy_mask.to_vector<float>();
             REQUIRE(sum(decoy) == 9.0f);
             for (size_t p = 0; p < decoy.size(); ++p) {
                 REQUIRE(decoy[p] * mask[p] == 0.0f);
@@ -115,7 +118,8 @@ TEST_CASE("shapes16: prescribed counts are met, and then the test set has equal 
     const auto source = load_data("shapes16(counts=90:30:8:3,n_test=120)");
     CHECK(source->train->class_counts() == std::vector<int64_t>{90, 30, 8, 3});
     CHECK(source->test->class_counts() == std::vector<int64_t>{30, 30, 30, 30});
-    CHECK(contains(error_of([] { (void)load_data("shapes16(counts=1:2)"); }), "option counts expects 4 numbers, got 2"));
+    CHECK(contains(error_of([] { (void)load_data("shapes16(counts=1:2)"); }),
+                   "option counts expects 4 numbers, got 2"));
     CHECK(contains(error_of([] { (void)load_data("shapes16(counts=1:2:3:-4)"); }), "numbers >= 0"));
     CHECK(contains(error_of([] { (void)load_data("shapes16(counts=1:2:3:4,n=10)"); }), "either n or counts"));
 }
@@ -143,7 +147,9 @@ TEST_CASE("shapes16: a stamp marks the asked share of one class, and every image
     CHECK(source->test->all().input.to_vector<float>() == plain->test->all().input.to_vector<float>());
     CHECK(source->split("stamped")->column("stamped") == std::vector<int64_t>(100, 1));
     CHECK(source->split("stamped")->get(0).input.to_vector<float>()[1] == 1.0f);
-    CHECK(source->split("stamped")->get(0).mask.to_vector<float>() == plain->test->get(0).mask.to_vector<float>());
-    CHECK(contains(error_of([] { (void)load_data("shapes16(stamp=0.5,decoy=class)"); }), "either decoy or stamp"));
+    CHECK(source->split("stamped")->get(0).mask.to_vector<float>() ==
+          plain->test->get(0).mask.to_vector<float>());
+    CHECK(contains(error_of([] { (void)load_data("shapes16(stamp=0.5,decoy=class)"); }),
+                   "either decoy or stamp"));
     CHECK_THROWS_AS((void)stamp_all(*load_data("moons")->train), Error);
 }

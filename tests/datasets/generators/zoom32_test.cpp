@@ -21,9 +21,11 @@ TEST_CASE("zoom32: stripes tell the pair apart at full resolution and vanish at 
         }
         for (int64_t a = 0; a < 4; a += 2) {
             for (int64_t b = 0; b < 4; b += 2) {
-                const float mean = (sample.input.at(top + a, left + b, 0) + sample.input.at(top + a, left + b + 1, 0) +
-                                    sample.input.at(top + a + 1, left + b, 0) +
-                                    sample.input.at(top + a + 1, left + b + 1, 0)) / 4;
+                const float mean =
+                    (sample.input.at(top + a, left + b, 0) + sample.input.at(top + a, left + b + 1, 0) +
+                     sample.input.at(top + a + 1, left + b, 0) +
+                     sample.input.at(top + a + 1, left + b + 1, 0)) /
+                    4;
                 REQUIRE(mean == doctest::Approx(0.5));
             }
         }
