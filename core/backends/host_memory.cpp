@@ -31,8 +31,8 @@ constexpr size_t kLargest = size_t{1} << 46;
 constexpr size_t kSmallClasses = 64;  // up to 64 KiB
 constexpr size_t kClasses = 304;      // up to kLargest
 
-// With u + 1 units of 64 bytes: u < 16 is its own class; otherwise u = m 2^k + rest with m in 8..15 is in class 8k + m,
-// whose blocks have (m + 1) 2^k units.
+// With u + 1 units of 64 bytes: u < 16 is its own class; otherwise u = m 2^k + rest with m in 8..15 is in
+// class 8k + m, whose blocks have (m + 1) 2^k units.
 constexpr size_t class_of(size_t bytes) {
     const size_t u = bytes == 0 ? 0 : (bytes - 1) / kUnit;
     if (u < 16) {
@@ -42,9 +42,11 @@ constexpr size_t class_of(size_t bytes) {
     return 8 * k + (u >> k);
 }
 constexpr size_t block_bytes(size_t size_class) {
-    return size_class < 16 ? (size_class + 1) * kUnit : ((size_class % 8 + 9) << (size_class / 8 - 1)) * kUnit;
+    return size_class < 16 ? (size_class + 1) * kUnit
+                           : ((size_class % 8 + 9) << (size_class / 8 - 1)) * kUnit;
 }
-static_assert(class_of(kSmallClasses << 10) == kSmallClasses - 1 && block_bytes(kSmallClasses - 1) == 64 << 10);
+static_assert(class_of(kSmallClasses << 10) == kSmallClasses - 1 &&
+              block_bytes(kSmallClasses - 1) == 64 << 10);
 static_assert(class_of(kLargest) == kClasses - 1 && block_bytes(kClasses - 1) == kLargest);
 
 // What a thread keeps of one small class: up to 512 KiB, but 8 to 256 blocks.
@@ -89,7 +91,8 @@ std::atomic<size_t> bytes_peak{0};
 
 // Maps more than asked for and gives back what lies before and behind the aligned part.
 void* map_pages(size_t bytes) {
-    void* mapped = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* mapped =
+        mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) {
         return nullptr;
     }
@@ -131,7 +134,8 @@ size_t default_cache_limit() {
     return memory / 2;
 }
 
-// ------------------------------------------------------------------------------------------------- the caches
+// ------------------------------------------------------------------------------------------------- the
+// caches
 
 class SharedCache {
 public:
@@ -252,7 +256,8 @@ void put_cached(void* data, size_t size_class) noexcept {
     shared_cache().put(list, 1, size_class);
 }
 
-// ------------------------------------------------------------------------------------------------- accounting
+// -------------------------------------------------------------------------------------------------
+// accounting
 
 void count_allocation(size_t size) {
     const size_t in_use = bytes_in_use.fetch_add(size, std::memory_order_relaxed) + size;
@@ -274,13 +279,14 @@ std::atomic<bool>& poisoning() {
                                   bytes_in_use.load(), " bytes are in use)"));
 }
 
-// The bytes behind host_allocate(bytes): under AddressSanitizer exactly those, so that the first one behind is guarded.
+// The bytes behind host_allocate(bytes): under AddressSanitizer exactly those, so that the first one behind
+// is guarded.
 size_t held_bytes(size_t bytes) { return kCaching ? block_bytes(class_of(bytes)) : bytes; }
 
 void* allocate_block(size_t bytes) {
     if constexpr (!kCaching) {
         bytes_reserved.fetch_add(bytes, std::memory_order_relaxed);
-        return ::operator new(bytes, std::align_val_t{kUnit});
+        return ::operator new (bytes, std::align_val_t{kUnit});
     }
     const size_t size_class = class_of(bytes);
     void* data = take_cached(size_class);
@@ -314,7 +320,7 @@ void host_deallocate(void* data, size_t bytes) noexcept {
         put_cached(data, class_of(bytes));
     } else {
         bytes_reserved.fetch_sub(bytes, std::memory_order_relaxed);
-        ::operator delete(data, std::align_val_t{kUnit});
+        ::operator delete (data, std::align_val_t{kUnit});
     }
 }
 

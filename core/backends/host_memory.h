@@ -2,16 +2,17 @@
 //   size classes   multiples of 64 bytes, eight to a doubling: at most an eighth of a block is unused
 //   <= 64 KiB      a free list of each thread, which trades batches with the shared one
 //   >= 2 MiB       mapped from the system, aligned for huge pages
-// With BACKLIGHT_POISON=1 in the environment every block comes filled with NaN (bytes 0xFF): what reads before it
-// writes is found. Under AddressSanitizer nothing is cached, so that overruns and late reads are found.
+// With BACKLIGHT_POISON=1 in the environment every block comes filled with NaN (bytes 0xFF): what reads
+// before it writes is found. Under AddressSanitizer nothing is cached, so that overruns and late reads are
+// found.
 #pragma once
 
 #include <cstddef>
 
 namespace backlight {
 
-/// At least `bytes` uninitialised bytes, 64-byte aligned; never null, also for 0 bytes. Frees the cache and tries
-/// again before it throws SystemError. Thread-safe, as all functions here are.
+/// At least `bytes` uninitialised bytes, 64-byte aligned; never null, also for 0 bytes. Frees the cache and
+/// tries again before it throws SystemError. Thread-safe, as all functions here are.
 [[nodiscard]] void* host_allocate(size_t bytes);
 /// Takes back what host_allocate(bytes) gave.
 void host_deallocate(void* data, size_t bytes) noexcept;
@@ -27,8 +28,9 @@ void reset_host_memory_peak();
 
 /// Returns the shared cache, and the calling thread's, to the system.
 void trim_host_memory() noexcept;
-/// The most that the shared cache may hold; by default half of the memory that this process may use. A block that
-/// does not fit any more empties the cache first. The lists of the threads come on top: at most 32 MiB each.
+/// The most that the shared cache may hold; by default half of the memory that this process may use. A block
+/// that does not fit any more empties the cache first. The lists of the threads come on top: at most 32 MiB
+/// each.
 void set_host_memory_cache_limit(size_t bytes);
 /// Switches the filling of fresh blocks with NaN on or off, for tests.
 void set_host_memory_poison(bool on);

@@ -1,13 +1,13 @@
-// The random numbers of the kernels: element i of a tensor is a pure function of (key, i), written once for host and
-// device code, so that every backend, thread count and resume gives the same bits (normals: up to the rounding of log,
-// sin and cos).
+// The random numbers of the kernels: element i of a tensor is a pure function of (key, i), written once for
+// host and device code, so that every backend, thread count and resume gives the same bits (normals: up to
+// the rounding of log, sin and cos).
 //   key of the generator   mix(mix(seed) + purpose), mix a bijection of 64 bits
 //   counter words          {block of elements, sample, step low, step high}
 //   f32   block i/4        uniform: word i%4;  normals: words (0,1) and (2,3) give two each
 //   f64   block i/2        uniform: words 2(i%2), 2(i%2)+1;  normals: words (0,1) and (2,3) give two
-// Hence f32 and f64 draw different numbers. Under one seed, different purposes, steps or samples never share a block.
-// A tensor may have up to 2^33 elements.
-// Box and Muller: with u1 in (0, 1], u2 in [0, 1) uniform, sqrt(-2 log u1) (cos, sin)(2 pi u2) are two N(0, 1).
+// Hence f32 and f64 draw different numbers. Under one seed, different purposes, steps or samples never share
+// a block. A tensor may have up to 2^33 elements. Box and Muller: with u1 in (0, 1], u2 in [0, 1) uniform,
+// sqrt(-2 log u1) (cos, sin)(2 pi u2) are two N(0, 1).
 #pragma once
 
 #include <cmath>

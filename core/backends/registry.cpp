@@ -1,6 +1,7 @@
 // Which backend serves a device, how many threads its kernels use, and the output shapes of windowed kernels.
 //   output extent = floor((extent + padding - span) / stride) + 1,   span = dilation (kernel - 1) + 1
-//   ceil mode rounds up instead, unless the last window would start beyond the image and the padding before it
+//   ceil mode rounds up instead, unless the last window would start beyond the image and the padding before
+//   it
 #include <omp.h>
 
 #include <atomic>
@@ -32,10 +33,11 @@ struct Tiling {
     }
 };
 
-Shape windows_shape(std::string_view who, const Shape& x, const Tiling& height, const Tiling& width, bool ceil_mode,
-                    int64_t channels) {
+Shape windows_shape(std::string_view who, const Shape& x, const Tiling& height, const Tiling& width,
+                    bool ceil_mode, int64_t channels) {
     BACKLIGHT_CHECK(height.fits() && width.fits(), who, ": a window of ", height.span, " x ", width.span,
-                    " does not fit x of shape ", x, ", with padding ", height.padded(), " x ", width.padded());
+                    " does not fit x of shape ", x, ", with padding ", height.padded(), " x ",
+                    width.padded());
     return {x[0], height.windows(ceil_mode), width.windows(ceil_mode), channels};
 }
 
@@ -44,19 +46,21 @@ void check_image(std::string_view who, const Shape& x) {
 }
 
 void check_positive(std::string_view who, std::string_view what, const std::array<int64_t, 2>& pair) {
-    BACKLIGHT_CHECK(pair[0] >= 1 && pair[1] >= 1, who, ": expected a ", what, " >= 1, got ", pair[0], " x ", pair[1]);
+    BACKLIGHT_CHECK(pair[0] >= 1 && pair[1] >= 1, who, ": expected a ", what, " >= 1, got ", pair[0], " x ",
+                    pair[1]);
 }
 
 void check_padding(std::string_view who, const Padding& p) {
     BACKLIGHT_CHECK(p.top >= 0 && p.left >= 0 && p.bottom >= 0 && p.right >= 0, who,
-                    ": expected a padding >= 0, got top ", p.top, ", left ", p.left, ", bottom ", p.bottom, ", right ",
-                    p.right);
+                    ": expected a padding >= 0, got top ", p.top, ", left ", p.left, ", bottom ", p.bottom,
+                    ", right ", p.right);
 }
 
 }  // namespace
 
 Backend& reference_backend() {
-    static auto* backend = new ReferenceBackend;  // never destroyed: static tensors may outlive everything else
+    static auto* backend =
+        new ReferenceBackend;  // never destroyed: static tensors may outlive everything else
     return *backend;
 }
 
@@ -77,18 +81,19 @@ BackendScope::~BackendScope() { scoped_backend = previous_; }
 
 Shape conv2d_output_shape(const Conv2dAttrs& attrs, const Shape& x, const Shape& weight) {
     check_image("conv2d", x);
-    BACKLIGHT_CHECK(weight.rank() == 4, "conv2d: expected a weight of shape (O, Kh, Kw, C/groups), got shape ", weight);
+    BACKLIGHT_CHECK(weight.rank() == 4,
+                    "conv2d: expected a weight of shape (O, Kh, Kw, C/groups), got shape ", weight);
     check_positive("conv2d", "kernel", {weight[1], weight[2]});
     check_positive("conv2d", "stride", attrs.stride);
     check_positive("conv2d", "dilation", attrs.dilation);
     check_padding("conv2d", attrs.padding);
     BACKLIGHT_CHECK(attrs.groups >= 1, "conv2d: expected groups >= 1, got ", attrs.groups);
-    BACKLIGHT_CHECK(weight[0] % attrs.groups == 0, "conv2d: ", attrs.groups, " groups do not divide the ", weight[0],
-                    " output channels of the weight of shape ", weight);
+    BACKLIGHT_CHECK(weight[0] % attrs.groups == 0, "conv2d: ", attrs.groups, " groups do not divide the ",
+                    weight[0], " output channels of the weight of shape ", weight);
     BACKLIGHT_CHECK(x[3] == weight[3] * attrs.groups, "conv2d: weight expects ", weight[3] * attrs.groups,
                     " input channels, got x of shape ", x);
-    const Tiling height{x[1], attrs.padding.top, attrs.padding.bottom, attrs.dilation[0] * (weight[1] - 1) + 1,
-                        attrs.stride[0]};
+    const Tiling height{x[1], attrs.padding.top, attrs.padding.bottom,
+                        attrs.dilation[0] * (weight[1] - 1) + 1, attrs.stride[0]};
     const Tiling width{x[2], attrs.padding.left, attrs.padding.right, attrs.dilation[1] * (weight[2] - 1) + 1,
                        attrs.stride[1]};
     return windows_shape("conv2d", x, height, width, false, weight[0]);
@@ -105,7 +110,8 @@ Shape pool_output_shape(const PoolAttrs& attrs, const Shape& x) {
                         p.right < attrs.kernel[1],
                     "pool: expected a padding less than the kernel ", attrs.kernel[0], " x ", attrs.kernel[1],
                     ", got top ", p.top, ", left ", p.left, ", bottom ", p.bottom, ", right ", p.right);
-    BACKLIGHT_CHECK(x[1] >= 1 && x[2] >= 1, "pool: expected an image of at least one pixel, got x of shape ", x);
+    BACKLIGHT_CHECK(x[1] >= 1 && x[2] >= 1, "pool: expected an image of at least one pixel, got x of shape ",
+                    x);
     const Tiling height{x[1], p.top, p.bottom, attrs.kernel[0], attrs.stride[0]};
     const Tiling width{x[2], p.left, p.right, attrs.kernel[1], attrs.stride[1]};
     return windows_shape("pool", x, height, width, attrs.ceil_mode, x[3]);

@@ -28,5 +28,6 @@ TEST_CASE("error: the text names the layer that is being executed") {
 TEST_CASE("error: an unknown name lists the near one and the known ones") {
     CHECK(unknown_name("rule", "zpluss", {"epsilon", "zplus"}) ==
           "unknown rule \"zpluss\"; did you mean zplus?; known: epsilon, zplus");
-    CHECK(unknown_name("rule", "quite different", {"epsilon"}) == "unknown rule \"quite different\"; known: epsilon");
+    CHECK(unknown_name("rule", "quite different", {"epsilon"}) ==
+          "unknown rule \"quite different\"; known: epsilon");
 }

@@ -16,7 +16,8 @@ TEST_CASE("tensor: values go in and come out in row order") {
     CHECK(t.shape() == Shape{2, 3});
     CHECK(t.dtype() == DType::f32);
     CHECK(t.to_vector<float>() == std::vector<float>{1, 2, 3, 4, 5, 6});
-    CHECK_THROWS_WITH_AS(Tensor::from<float>({1, 2}, {3}), "tensor: shape (3,) expects 3 values, got 2", Error);
+    CHECK_THROWS_WITH_AS(Tensor::from<float>({1, 2}, {3}), "tensor: shape (3,) expects 3 values, got 2",
+                         Error);
     CHECK_THROWS_WITH_AS((void)t.to_vector<double>(), "tensor: expected float64, got float32", Error);
 }
 
@@ -77,7 +78,8 @@ TEST_CASE("tensor: every update in place raises the version that all views see")
     t.copy_from_host(host);
     CHECK(view.version() == before + 3);
     CHECK(view.to_vector<float>() == std::vector<float>{3, 4});
-    CHECK_THROWS_WITH_AS(t.copy_from(Tensor::ones({3})), "copy_from: expected float32 (2,), got float32 (3,)", Error);
+    CHECK_THROWS_WITH_AS(t.copy_from(Tensor::ones({3})), "copy_from: expected float32 (2,), got float32 (3,)",
+                         Error);
 }
 
 TEST_CASE("tensor: conversion rounds to floating, truncates to integers and stops at their ends") {

@@ -59,8 +59,8 @@ TEST_CASE("shape: broadcasting aligns at the last axis and stretches extents of 
     CHECK(broadcast_shapes({2, 1, 4}, {5, 1}, "add") == Shape{2, 5, 4});
     CHECK(broadcast_shapes({}, {2, 2}, "add") == Shape{2, 2});
     CHECK(broadcast_shapes({1, 3}, {0, 1}, "add") == Shape{0, 3});
-    CHECK_THROWS_WITH_AS((void)broadcast_shapes({2, 3}, {2}, "add"), "add: shapes (2, 3) and (2,) do not broadcast",
-                         Error);
+    CHECK_THROWS_WITH_AS((void)broadcast_shapes({2, 3}, {2}, "add"),
+                         "add: shapes (2, 3) and (2,) do not broadcast", Error);
 }
 
 TEST_CASE("dtype: sizes and names") {

@@ -1,5 +1,6 @@
-// Convolution of images (N,H,W,C) with weights (O,Kh,Kw,C/groups) and the two products that carry its derivatives.
-// With h = i*stride + a*dilation - top, w = j*stride + b*dilation - left, and zeros outside of the image:
+// Convolution of images (N,H,W,C) with weights (O,Kh,Kw,C/groups) and the two products that carry its
+// derivatives. With h = i*stride + a*dilation - top, w = j*stride + b*dilation - left, and zeros outside of
+// the image:
 //   y[n,i,j,o]         = bias[o] + sum over a,b,c of x[n,h,w,g C/groups + c] weight[o,a,b,c],  o in group g
 //   d_x[n,h,w,c]       = sum over (i,a), (j,b) that meet at (h,w), and o, of d_y[n,i,j,o] weight[o,a,b,c]
 //   d_weight[o,a,b,c]  = sum over n,i,j of x[n,h,w,c] d_y[n,i,j,o]
@@ -52,7 +53,8 @@ struct Geometry {
 };
 
 template <typename T>
-double output_element(const Geometry& g, const T* x, const T* weight, int64_t n, int64_t i, int64_t j, int64_t o) {
+double output_element(const Geometry& g, const T* x, const T* weight, int64_t n, int64_t i, int64_t j,
+                      int64_t o) {
     const int64_t first_channel = o / g.group_out * g.group_in;
     double sum = 0;
     for (int64_t a = 0; a < g.height.kernel; ++a) {
@@ -73,8 +75,8 @@ double output_element(const Geometry& g, const T* x, const T* weight, int64_t n,
 }
 
 template <typename T>
-double image_gradient_element(const Geometry& g, const T* d_y, const T* weight, int64_t n, int64_t h, int64_t w,
-                              int64_t c) {
+double image_gradient_element(const Geometry& g, const T* d_y, const T* weight, int64_t n, int64_t h,
+                              int64_t w, int64_t c) {
     const int64_t group = c / g.group_in;
     double sum = 0;
     for (int64_t a = 0; a < g.height.kernel; ++a) {
@@ -131,8 +133,8 @@ void fill_each(Tensor& y, Element element) {
 
 }  // namespace
 
-void ReferenceBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                              Tensor& y) {
+void ReferenceBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
+                              const Tensor& bias, Tensor& y) {
     const Geometry g(attrs, x.shape(), weight.shape(), y.shape());
     dispatch_floating("conv2d", x.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -1,5 +1,5 @@
-// From run-time element types and operation codes to templates: each dispatcher calls `body` with a value of the
-// element type, or with the functor, that the code stands for.
+// From run-time element types and operation codes to templates: each dispatcher calls `body` with a value of
+// the element type, or with the functor, that the code stands for.
 //   dispatch_floating("softmax", x.dtype(), [&](auto zero) { using T = decltype(zero); ... });
 #pragma once
 
@@ -22,6 +22,7 @@ using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, int6
     throw_error(concat_text(kernel, ": no kernel for ", dtype, "; ", who_has_one, " have one"));
 }
 
+// clang-format off
 template <typename Body>
 void dispatch_floating(std::string_view kernel, DType dtype, Body&& body) {
     switch (dtype) {
@@ -51,6 +52,7 @@ void dispatch_any(DType dtype, Body&& body) {
         case DType::u8: return body(uint8_t{});
     }
 }
+// clang-format on
 
 /// Conversion of an element: to floating rounds to nearest, to an integer truncates; what lies outside of the
 /// integer's range becomes its nearest end, NaN becomes 0.
@@ -65,9 +67,9 @@ To convert(From value) {
         if (value != value) {
             return To{0};
         }
-        return value >= kEnd                                   ? Limits::max()
+        return value >= kEnd                                 ? Limits::max()
                : value < static_cast<From>(Limits::lowest()) ? Limits::lowest()
-                                                               : static_cast<To>(value);
+                                                             : static_cast<To>(value);
     } else {
         const auto wide = static_cast<int64_t>(value);
         return wide > static_cast<int64_t>(Limits::max())      ? Limits::max()
@@ -76,6 +78,7 @@ To convert(From value) {
     }
 }
 
+// clang-format off
 /// Calls body(functor) for the elementwise function of floating numbers.
 template <typename Body>
 void dispatch_unary(UnaryOp op, Body&& body) {
@@ -179,5 +182,6 @@ void dispatch_integer_binary(BinaryOp op, Body&& body) {
         default: throw_error("binary: this function has no kernel for int64; convert to a floating type");
     }
 }
+// clang-format on
 
 }  // namespace backlight

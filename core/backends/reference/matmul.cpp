@@ -7,7 +7,8 @@
 namespace backlight {
 namespace {
 
-// One operand: element (row, column) of op(matrix) of batch n is at n batch + row row_step + column column_step.
+// One operand: element (row, column) of op(matrix) of batch n is at n batch + row row_step + column
+// column_step.
 struct Operand {
     int64_t batch, row, column;
 };

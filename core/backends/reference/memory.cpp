@@ -22,11 +22,17 @@ void* ReferenceBackend::allocate(size_t bytes) { return host_allocate(bytes); }
 
 void ReferenceBackend::deallocate(void* data, size_t bytes) noexcept { host_deallocate(data, bytes); }
 
-void ReferenceBackend::copy_from_host(Tensor& y, const void* host) { copy_bytes(buffer<void>(y), host, y.bytes()); }
+void ReferenceBackend::copy_from_host(Tensor& y, const void* host) {
+    copy_bytes(buffer<void>(y), host, y.bytes());
+}
 
-void ReferenceBackend::copy_to_host(void* host, const Tensor& x) { copy_bytes(host, buffer<void>(x), x.bytes()); }
+void ReferenceBackend::copy_to_host(void* host, const Tensor& x) {
+    copy_bytes(host, buffer<void>(x), x.bytes());
+}
 
-void ReferenceBackend::copy(const Tensor& x, Tensor& y) { copy_bytes(buffer<void>(y), buffer<void>(x), x.bytes()); }
+void ReferenceBackend::copy(const Tensor& x, Tensor& y) {
+    copy_bytes(buffer<void>(y), buffer<void>(x), x.bytes());
+}
 
 void ReferenceBackend::fill(Tensor& y, double value) {
     dispatch_any(y.dtype(), [&](auto zero) {

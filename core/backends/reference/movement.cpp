@@ -2,9 +2,10 @@
 //   broadcast  y[p] = x[p with stretched axes at 0]        permute  y[p_0, p_1, ...] = x[q],  q_axes[k] = p_k
 //   slice      y[p] = x[start + p]                         pad      y[start + p] = x[p], 0 elsewhere
 //   gather_rows       y[i, ...] = x[index[i], ...]         gather_last   y[r] = x[r, index[r]]
-//   scatter_add_rows  d_x[index[i], ...] += d_y[i, ...]    scatter_last  d_x[r, index[r]] = d_y[r], 0 elsewhere
-// slice and pad are adjoint, and so are each gather and its scatter. Any element type; scatter_add_rows adds and
-// takes no u8. An index that is out of range throws Error: nobody else has looked at the values.
+//   scatter_add_rows  d_x[index[i], ...] += d_y[i, ...]    scatter_last  d_x[r, index[r]] = d_y[r], 0
+//   elsewhere
+// slice and pad are adjoint, and so are each gather and its scatter. Any element type; scatter_add_rows adds
+// and takes no u8. An index that is out of range throws Error: nobody else has looked at the values.
 #include <algorithm>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace backlight {
 namespace {
 
 int64_t checked(std::string_view kernel, int64_t index, int64_t extent) {
-    BACKLIGHT_CHECK(index >= 0 && index < extent, kernel, ": expected an index in 0..", extent - 1, ", got ", index);
+    BACKLIGHT_CHECK(index >= 0 && index < extent, kernel, ": expected an index in 0..", extent - 1, ", got ",
+                    index);
     return index;
 }
 

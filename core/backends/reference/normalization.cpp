@@ -3,8 +3,8 @@
 //   log_softmax   y_i = x_i - max x - log sum_k e_k
 //   statistics    mean = sum x / M,  variance = sum (x - mean)^2 / M   over the M elements of a channel
 //   affine        y = x scale + shift, then max(y, 0) if asked
-// Batch norm y = scale h + shift with h = (x - mean) inv_std, inv_std = 1 / sqrt(variance + eps) (Ioffe and Szegedy,
-// "Batch normalization", 2015). mean and variance depend on x, hence
+// Batch norm y = scale h + shift with h = (x - mean) inv_std, inv_std = 1 / sqrt(variance + eps) (Ioffe and
+// Szegedy, "Batch normalization", 2015). mean and variance depend on x, hence
 //   d_shift = sum d_y,   d_scale = sum d_y h,   d_x = scale inv_std (d_y - d_shift / M - h d_scale / M)
 // A fused ReLU first sets d_y to 0 where its output is not positive.
 #include <algorithm>
@@ -93,16 +93,18 @@ void ReferenceBackend::channel_affine(const Tensor& x, const Tensor& scale, cons
         const int64_t channels = rows_of(x.shape()).length;
         for (int64_t i = 0; i < x.numel(); ++i) {
             const int64_t c = i % channels;
-            const double value = static_cast<double>(buffer<T>(x)[i]) * static_cast<double>(buffer<T>(scale)[c]) +
-                                 static_cast<double>(buffer<T>(shift)[c]);
+            const double value =
+                static_cast<double>(buffer<T>(x)[i]) * static_cast<double>(buffer<T>(scale)[c]) +
+                static_cast<double>(buffer<T>(shift)[c]);
             buffer<T>(y)[i] = static_cast<T>(relu ? functors::Relu{}(value, 0.0) : value);
         }
     });
 }
 
 void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
-                                           const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
-                                           Tensor& d_x, Tensor& d_scale, Tensor& d_shift) {
+                                           const Tensor& inv_std, const Tensor& scale,
+                                           const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
+                                           Tensor& d_shift) {
     dispatch_floating("batch_norm_backward", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const Rows rows = rows_of(x.shape());

@@ -4,7 +4,8 @@
 //   Adam       m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2;
 //              w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps);  g' = g + decay w
 //   AdamW      the same with g' = g, after w -= lr decay w
-//   Adadelta   s = rho s + (1 - rho) g'^2;  d = sqrt(u + eps) / sqrt(s + eps) g';  u = rho u + (1 - rho) d^2;  w -= lr d
+//   Adadelta   s = rho s + (1 - rho) g'^2;  d = sqrt(u + eps) / sqrt(s + eps) g';  u = rho u + (1 - rho) d^2;
+//   w -= lr d
 // An element is updated in double and then rounded.
 #include <cmath>
 
@@ -23,10 +24,9 @@ void ReferenceBackend::sgd_step(const SgdAttrs& attrs, Tensor& w, const Tensor& 
             double step = gradient;
             if (attrs.momentum != 0) {
                 T& state = buffer<T>(velocity)[i];
-                const double moved =
-                    attrs.first_step
-                        ? gradient
-                        : attrs.momentum * static_cast<double>(state) + (1 - attrs.dampening) * gradient;
+                const double moved = attrs.first_step ? gradient
+                                                      : attrs.momentum * static_cast<double>(state) +
+                                                            (1 - attrs.dampening) * gradient;
                 state = static_cast<T>(moved);
                 step = attrs.nesterov ? gradient + attrs.momentum * moved : moved;
             }
@@ -60,8 +60,8 @@ void ReferenceBackend::adam_step(const AdamAttrs& attrs, Tensor& w, const Tensor
     });
 }
 
-void ReferenceBackend::adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
-                                     Tensor& delta_mean) {
+void ReferenceBackend::adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, const Tensor& g,
+                                     Tensor& square_mean, Tensor& delta_mean) {
     dispatch_floating("adadelta_step", w.dtype(), [&](auto zero) {
         using T = decltype(zero);
         for (int64_t i = 0; i < w.numel(); ++i) {

@@ -1,7 +1,9 @@
-// Pooling of images (N,H,W,C): window (i,j) has taps (a,b) at h = i*stride + a - top, w = j*stride + b - left.
-//   max_pool          y = max over the taps inside the image, index = a*Kw + b of the first that reaches it; a NaN wins
-//   max_pool_scatter  d_x = sum of the d_y whose index points here;   max_pool_gather  y = x where index points
-//   avg_pool          y = sum over the taps inside the image / size; size counts all taps that lie on the image or
+// Pooling of images (N,H,W,C): window (i,j) has taps (a,b) at h = i*stride + a - top, w = j*stride + b -
+// left.
+//   max_pool          y = max over the taps inside the image, index = a*Kw + b of the first that reaches it;
+//   a NaN wins max_pool_scatter  d_x = sum of the d_y whose index points here;   max_pool_gather  y = x where
+//   index points avg_pool          y = sum over the taps inside the image / size; size counts all taps that
+//   lie on the image or
 //                     its padding (not those beyond it, in ceil mode), or only those inside the image
 //   adaptive          the same with windows [floor(i H/Ho), ceil((i+1) H/Ho))
 // Scatter and gather are adjoint: <gather(x), s> = <x, scatter(s)>. So are an average and its adjoint.
@@ -15,7 +17,8 @@
 namespace backlight {
 namespace {
 
-// One axis of a window: the image positions [begin, end) that it covers, and the extent that an average divides by.
+// One axis of a window: the image positions [begin, end) that it covers, and the extent that an average
+// divides by.
 struct Span {
     int64_t begin, end, size;
 };
@@ -97,8 +100,8 @@ void average_adjoint(const Tensor& d_y, Tensor& d_x, RowsOf rows_of_window, Colu
         for_each_element(d_y.shape(), [&](int64_t element, int64_t n, int64_t i, int64_t j, int64_t c) {
             const Span rows = rows_of_window(i);
             const Span columns = columns_of_window(j);
-            const double share = static_cast<double>(buffer<T>(d_y)[element]) /
-                                 static_cast<double>(rows.size * columns.size);
+            const double share =
+                static_cast<double>(buffer<T>(d_y)[element]) / static_cast<double>(rows.size * columns.size);
             for (int64_t h = rows.begin; h < rows.end; ++h) {
                 for (int64_t w = columns.begin; w < columns.end; ++w) {
                     sums[static_cast<size_t>(offset(d_x.shape(), n, h, w, c))] += share;
@@ -110,7 +113,8 @@ void average_adjoint(const Tensor& d_y, Tensor& d_x, RowsOf rows_of_window, Colu
 }
 
 // Offset in x of the element that a window's index names.
-int64_t winner(const PoolAttrs& attrs, const Shape& x, int64_t n, int64_t i, int64_t j, int64_t c, uint8_t index) {
+int64_t winner(const PoolAttrs& attrs, const Shape& x, int64_t n, int64_t i, int64_t j, int64_t c,
+               uint8_t index) {
     const int64_t tap = index;
     return offset(x, n, height_of(attrs, x).start(i) + tap / attrs.kernel[1],
                   width_of(attrs, x).start(j) + tap % attrs.kernel[1], c);
@@ -147,7 +151,8 @@ void ReferenceBackend::max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor&
     });
 }
 
-void ReferenceBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index, Tensor& d_x) {
+void ReferenceBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index,
+                                        Tensor& d_x) {
     dispatch_floating("max_pool_scatter", d_y.dtype(), [&](auto zero) {
         using T = decltype(zero);
         std::vector<double> sums(static_cast<size_t>(d_x.numel()), 0.0);
@@ -159,7 +164,8 @@ void ReferenceBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_
     });
 }
 
-void ReferenceBackend::max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const Tensor& index, Tensor& y) {
+void ReferenceBackend::max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const Tensor& index,
+                                       Tensor& y) {
     dispatch_floating("max_pool_gather", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         for_each_element(y.shape(), [&](int64_t element, int64_t n, int64_t i, int64_t j, int64_t c) {

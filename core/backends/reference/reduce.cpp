@@ -1,7 +1,8 @@
 // Reductions over any set of axes, the position of the extreme along one axis, and the k largest of each row.
 //   sum: y[kept] = sum over the reduced axes of x;   maximum, minimum: a NaN among the elements is the result
 //   argmax, argmin, top_k: the first of equals; NaN counts as the extreme, as in PyTorch
-// A sum over nothing is 0, a maximum over nothing is the lowest value that there is (-inf for floating numbers).
+// A sum over nothing is 0, a maximum over nothing is the lowest value that there is (-inf for floating
+// numbers).
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -64,9 +65,12 @@ void ReferenceBackend::reduce(ReduceOp op, const Tensor& x, AxisMask axes, Tenso
     dispatch_numeric("reduce", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         switch (op) {
-            case ReduceOp::sum: return reduce_with<T>(x, axes, y, 0, [](auto a, auto b) { return a + b; });
-            case ReduceOp::maximum: return reduce_with<T>(x, axes, y, lowest<T>(), functors::Maximum{});
-            case ReduceOp::minimum: return reduce_with<T>(x, axes, y, highest<T>(), functors::Minimum{});
+            case ReduceOp::sum:
+                return reduce_with<T>(x, axes, y, 0, [](auto a, auto b) { return a + b; });
+            case ReduceOp::maximum:
+                return reduce_with<T>(x, axes, y, lowest<T>(), functors::Maximum{});
+            case ReduceOp::minimum:
+                return reduce_with<T>(x, axes, y, highest<T>(), functors::Minimum{});
         }
     });
 }
@@ -83,7 +87,8 @@ void ReferenceBackend::arg_reduce(ArgReduceOp op, const Tensor& x, int axis, Ten
             for (int64_t j = 1; j < length; ++j) {
                 const T candidate = first[j * inner];
                 const T current = first[best * inner];
-                if (op == ArgReduceOp::argmax ? is_larger(candidate, current) : is_smaller(candidate, current)) {
+                if (op == ArgReduceOp::argmax ? is_larger(candidate, current)
+                                              : is_smaller(candidate, current)) {
                     best = j;
                 }
             }

@@ -1,5 +1,5 @@
-// ReferenceBackend: every kernel as plain loops over f32 and f64, no library. The definition of right: what another
-// backend computes is compared with this one. Data movement and simple arithmetic also take integers.
+// ReferenceBackend: every kernel as plain loops over f32 and f64, no library. The definition of right: what
+// another backend computes is compared with this one. Data movement and simple arithmetic also take integers.
 // Sums of floating numbers are accumulated in double, whatever the element type.
 #pragma once
 
@@ -37,18 +37,21 @@ public:
     void top_k(const Tensor& x, int64_t k, Tensor& values, Tensor& index) override;
 
     // matmul.cpp
-    void matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& y) override;
+    void matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias,
+                Tensor& y) override;
 
     // convolution.cpp
     void conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
                 Tensor& y) override;
-    void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight, Tensor& d_x) override;
+    void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
+                              Tensor& d_x) override;
     void conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& d_y,
                                  Tensor& d_weight) override;
 
     // pooling.cpp
     void max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y, Tensor& index) override;
-    void max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index, Tensor& d_x) override;
+    void max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index,
+                          Tensor& d_x) override;
     void max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const Tensor& index, Tensor& y) override;
     void avg_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y) override;
     void avg_pool_adjoint(const PoolAttrs& attrs, const Tensor& d_y, Tensor& d_x) override;
@@ -63,7 +66,8 @@ public:
     void softmax(const Tensor& x, Tensor& y) override;
     void log_softmax(const Tensor& x, Tensor& y) override;
     void channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) override;
-    void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu, Tensor& y) override;
+    void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
+                        Tensor& y) override;
     void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
                              const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
                              Tensor& d_shift) override;

@@ -1,9 +1,10 @@
-// Resizing of images (N,H,W,C), linear in x, each axis on its own: y[i] = sum over at most two taps of weight * x[at].
+// Resizing of images (N,H,W,C), linear in x, each axis on its own: y[i] = sum over at most two taps of weight
+// * x[at].
 //   nearest    at = floor(i H/Ho)
 //   bilinear   s = (i + 1/2) H/Ho - 1/2 clamped to [0, H-1] (pixels have their values at their centres);
 //              taps floor(s) and floor(s)+1 with weights 1 - (s - floor s) and s - floor s
-// Both as PyTorch's interpolate with align_corners=False; there is no smoothing before an image is made smaller.
-// The adjoint sends d_y back through the same taps.
+// Both as PyTorch's interpolate with align_corners=False; there is no smoothing before an image is made
+// smaller. The adjoint sends d_y back through the same taps.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -25,7 +26,8 @@ Taps taps_of(ResizeMode mode, int64_t i, int64_t in, int64_t out) {
     if (mode == ResizeMode::nearest) {
         return {.at = {i * in / out, 0}};
     }
-    const double centre = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+    const double centre =
+        (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
     const double source = std::clamp(centre, 0.0, static_cast<double>(in - 1));
     const double lower = std::floor(source);
     const double fraction = source - lower;

@@ -1,6 +1,6 @@
-// How kernels step through tensors of any rank. A position (i_0, i_1, ...) lies at offset sum_k i_k stride_k; an axis
-// along which an operand does not move has stride 0. Broadcasting, reducing, permuting and cutting out differ only
-// in their strides.
+// How kernels step through tensors of any rank. A position (i_0, i_1, ...) lies at offset sum_k i_k stride_k;
+// an axis along which an operand does not move has stride 0. Broadcasting, reducing, permuting and cutting
+// out differ only in their strides.
 #pragma once
 
 #include <array>
@@ -23,7 +23,8 @@ using Strides = std::array<int64_t, kMaxRank>;
     return strides;
 }
 
-/// Strides of `shape` for positions of `target`, which it broadcasts to: aligned at the last axis, 0 where it stretches.
+/// Strides of `shape` for positions of `target`, which it broadcasts to: aligned at the last axis, 0 where it
+/// stretches.
 [[nodiscard]] inline Strides broadcast_strides(const Shape& shape, const Shape& target) {
     const Strides own = strides_of(shape);
     Strides strides{};

@@ -41,7 +41,8 @@ struct CacheLimit {
 };
 }  // namespace
 
-TEST_CASE("host memory: blocks of every size are aligned, apart from each other and writable to the last byte") {
+TEST_CASE(
+    "host memory: blocks of every size are aligned, apart from each other and writable to the last byte") {
     std::vector<std::pair<unsigned char*, size_t>> blocks;
     for (const size_t size : interesting_sizes()) {
         auto* data = static_cast<unsigned char*>(host_allocate(size));
@@ -53,7 +54,8 @@ TEST_CASE("host memory: blocks of every size are aligned, apart from each other 
     for (size_t i = 0; i < blocks.size(); ++i) {
         const auto [data, size] = blocks[i];
         const auto expected = static_cast<unsigned char>(i % 251);
-        CHECK((size == 0 || (data[0] == expected && data[size / 2] == expected && data[size - 1] == expected)));
+        CHECK(
+            (size == 0 || (data[0] == expected && data[size / 2] == expected && data[size - 1] == expected)));
         host_deallocate(data, size);
     }
 }
@@ -81,7 +83,8 @@ TEST_CASE("host memory: the peak stays until it is reset") {
     CHECK(host_memory_statistics().peak == host_memory_statistics().in_use);
 }
 
-TEST_CASE("host memory: a freed block comes back, and trim returns it to the system" * doctest::skip(!kCaching)) {
+TEST_CASE("host memory: a freed block comes back, and trim returns it to the system" *
+          doctest::skip(!kCaching)) {
     for (const size_t size : {size_t{100}, size_t{100000}, 5 * kMiB}) {
         trim_host_memory();
         CHECK(host_memory_statistics().cached == 0);

@@ -1,5 +1,5 @@
-// What the kernel tests share: tensors with random or given values, outputs full of NaN, and comparisons that name the
-// element that is wrong.
+// What the kernel tests share: tensors with random or given values, outputs full of NaN, and comparisons that
+// name the element that is wrong.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -48,10 +48,10 @@ Tensor random_tensor(const Shape& shape, uint64_t salt) {
     return tensor<T>(values, shape);
 }
 
-/// An output to be written: NaN (or the largest integer) everywhere, so that what a kernel leaves out is seen.
+/// An output to be written: NaN (or the largest integer) everywhere, so that what a kernel leaves out is
+/// seen.
 inline Tensor output(const Shape& shape, DType dtype) {
-    return Tensor::full(shape,
-                        is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 1e30, dtype);
+    return Tensor::full(shape, is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 1e30, dtype);
 }
 template <typename T>
 Tensor output(const Shape& shape) {

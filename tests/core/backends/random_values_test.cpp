@@ -45,7 +45,8 @@ Moments moments_of(const std::vector<T>& values) {
 }  // namespace
 
 TEST_CASE("philox: the known answers of the authors' library") {
-    const auto check = [](functors::PhiloxBlock counter, uint32_t key0, uint32_t key1, std::vector<uint32_t> expected) {
+    const auto check = [](functors::PhiloxBlock counter, uint32_t key0, uint32_t key1,
+                          std::vector<uint32_t> expected) {
         const functors::PhiloxBlock block = functors::philox(counter, key0, key1);
         CHECK(std::vector<uint32_t>(block.word, block.word + 4) == expected);
     };
@@ -74,7 +75,8 @@ TEST_CASE("random: element i is the documented word of the documented block") {
     CHECK(uniform<double>(8, key)[3] == functors::uniform_from_bits(block.word[2], block.word[3]));
 }
 
-TEST_CASE_TEMPLATE("random: an element depends on the key and its position, not on the length", T, float, double) {
+TEST_CASE_TEMPLATE("random: an element depends on the key and its position, not on the length", T, float,
+                   double) {
     const RandomKey key{.seed = 9, .purpose = 1, .step = 2, .sample = 3};
     for (const auto& draw : {uniform<T>, normal<T>}) {
         const auto longer = draw(1003, key);
@@ -116,8 +118,8 @@ TEST_CASE_TEMPLATE("random: uniform numbers have the moments of the uniform dist
     CHECK(std::abs(m.variance - 1.0 / 12) < 5 * std::sqrt(1.0 / 180 / kCount));
 }
 
-TEST_CASE_TEMPLATE("random: normal numbers have the moments of N(0, 1), and neighbours are not correlated", T, float,
-                   double) {
+TEST_CASE_TEMPLATE("random: normal numbers have the moments of N(0, 1), and neighbours are not correlated", T,
+                   float, double) {
     constexpr int64_t kCount = 200000;
     const auto values = normal<T>(kCount, {.seed = seed(), .purpose = 1});
     BACKLIGHT_CAPTURE_SEED();
@@ -136,7 +138,8 @@ TEST_CASE_TEMPLATE("random: normal numbers have the moments of N(0, 1), and neig
     }
 }
 
-TEST_CASE_TEMPLATE("random: bernoulli is one exactly where the uniform number lies below p", T, float, double) {
+TEST_CASE_TEMPLATE("random: bernoulli is one exactly where the uniform number lies below p", T, float,
+                   double) {
     const RandomKey key{.seed = 4, .purpose = 8};
     const auto numbers = uniform<T>(1000, key);
     for (const double p : {0.0, 0.25, 0.9, 1.0}) {

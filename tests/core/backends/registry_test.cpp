@@ -55,7 +55,8 @@ TEST_CASE("conv2d shape: each kind of wrong use says what was expected and what 
     const Shape x{8, 56, 56, 3};
     const Shape weight{64, 3, 3, 3};
     check({}, x, {64, 3, 3, 64}, "conv2d: weight expects 64 input channels, got x of shape (8, 56, 56, 3)");
-    check({.groups = 3}, x, {66, 3, 3, 3}, "conv2d: weight expects 9 input channels, got x of shape (8, 56, 56, 3)");
+    check({.groups = 3}, x, {66, 3, 3, 3},
+          "conv2d: weight expects 9 input channels, got x of shape (8, 56, 56, 3)");
     check({.groups = 3}, x, {64, 3, 3, 1},
           "conv2d: 3 groups do not divide the 64 output channels of the weight of shape (64, 3, 3, 1)");
     check({}, {56, 56, 3}, weight, "conv2d: expected x of shape (N, H, W, C), got shape (56, 56, 3)");
@@ -77,10 +78,10 @@ TEST_CASE("pool shape: floor and ceil as PyTorch counts") {
     CHECK(pool_output_shape({.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}, {2, 112, 112, 64}) ==
           Shape{2, 56, 56, 64});
     // The third window would start at 2*2 - 1 = 3, behind the three pixels: it is dropped.
-    CHECK(pool_output_shape({.kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true}, {1, 3, 3, 1}) ==
-          Shape{1, 2, 2, 1});
-    CHECK(pool_output_shape({.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true}, {1, 4, 4, 1}) ==
-          Shape{1, 3, 3, 1});
+    CHECK(pool_output_shape({.kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true},
+                            {1, 3, 3, 1}) == Shape{1, 2, 2, 1});
+    CHECK(pool_output_shape({.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true},
+                            {1, 4, 4, 1}) == Shape{1, 3, 3, 1});
     CHECK(pool_output_shape({.kernel = {2, 2}, .stride = {1, 1}, .padding = {0, 0, 1, 1}}, {1, 3, 3, 1}) ==
           Shape{1, 3, 3, 1});
 }

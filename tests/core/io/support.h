@@ -56,6 +56,7 @@ inline Bytes slurp(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 inline void spill(const std::filesystem::path& path, const Bytes& bytes) {
+    std::filesystem::remove(path);  // some file systems wait for the disk when a file is cut and written again
     std::ofstream file(path, std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     file.close();

@@ -14,9 +14,10 @@ struct Case {
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
     const Padding& p = c.attrs.padding;
-    return out << "x " << c.x << " weight " << c.weight << " stride " << c.attrs.stride[0] << ' ' << c.attrs.stride[1]
-               << " padding " << p.top << ' ' << p.left << ' ' << p.bottom << ' ' << p.right << " dilation "
-               << c.attrs.dilation[0] << ' ' << c.attrs.dilation[1] << " groups " << c.attrs.groups;
+    return out << "x " << c.x << " weight " << c.weight << " stride " << c.attrs.stride[0] << ' '
+               << c.attrs.stride[1] << " padding " << p.top << ' ' << p.left << ' ' << p.bottom << ' '
+               << p.right << " dilation " << c.attrs.dilation[0] << ' ' << c.attrs.dilation[1] << " groups "
+               << c.attrs.groups;
 }
 
 const std::vector<Case>& cases() {
@@ -29,7 +30,9 @@ const std::vector<Case>& cases() {
         {{.dilation = {2, 3}}, {1, 6, 8, 2}, {2, 3, 2, 2}},
         {{.groups = 2}, {2, 4, 4, 4}, {6, 3, 3, 2}},
         {{.padding = {1, 1}, .groups = 3}, {2, 4, 4, 3}, {3, 3, 3, 1}},
-        {{.stride = {2, 1}, .padding = {2, 1, 0, 2}, .dilation = {1, 2}, .groups = 2}, {2, 6, 5, 4}, {4, 3, 2, 2}},
+        {{.stride = {2, 1}, .padding = {2, 1, 0, 2}, .dilation = {1, 2}, .groups = 2},
+         {2, 6, 5, 4},
+         {4, 3, 2, 2}},
         {{.stride = {3, 3}}, {1, 8, 8, 1}, {2, 1, 1, 1}},   // most pixels are read by no window
         {{.stride = {2, 2}}, {1, 6, 6, 1}, {1, 3, 3, 1}},   // the last row and column are read by none
         {{.padding = {3, 3}}, {1, 1, 1, 2}, {2, 3, 3, 2}},  // windows that see only padding
@@ -38,9 +41,10 @@ const std::vector<Case>& cases() {
     return all;
 }
 
-// Written from the other side: every pixel of the image, zeros around it included, is sent to the outputs that read it.
-std::vector<double> brute_force(const Case& c, const std::vector<double>& x, const std::vector<double>& weight,
-                                const Shape& y) {
+// Written from the other side: every pixel of the image, zeros around it included, is sent to the outputs
+// that read it.
+std::vector<double> brute_force(const Case& c, const std::vector<double>& x,
+                                const std::vector<double>& weight, const Shape& y) {
     const auto at = [](const Shape& shape, int64_t i, int64_t j, int64_t k, int64_t l) {
         return static_cast<size_t>(((i * shape[1] + j) * shape[2] + k) * shape[3] + l);
     };
@@ -59,11 +63,14 @@ std::vector<double> brute_force(const Case& c, const std::vector<double>& x, con
                                                     column % c.attrs.stride[1] == 0;
                                 const int64_t i = row / c.attrs.stride[0];
                                 const int64_t j = column / c.attrs.stride[1];
-                                const bool inside = h >= p.top && h < p.top + c.x[1] && w >= p.left && w < p.left + c.x[2];
-                                const bool connected = channel * c.attrs.groups / c.x[3] == o * c.attrs.groups / c.weight[0];
+                                const bool inside =
+                                    h >= p.top && h < p.top + c.x[1] && w >= p.left && w < p.left + c.x[2];
+                                const bool connected =
+                                    channel * c.attrs.groups / c.x[3] == o * c.attrs.groups / c.weight[0];
                                 if (starts && inside && connected && i < y[1] && j < y[2]) {
-                                    result[at(y, n, i, j, o)] += x[at(c.x, n, h - p.top, w - p.left, channel)] *
-                                                                 weight[at(c.weight, o, a, b, channel % c.weight[3])];
+                                    result[at(y, n, i, j, o)] +=
+                                        x[at(c.x, n, h - p.top, w - p.left, channel)] *
+                                        weight[at(c.weight, o, a, b, channel % c.weight[3])];
                                 }
                             }
     return result;
@@ -108,7 +115,8 @@ TEST_CASE_TEMPLATE("conv2d: agrees with a brute force written from the other sid
     }
 }
 
-TEST_CASE_TEMPLATE("conv2d: its two backward kernels are the adjoints in x and in the weight", T, float, double) {
+TEST_CASE_TEMPLATE("conv2d: its two backward kernels are the adjoints in x and in the weight", T, float,
+                   double) {
     BACKLIGHT_CAPTURE_SEED();
     for (const Case& c : cases()) {
         INFO(c);

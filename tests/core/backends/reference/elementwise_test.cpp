@@ -40,7 +40,9 @@ TEST_CASE_TEMPLATE("unary: each function has its textbook values", T, float, dou
         {UnaryOp::identity, 0, [](double x) { return x; }},
         {UnaryOp::negative, 0, [](double x) { return 0 - x; }},
         {UnaryOp::absolute, 0, [](double x) { return std::fabs(x); }},
-        {UnaryOp::sign, 0, [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }},
+        {UnaryOp::sign, 0, [](double x) { return x > 0   ? 1.0
+                                                 : x < 0 ? -1.0
+                                                         : 0.0; }},
         {UnaryOp::exp, 0, [](double x) { return std::exp(x); }},
         {UnaryOp::square, 0, [](double x) { return std::pow(x, 2); }},
         {UnaryOp::sin, 0, [](double x) { return std::sin(x); }},
@@ -64,7 +66,8 @@ TEST_CASE_TEMPLATE("unary: each function has its textbook values", T, float, dou
         {UnaryOp::elu, 0.5, [](double x) { return x > 0 ? x : 0.5 * (std::exp(x) - 1); }},
         {UnaryOp::softplus, 2, [](double x) { return std::log(1 + std::exp(2 * x)) / 2; }},
         {UnaryOp::stabilize, 0.125, [](double x) { return x + (x >= 0 ? 0.125 : -0.125); }},
-        {UnaryOp::stabilize_clip, 1, [](double x) { return (x >= 0 ? 1 : -1) * std::max(std::fabs(x), 1.0); }},
+        {UnaryOp::stabilize_clip, 1,
+         [](double x) { return (x >= 0 ? 1 : -1) * std::max(std::fabs(x), 1.0); }},
         {UnaryOp::clamp_min, 0.25, [](double x) { return std::max(x, 0.25); }},
         {UnaryOp::clamp_max, 0.25, [](double x) { return std::min(x, 0.25); }},
         {UnaryOp::floor, 0, [](double x) { return std::floor(x); }},
@@ -134,16 +137,19 @@ TEST_CASE_TEMPLATE("binary: a NaN on either side is the maximum and the minimum"
 
 TEST_CASE_TEMPLATE("binary: operands broadcast as in numpy", T, float, double) {
     const Tensor matrix = tensor<T>({1, 2, 3, 4, 5, 6}, {2, 3});
-    check_values(binary<T>(BinaryOp::subtract, matrix, tensor<T>({10, 20, 30}, {3})), {-9, -18, -27, -6, -15, -24});
+    check_values(binary<T>(BinaryOp::subtract, matrix, tensor<T>({10, 20, 30}, {3})),
+                 {-9, -18, -27, -6, -15, -24});
     check_values(binary<T>(BinaryOp::subtract, tensor<T>({10, 20}, {2, 1}), matrix), {9, 8, 7, 16, 15, 14});
     check_values(binary<T>(BinaryOp::multiply, matrix, tensor<T>({2}, {})), {2, 4, 6, 8, 10, 12});
     // (2, 1) and (1, 3) stretch each other.
-    const Tensor outer = binary<T>(BinaryOp::multiply, tensor<T>({2, 3}, {2, 1}), tensor<T>({1, 10, 100}, {1, 3}));
+    const Tensor outer =
+        binary<T>(BinaryOp::multiply, tensor<T>({2, 3}, {2, 1}), tensor<T>({1, 10, 100}, {1, 3}));
     CHECK(outer.shape() == Shape{2, 3});
     check_values(outer, {2, 20, 200, 3, 30, 300});
     // An inner axis: (2, 1, 2) over (3, 1).
-    check_values(binary<T>(BinaryOp::add, tensor<T>({1, 2, 3, 4}, {2, 1, 2}), tensor<T>({10, 20, 30}, {3, 1})),
-                 {11, 12, 21, 22, 31, 32, 13, 14, 23, 24, 33, 34});
+    check_values(
+        binary<T>(BinaryOp::add, tensor<T>({1, 2, 3, 4}, {2, 1, 2}), tensor<T>({10, 20, 30}, {3, 1})),
+        {11, 12, 21, 22, 31, 32, 13, 14, 23, 24, 33, 34});
     CHECK(binary<T>(BinaryOp::add, tensor<T>({}, {0, 3}), tensor<T>({1, 2, 3}, {3})).numel() == 0);
 }
 

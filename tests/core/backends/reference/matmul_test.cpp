@@ -6,7 +6,8 @@ using namespace backlight::kernel_testing;
 namespace {
 
 template <typename T>
-Tensor matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Shape& shape, const Tensor& bias = {}) {
+Tensor matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Shape& shape,
+              const Tensor& bias = {}) {
     Tensor y = output<T>(shape);
     reference_backend().matmul(attrs, a, b, bias, y);
     return y;
@@ -47,7 +48,8 @@ TEST_CASE_TEMPLATE("matmul: transposes read the same product", T, float, double)
     }
 }
 
-TEST_CASE_TEMPLATE("matmul: each batch is its own product, an operand without batches serves all", T, float, double) {
+TEST_CASE_TEMPLATE("matmul: each batch is its own product, an operand without batches serves all", T, float,
+                   double) {
     const Tensor a = tensor<T>({1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 2});
     const Tensor b = tensor<T>({1, 0, 0, 1, 0, 1, 1, 0}, {2, 2, 2});
     check_values(matmul<T>({}, a, b, {2, 2, 2}), {1, 2, 3, 4, 6, 5, 8, 7});
@@ -62,13 +64,15 @@ TEST_CASE_TEMPLATE("matmul: each batch is its own product, an operand without ba
 TEST_CASE_TEMPLATE("matmul: empty extents give empty or zero results", T, float, double) {
     CHECK(matmul<T>({}, tensor<T>({}, {0, 3}), tensor<T>({1, 2, 3}, {3, 1}), {0, 1}).numel() == 0);
     check_values(matmul<T>({}, tensor<T>({}, {2, 0}), tensor<T>({}, {0, 2}), {2, 2}), {0, 0, 0, 0});
-    check_values(matmul<T>({}, tensor<T>({}, {1, 0}), tensor<T>({}, {0, 2}), {1, 2}, tensor<T>({3, 4}, {2})), {3, 4});
+    check_values(matmul<T>({}, tensor<T>({}, {1, 0}), tensor<T>({}, {0, 2}), {1, 2}, tensor<T>({3, 4}, {2})),
+                 {3, 4});
 }
 
 TEST_CASE("matmul: float products are summed in double") {
     std::vector<double> ones(10001, 1.0);
     std::vector<double> values = ones;
     values[0] = 16777216.0;
-    check_values(matmul<float>({}, tensor<float>(values, {1, 10001}), tensor<float>(ones, {10001, 1}), {1, 1}),
-                 {16787216.0});
+    check_values(
+        matmul<float>({}, tensor<float>(values, {1, 10001}), tensor<float>(ones, {10001, 1}), {1, 1}),
+        {16787216.0});
 }

@@ -13,11 +13,14 @@ Tensor moved(const Shape& shape, DType dtype, const std::function<void(Tensor&)>
     return y;
 }
 
-Tensor rows_index(const std::vector<int64_t>& values, const Shape& shape) { return Tensor::from(values, shape); }
+Tensor rows_index(const std::vector<int64_t>& values, const Shape& shape) {
+    return Tensor::from(values, shape);
+}
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("broadcast: extents of one and missing axes are read again", T, float, double, int64_t, uint8_t) {
+TEST_CASE_TEMPLATE("broadcast: extents of one and missing axes are read again", T, float, double, int64_t,
+                   uint8_t) {
     const auto stretched = [](const Tensor& x, const Shape& shape) {
         return moved(shape, x.dtype(), [&](Tensor& y) { reference_backend().broadcast(x, y); });
     };
@@ -51,7 +54,8 @@ TEST_CASE("permute: a cycle of the axes, applied four times, is the identity") {
     }
 }
 
-TEST_CASE_TEMPLATE("slice and pad: a block is cut out and put back among zeros", T, float, double, int64_t, uint8_t) {
+TEST_CASE_TEMPLATE("slice and pad: a block is cut out and put back among zeros", T, float, double, int64_t,
+                   uint8_t) {
     const Tensor x = tensor<T>({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {3, 4});
     const Tensor cut = moved({2, 2}, x.dtype(), [&](Tensor& y) { reference_backend().slice(x, {1, 1}, y); });
     check_values(cut, {6, 7, 10, 11});
@@ -61,7 +65,8 @@ TEST_CASE_TEMPLATE("slice and pad: a block is cut out and put back among zeros",
 }
 
 TEST_CASE_TEMPLATE("concat: parts follow each other along the axis", T, float, double, int64_t, uint8_t) {
-    const std::vector<Tensor> rows{tensor<T>({1, 2}, {1, 2}), tensor<T>({}, {0, 2}), tensor<T>({3, 4, 5, 6}, {2, 2})};
+    const std::vector<Tensor> rows{tensor<T>({1, 2}, {1, 2}), tensor<T>({}, {0, 2}),
+                                   tensor<T>({3, 4, 5, 6}, {2, 2})};
     check_values(moved({3, 2}, kType<T>, [&](Tensor& y) { reference_backend().concat(rows, 0, y); }),
                  {1, 2, 3, 4, 5, 6});
     const std::vector<Tensor> columns{tensor<T>({1, 2}, {2, 1}), tensor<T>({3, 4, 5, 6}, {2, 2})};
@@ -81,13 +86,16 @@ TEST_CASE_TEMPLATE("gather_rows: rows in any order, also twice", T, float, doubl
     };
     check_values(gathered(rows_index({2, 0, 2}, {3}), {3, 2}), {5, 6, 1, 2, 5, 6});
     CHECK(gathered(rows_index({}, {0}), {0, 2}).numel() == 0);
-    CHECK(error_text([&] { (void)gathered(rows_index({0, 3}, {2}), {2, 2}); }) ==
-          "gather_rows: expected an index in 0..2, got 3");
-    CHECK(error_text([&] { (void)gathered(rows_index({-1}, {1}), {1, 2}); }) ==
-          "gather_rows: expected an index in 0..2, got -1");
+    CHECK(error_text([&] {
+              (void)gathered(rows_index({0, 3}, {2}), {2, 2});
+          }) == "gather_rows: expected an index in 0..2, got 3");
+    CHECK(error_text([&] {
+              (void)gathered(rows_index({-1}, {1}), {1, 2});
+          }) == "gather_rows: expected an index in 0..2, got -1");
 }
 
-TEST_CASE_TEMPLATE("scatter_add_rows: adds what falls together and starts from zero", T, float, double, int64_t) {
+TEST_CASE_TEMPLATE("scatter_add_rows: adds what falls together and starts from zero", T, float, double,
+                   int64_t) {
     const Tensor d_y = tensor<T>({1, 2, 10, 20, 100, 200}, {3, 2});
     const Tensor index = rows_index({2, 0, 2}, {3});
     const Tensor d_x =
@@ -102,7 +110,8 @@ TEST_CASE_TEMPLATE("scatter_add_rows: adds what falls together and starts from z
 TEST_CASE_TEMPLATE("gather_last and scatter_last: one element of each row", T, float, double, int64_t) {
     const Tensor x = tensor<T>({1, 2, 3, 4, 5, 6}, {2, 3});
     const Tensor index = rows_index({2, 0}, {2});
-    check_values(moved({2}, kType<T>, [&](Tensor& y) { reference_backend().gather_last(x, index, y); }), {3, 4});
+    check_values(moved({2}, kType<T>, [&](Tensor& y) { reference_backend().gather_last(x, index, y); }),
+                 {3, 4});
     const Tensor d_y = tensor<T>({7, 8}, {2});
     check_values(moved({2, 3}, kType<T>, [&](Tensor& y) { reference_backend().scatter_last(d_y, index, y); }),
                  {0, 0, 7, 8, 0, 0});
@@ -132,8 +141,15 @@ TEST_CASE_TEMPLATE("gathers: their scatters are their adjoints", T, float, doubl
                   moved(x.shape(), kType<T>, [&](Tensor& y) { kernels.scatter_last(t, last, y); }),
                   100 * kTolerance<T>);
     const Tensor block = random_tensor<T>({2, 1, 2}, 4);
-    check_adjoint(moved(block.shape(), kType<T>, [&](Tensor& y) { kernels.slice(x, {3, 1, 0}, y); }), block, x,
-                  moved(x.shape(), kType<T>, [&](Tensor& y) { kernels.pad(block, {3, 1, 0}, y); }),
+    check_adjoint(moved(block.shape(), kType<T>,
+                        [&](Tensor& y) {
+                            kernels.slice(x, {3, 1, 0}, y);
+                        }),
+                  block, x,
+                  moved(x.shape(), kType<T>,
+                        [&](Tensor& y) {
+                            kernels.pad(block, {3, 1, 0}, y);
+                        }),
                   100 * kTolerance<T>);
 }
 

@@ -85,16 +85,20 @@ TEST_CASE_TEMPLATE("softmax: rows of known probabilities", T, float, double) {
     const double log2 = std::log(2.0);
     const Tensor x = tensor<T>({0, 0, log2, log2, 3 * log2, log2}, {2, 3});
     check_values(softmax<T>(x), {0.25, 0.25, 0.5, 1.0 / 6, 4.0 / 6, 1.0 / 6}, kTolerance<T>);
-    check_values(log_softmax<T>(x), {-2 * log2, -2 * log2, -log2, -std::log(6.0), std::log(2.0 / 3), -std::log(6.0)},
+    check_values(log_softmax<T>(x),
+                 {-2 * log2, -2 * log2, -log2, -std::log(6.0), std::log(2.0 / 3), -std::log(6.0)},
                  kTolerance<T>);
     check_values(softmax<T>(tensor<T>({3}, {})), {1});
 }
 
-TEST_CASE_TEMPLATE("softmax: large numbers do not overflow, minus infinity has probability zero", T, float, double) {
+TEST_CASE_TEMPLATE("softmax: large numbers do not overflow, minus infinity has probability zero", T, float,
+                   double) {
     const Tensor x = tensor<T>({1e4, 1e4, -kInf, -1e4, -1e4, -2e4}, {2, 3});
     check_values(softmax<T>(x), {0.5, 0.5, 0, 0.5, 0.5, 0}, kTolerance<T>);
-    check_values(log_softmax<T>(x), {-std::log(2.0), -std::log(2.0), -kInf, -std::log(2.0), -std::log(2.0), -1e4 - std::log(2.0)},
-                 kTolerance<T>);
+    check_values(
+        log_softmax<T>(x),
+        {-std::log(2.0), -std::log(2.0), -kInf, -std::log(2.0), -std::log(2.0), -1e4 - std::log(2.0)},
+        kTolerance<T>);
     const double nan = std::numeric_limits<double>::quiet_NaN();
     for (const auto& row : {std::vector<double>{nan, 1, 2}, std::vector<double>{1, nan, 2}}) {
         check_values(softmax<T>(tensor<T>(row, {1, 3})), {nan, nan, nan});
@@ -104,7 +108,8 @@ TEST_CASE_TEMPLATE("softmax: large numbers do not overflow, minus infinity has p
     CHECK(softmax<T>(tensor<T>({}, {3, 0})).numel() == 0);
 }
 
-TEST_CASE_TEMPLATE("channel_statistics: mean and biased variance over all axes but the last", T, float, double) {
+TEST_CASE_TEMPLATE("channel_statistics: mean and biased variance over all axes but the last", T, float,
+                   double) {
     const Tensor x = tensor<T>({1, 10, 2, 10, 3, 40, 6, 20}, {2, 2, 1, 2});
     const auto [mean, variance] = statistics<T>(x);
     check_values(mean, {3, 20});
@@ -142,19 +147,23 @@ TEST_CASE("batch_norm_backward: the gradients of x, scale and shift are those of
     Tensor d_x = output<double>(x.shape());
     Tensor d_scale = output<double>({2});
     Tensor d_shift = output<double>({2});
-    reference_backend().batch_norm_backward(x, d_y, mean, inverse_deviation(variance), scale, {}, d_x, d_scale,
-                                            d_shift);
+    reference_backend().batch_norm_backward(x, d_y, mean, inverse_deviation(variance), scale, {}, d_x,
+                                            d_scale, d_shift);
     const auto in = values_of(x);
     const auto s = values_of(d_y);
     const auto gamma = values_of(scale);
     const std::vector<double> beta{0.25, -0.5};
     // Central differences with a step of 1e-5 are right to about 1e-9 here.
-    check_values(d_x, finite_differences(in, [&](const auto& v) { return loss(v, s, 2, gamma, beta); }), 1e-7);
-    check_values(d_scale, finite_differences(gamma, [&](const auto& v) { return loss(in, s, 2, v, beta); }), 1e-7);
-    check_values(d_shift, finite_differences(beta, [&](const auto& v) { return loss(in, s, 2, gamma, v); }), 1e-7);
+    check_values(d_x, finite_differences(in, [&](const auto& v) { return loss(v, s, 2, gamma, beta); }),
+                 1e-7);
+    check_values(d_scale, finite_differences(gamma, [&](const auto& v) { return loss(in, s, 2, v, beta); }),
+                 1e-7);
+    check_values(d_shift, finite_differences(beta, [&](const auto& v) { return loss(in, s, 2, gamma, v); }),
+                 1e-7);
 }
 
-TEST_CASE_TEMPLATE("batch_norm_backward: a fused ReLU passes d_y where its output is positive", T, float, double) {
+TEST_CASE_TEMPLATE("batch_norm_backward: a fused ReLU passes d_y where its output is positive", T, float,
+                   double) {
     BACKLIGHT_CAPTURE_SEED();
     const Shape shape{4, 3};
     const Tensor x = random_tensor<T>(shape, 1);
@@ -176,9 +185,10 @@ TEST_CASE_TEMPLATE("batch_norm_backward: a fused ReLU passes d_y where its outpu
             results.push_back(values_of(t));
         }
         if (fused) {
-            check_values(d_shift, {dot(masked, tensor<T>({1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0}, shape)),
-                                   dot(masked, tensor<T>({0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0}, shape)),
-                                   dot(masked, tensor<T>({0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1}, shape))},
+            check_values(d_shift,
+                         {dot(masked, tensor<T>({1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0}, shape)),
+                          dot(masked, tensor<T>({0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0}, shape)),
+                          dot(masked, tensor<T>({0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1}, shape))},
                          kTolerance<T>);
         }
     }

@@ -27,7 +27,8 @@ std::vector<std::vector<double>> sgd(SgdAttrs attrs, std::vector<double>* veloci
 }
 
 template <typename T>
-void check_steps(const std::vector<std::vector<double>>& got, const std::vector<std::vector<double>>& expected) {
+void check_steps(const std::vector<std::vector<double>>& got,
+                 const std::vector<std::vector<double>>& expected) {
     REQUIRE(got.size() == expected.size());
     for (size_t step = 0; step < got.size(); ++step) {
         for (size_t i = 0; i < got[step].size(); ++i) {

@@ -35,8 +35,9 @@ struct Case {
 std::ostream& operator<<(std::ostream& out, const Case& c) {
     const Padding& p = c.attrs.padding;
     return out << "x " << c.x << " kernel " << c.attrs.kernel[0] << ' ' << c.attrs.kernel[1] << " stride "
-               << c.attrs.stride[0] << ' ' << c.attrs.stride[1] << " padding " << p.top << ' ' << p.left << ' '
-               << p.bottom << ' ' << p.right << " ceil " << c.attrs.ceil_mode << " count " << c.attrs.count_padding;
+               << c.attrs.stride[0] << ' ' << c.attrs.stride[1] << " padding " << p.top << ' ' << p.left
+               << ' ' << p.bottom << ' ' << p.right << " ceil " << c.attrs.ceil_mode << " count "
+               << c.attrs.count_padding;
 }
 const std::vector<Case>& cases() {
     static const std::vector<Case> all{
@@ -56,9 +57,9 @@ const std::vector<Case>& cases() {
 }  // namespace
 
 TEST_CASE_TEMPLATE("max_pool: the winner is the first of equals in row order", T, float, double) {
-    const Tensor x = tensor<T>({1, 5, 2, 2,   //
-                                5, 0, 2, 2,   //
-                                -1, -2, 9, 8, //
+    const Tensor x = tensor<T>({1, 5, 2, 2,    //
+                                5, 0, 2, 2,    //
+                                -1, -2, 9, 8,  //
                                 -3, -1, 7, 9},
                                {1, 4, 4, 1});
     const auto [y, index] = max_pool<T>({.kernel = {2, 2}, .stride = {2, 2}}, x);
@@ -76,15 +77,16 @@ TEST_CASE_TEMPLATE("max_pool: padding never wins, also over values below zero", 
     check_values(lowest.index, {3, 2, 1, 0});
 }
 
-TEST_CASE_TEMPLATE("max_pool: a NaN wins over every number, and the first NaN over the others", T, float, double) {
+TEST_CASE_TEMPLATE("max_pool: a NaN wins over every number, and the first NaN over the others", T, float,
+                   double) {
     const Tensor x = tensor<T>({1, kNan, kInf, kNan, 3, 2, 7, 8}, {1, 2, 4, 1});
     const auto [y, index] = max_pool<T>({.kernel = {2, 2}, .stride = {1, 1}}, x);
     check_values(y, {kNan, kNan, kNan});
     check_values(index, {1, 0, 1});
 }
 
-TEST_CASE_TEMPLATE("max_pool: channels and samples are pooled apart; ceil mode adds a partial window", T, float,
-                   double) {
+TEST_CASE_TEMPLATE("max_pool: channels and samples are pooled apart; ceil mode adds a partial window", T,
+                   float, double) {
     const Tensor x = tensor<T>({1, -1, 2, -2, 3, -3, 6, 60, 5, 50, 4, 40}, {2, 1, 3, 2});
     const PoolAttrs attrs{.kernel = {1, 2}, .stride = {1, 2}, .ceil_mode = true};
     const auto [y, index] = max_pool<T>(attrs, x);
@@ -103,8 +105,8 @@ TEST_CASE_TEMPLATE("max_pool_scatter: overlapping windows add up where they agre
     check_values(d_x, {0, 11, 0, 100, 0, 1000});
 }
 
-TEST_CASE_TEMPLATE("max_pool_gather: reads any tensor where the maxima were, and is adjoint to scatter", T, float,
-                   double) {
+TEST_CASE_TEMPLATE("max_pool_gather: reads any tensor where the maxima were, and is adjoint to scatter", T,
+                   float, double) {
     BACKLIGHT_CAPTURE_SEED();
     for (const Case& c : cases()) {
         INFO(c);
@@ -122,8 +124,8 @@ TEST_CASE_TEMPLATE("max_pool_gather: reads any tensor where the maxima were, and
     }
 }
 
-TEST_CASE_TEMPLATE("max_pool: no element of a window exceeds the result, checked through shifted reads", T, float,
-                   double) {
+TEST_CASE_TEMPLATE("max_pool: no element of a window exceeds the result, checked through shifted reads", T,
+                   float, double) {
     BACKLIGHT_CAPTURE_SEED();
     for (const Case& c : cases()) {
         INFO(c);
@@ -187,20 +189,24 @@ TEST_CASE_TEMPLATE("avg_pool_adjoint: the adjoint of avg_pool", T, float, double
     check_values(d_x, {1, 3, 2});
 }
 
-TEST_CASE_TEMPLATE("adaptive_avg_pool: windows of PyTorch, which overlap where they do not divide", T, float, double) {
+TEST_CASE_TEMPLATE("adaptive_avg_pool: windows of PyTorch, which overlap where they do not divide", T, float,
+                   double) {
     const auto pooled = [](const Tensor& x, const Shape& shape) {
         Tensor y = output<T>(shape);
         reference_backend().adaptive_avg_pool(x, y);
         return y;
     };
     // [0,2), [1,4), [3,5)
-    check_values(pooled(tensor<T>({1, 2, 3, 4, 5}, {1, 1, 5, 1}), {1, 1, 3, 1}), {1.5, 3, 4.5}, kTolerance<T>);
+    check_values(pooled(tensor<T>({1, 2, 3, 4, 5}, {1, 1, 5, 1}), {1, 1, 3, 1}), {1.5, 3, 4.5},
+                 kTolerance<T>);
     check_values(pooled(tensor<T>({1, 2, 3, 4}, {1, 2, 2, 1}), {1, 1, 1, 1}), {2.5});
     check_values(pooled(tensor<T>({1, 2}, {1, 1, 2, 1}), {1, 2, 4, 1}), {1, 1, 2, 2, 1, 1, 2, 2});
-    check_values(pooled(tensor<T>({1, 10, 2, 20, 3, 30, 4, 40}, {1, 4, 1, 2}), {1, 2, 1, 2}), {1.5, 15, 3.5, 35});
+    check_values(pooled(tensor<T>({1, 10, 2, 20, 3, 30, 4, 40}, {1, 4, 1, 2}), {1, 2, 1, 2}),
+                 {1.5, 15, 3.5, 35});
 }
 
-TEST_CASE_TEMPLATE("adaptive_avg_pool_adjoint: the adjoint, for larger and smaller outputs", T, float, double) {
+TEST_CASE_TEMPLATE("adaptive_avg_pool_adjoint: the adjoint, for larger and smaller outputs", T, float,
+                   double) {
     BACKLIGHT_CAPTURE_SEED();
     for (const Shape& shape : {Shape{2, 7, 7, 3}, Shape{2, 3, 5, 3}, Shape{2, 1, 1, 3}, Shape{2, 11, 2, 3}}) {
         const Tensor x = random_tensor<T>({2, 7, 5, 3}, 1);

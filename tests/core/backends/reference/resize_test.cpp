@@ -29,7 +29,8 @@ TEST_CASE_TEMPLATE("resize nearest: floor(i H / Ho), up and down", T, float, dou
     check_values(resize<T>(ResizeMode::nearest, line<T>({kInf, 1}), 1, 3), {kInf, kInf, 1});
 }
 
-TEST_CASE_TEMPLATE("resize bilinear: pixels have their values at their centres, edges are clamped", T, float, double) {
+TEST_CASE_TEMPLATE("resize bilinear: pixels have their values at their centres, edges are clamped", T, float,
+                   double) {
     check_values(resize<T>(ResizeMode::bilinear, line<T>({1, 2}), 1, 4), {1, 1.25, 1.75, 2}, kTolerance<T>);
     check_values(resize<T>(ResizeMode::bilinear, line<T>({1, 2, 3, 4}), 1, 2), {1.5, 3.5}, kTolerance<T>);
     // H/Ho = 2/3: positions -1/6 (clamped to 0), 1/2, 7/6 (clamped to 1).
@@ -46,8 +47,8 @@ TEST_CASE_TEMPLATE("resize: the same size is the identity, and a constant stays 
     const Tensor x = random_tensor<T>({2, 3, 4, 2}, 1);
     for (const ResizeMode mode : {ResizeMode::nearest, ResizeMode::bilinear}) {
         check_values(resize<T>(mode, x, 3, 4), values_of(x));
-        check_values(resize<T>(mode, Tensor::full({1, 3, 4, 1}, 0.5, kType<T>), 7, 5), std::vector<double>(35, 0.5),
-                     kTolerance<T>);
+        check_values(resize<T>(mode, Tensor::full({1, 3, 4, 1}, 0.5, kType<T>), 7, 5),
+                     std::vector<double>(35, 0.5), kTolerance<T>);
         CHECK(resize<T>(mode, tensor<T>({}, {0, 2, 2, 1}), 3, 3).numel() == 0);
     }
 }
@@ -56,7 +57,8 @@ TEST_CASE_TEMPLATE("resize_adjoint: the adjoint of resize, up, down and mixed", 
     BACKLIGHT_CAPTURE_SEED();
     const Tensor x = random_tensor<T>({2, 5, 4, 3}, 1);
     for (const ResizeMode mode : {ResizeMode::nearest, ResizeMode::bilinear}) {
-        for (const Shape& shape : {Shape{2, 10, 8, 3}, Shape{2, 2, 3, 3}, Shape{2, 13, 1, 3}, Shape{2, 1, 9, 3}}) {
+        for (const Shape& shape :
+             {Shape{2, 10, 8, 3}, Shape{2, 2, 3, 3}, Shape{2, 13, 1, 3}, Shape{2, 1, 9, 3}}) {
             INFO("to ", shape);
             const Tensor s = random_tensor<T>(shape, 2);
             Tensor d_x = output<T>(x.shape());
