@@ -20,7 +20,7 @@ Run add_demo(CLI::App& app, const Common&) {
     cmd->add_option("--seed", config->seed, "Random seed")->capture_default_str();
     return [&app, config] {
         TrainingDisplay display;
-        const DemoResult result = run_demo(*config, display.hooks(), std::cout);
+        run_demo(*config, display.hooks(), std::cout);
         if (display.stopped()) {
             std::cout << "interrupted\n";
             return 0;

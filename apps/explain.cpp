@@ -9,6 +9,7 @@
 #include "apps/commands.h"
 #include "apps/input.h"
 #include "autograd/functions.h"
+#include "autograd/op.h"
 #include "core/error.h"
 #include "core/io/image.h"
 #include "core/io/npy.h"
@@ -53,11 +54,6 @@ std::vector<std::vector<int64_t>> targets_of(const Config& c, const ExplainedFor
     BACKLIGHT_CHECK(target >= 0 && target < classes, "--target: ", c.target, " is out of range, the model has classes 0..",
                     classes - 1);
     return {std::vector<int64_t>(samples, target)};
-}
-
-double sum_of(const Tensor& values) {
-    const NoGrad off;
-    return sum(Variable(values.to(DType::f64))).item();
 }
 
 /// Prints sum, explained logit and gap of each sample.

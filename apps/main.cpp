@@ -20,11 +20,45 @@ void sleep_while_waiting(char** argv) {
     }
 }
 
+std::vector<std::string> names_of(const std::vector<const CLI::Option*>& options) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : options) {
+        for (const std::string& name : option->get_lnames()) {
+            names.push_back("--" + name);
+        }
+    }
+    return names;
+}
+
+/// What the parser says, in one line; a mistyped command or option comes with the names that exist.
+std::string text_of(const CLI::ParseError& error, const CLI::App& app) {
+    const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    const std::vector<std::string> rest = app.remaining(true);
+    const auto chosen = app.get_subcommands();
+    if (chosen.empty() && (extra || dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)) {
+        std::vector<std::string> commands;
+        for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+            commands.push_back(command->get_name());
+        }
+        return backlight::unknown_name("command", rest.empty() ? "" : rest[0], commands);
+    }
+    if (extra && !rest.empty() && rest[0].starts_with('-')) {
+        const CLI::App& command = *chosen.front();
+        std::vector<std::string> names = names_of(command.get_options());
+        const std::vector<std::string> common = names_of(app.get_options());
+        names.insert(names.end(), common.begin(), common.end());
+        return backlight::unknown_name("option", rest[0].substr(0, rest[0].find('=')), names);
+    }
+    const bool in_file = dynamic_cast<const CLI::ConfigError*>(&error) != nullptr;
+    return (in_file ? "--config: " : "") + std::string(error.what());
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"Backlight: train networks, explain them, and let explanations improve them."};
     app.name("backlight");
     app.require_subcommand(1);
     app.fallthrough();
+    app.allow_config_extras(CLI::config_extras_mode::error);
     app.set_version_flag("--version", BACKLIGHT_VERSION);
     backlight::apps::Common common;
     app.add_option("--threads", common.threads, "Threads of the kernels; 0: as OpenMP decides")
@@ -43,7 +77,7 @@ int run(int argc, char** argv) {
         if (e.get_exit_code() == 0) {  // --help, --version
             return app.exit(e);
         }
-        std::cerr << "backlight: " << e.what() << "\n";
+        std::cerr << "backlight: " << text_of(e, app) << "\n";
         return 2;
     }
     backlight::set_threads(common.threads);

@@ -8,6 +8,7 @@
 #include "apps/commands.h"
 #include "apps/input.h"
 #include "autograd/functions.h"
+#include "autograd/op.h"
 #include "core/error.h"
 #include "core/io/npy.h"
 #include "train/trainer.h"

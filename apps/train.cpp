@@ -48,8 +48,9 @@ void add_options(CLI::App& cmd, TrainConfig& c) {
 
 int run(const CLI::App& app, const TrainConfig& config) {
     TrainingDisplay display;
-    TrainResult result = train(config, display.hooks());
-    write_file_atomically(config.run / "config.toml", app.config_to_str(true, false));
+    TrainHooks hooks = display.hooks();
+    hooks.begin = [&] { write_file_atomically(config.run / "config.toml", app.config_to_str(true, false)); };
+    const TrainResult result = train(config, hooks);
     if (result.interrupted) {
         std::cout << "interrupted after step " << result.steps << "; saved in " << config.run.string()
                   << ", continue with --resume\n";

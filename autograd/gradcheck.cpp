@@ -26,12 +26,14 @@ std::vector<double> host_values(const Variable& v) { return v.data().to_vector<d
 Variables moved(const Variables& inputs, size_t input, std::vector<double> values, size_t entry, double to) {
     Variables changed = inputs;
     values[entry] = to;
-    changed[input] = Variable::leaf(Tensor::from(values, inputs[input].shape(), inputs[input].data().device()));
+    changed[input] =
+        Variable::leaf(Tensor::from(values, inputs[input].shape(), inputs[input].data().device()));
     return changed;
 }
 
 /// <a - b, c>: the difference first, so that what does not change cannot drown what does.
-double projected_difference(const std::vector<double>& a, const std::vector<double>& b, const std::vector<double>& c) {
+double projected_difference(const std::vector<double>& a, const std::vector<double>& b,
+                            const std::vector<double>& c) {
     double total = 0;
     for (size_t i = 0; i < a.size(); ++i) {
         total += (a[i] - b[i]) * c[i];
@@ -39,9 +41,10 @@ double projected_difference(const std::vector<double>& a, const std::vector<doub
     return total;
 }
 
-void compare(GradcheckReport& report, const GradcheckOptions& options, int input, int64_t entry, double analytic,
-             double numeric) {
-    const double allowed = options.absolute + options.relative * std::max(std::abs(analytic), std::abs(numeric));
+void compare(GradcheckReport& report, const GradcheckOptions& options, int input, int64_t entry,
+             double analytic, double numeric) {
+    const double allowed =
+        options.absolute + options.relative * std::max(std::abs(analytic), std::abs(numeric));
     double error = std::abs(analytic - numeric) / allowed;
     if (!std::isfinite(error)) {
         error = std::numeric_limits<double>::infinity();
@@ -63,7 +66,8 @@ Variables analytic_gradients(const Variable& y, const Variable& cotangent, const
 
 }  // namespace
 
-GradcheckReport gradcheck(const DifferentiableFunction& f, const Variables& inputs, const GradcheckOptions& options) {
+GradcheckReport gradcheck(const DifferentiableFunction& f, const Variables& inputs,
+                          const GradcheckOptions& options) {
     for (const Variable& input : inputs) {
         BACKLIGHT_CHECK(input.dtype() == DType::f64 && input.requires_grad(),
                         "gradcheck: expected float64 leaves, got ", input.dtype(), ' ', input.shape(),
@@ -71,8 +75,8 @@ GradcheckReport gradcheck(const DifferentiableFunction& f, const Variables& inpu
     }
     const EnableGrad enabled;
     const Variable y = f(inputs);
-    BACKLIGHT_CHECK(y.defined() && y.dtype() == DType::f64, "gradcheck: expected a function with a float64 result, got ",
-                    y.dtype());
+    BACKLIGHT_CHECK(y.defined() && y.dtype() == DType::f64,
+                    "gradcheck: expected a function with a float64 result, got ", y.dtype());
     RandomStream random(options.seed);
     const Variable cotangent = random_normal(y.data(), random);
     const std::vector<double> weights = host_values(cotangent);
@@ -82,15 +86,17 @@ GradcheckReport gradcheck(const DifferentiableFunction& f, const Variables& inpu
     report.seed = options.seed;
     for (size_t k = 0; k < inputs.size(); ++k) {
         const std::vector<double> x = host_values(inputs[k]);
-        const std::vector<double> d_x = gradients[k].defined() ? host_values(gradients[k]) : std::vector<double>(x.size());
+        const std::vector<double> d_x =
+            gradients[k].defined() ? host_values(gradients[k]) : std::vector<double>(x.size());
         const auto count = static_cast<int64_t>(x.size());
         const bool all = options.max_entries <= 0 || options.max_entries >= count;
         for (const int64_t entry : random.sample(count, all ? count : options.max_entries)) {
             const auto i = static_cast<size_t>(entry);
             const double above = x[i] + options.step;
             const double below = x[i] - options.step;
-            const double difference = projected_difference(host_values(f(moved(inputs, k, x, i, above))),
-                                                           host_values(f(moved(inputs, k, x, i, below))), weights);
+            const double difference =
+                projected_difference(host_values(f(moved(inputs, k, x, i, above))),
+                                     host_values(f(moved(inputs, k, x, i, below))), weights);
             compare(report, options, static_cast<int>(k), entry, d_x[i], difference / (above - below));
         }
     }
@@ -123,9 +129,9 @@ GradcheckReport gradgradcheck(const DifferentiableFunction& f, const Variables& 
 }
 
 std::string to_string(const GradcheckReport& report) {
-    return concat_text("input ", report.input, " entry ", report.entry, ": analytic ", report.analytic, ", numeric ",
-                       report.numeric, " (error ", report.error, " of what is allowed; ", report.checked,
-                       " entries, seed ", report.seed, ")");
+    return concat_text("input ", report.input, " entry ", report.entry, ": analytic ", report.analytic,
+                       ", numeric ", report.numeric, " (error ", report.error, " of what is allowed; ",
+                       report.checked, " entries, seed ", report.seed, ")");
 }
 
 }  // namespace backlight

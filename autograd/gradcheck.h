@@ -1,5 +1,6 @@
 // gradcheck: gradients as `grad` computes them against central differences, at first and at second order.
-// For tests of ops, rules and losses, in f64: the differences carry about nine digits there, and three in f32.
+// For tests of ops, rules and losses, in f64: the differences carry about nine digits there, and three in
+// f32.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +11,13 @@
 
 namespace backlight {
 
-/// A differentiable function of several tensors. It may call `grad` itself (with create_graph) and must give equal
-/// values for equal inputs: randomness comes from fixed keys.
+/// A differentiable function of several tensors. It may call `grad` itself (with create_graph) and must give
+/// equal values for equal inputs: randomness comes from fixed keys.
 using DifferentiableFunction = std::function<Variable(const Variables&)>;
 
 struct GradcheckOptions {
-    /// Step of the differences. The truncation error falls with step^2, the rounding error grows with 1e-16 / step:
-    /// they meet near 1e-5. Inputs have to be farther than this from every kink.
+    /// Step of the differences. The truncation error falls with step^2, the rounding error grows with 1e-16 /
+    /// step: they meet near 1e-5. Inputs have to be farther than this from every kink.
     double step = 1e-5;
     /// An entry passes when |analytic - numeric| <= absolute + relative max(|analytic|, |numeric|).
     double relative = 1e-6;
@@ -45,12 +46,13 @@ struct GradcheckReport {
 
 /// First order. With a random cotangent c of f's shape, for every entry x_i of every input:
 ///   d/dx_i <f(x), c>  by grad   =   <f(x + h e_i) - f(x - h e_i), c> / 2h
-/// An input that f does not depend on has derivative 0. Throws Error unless all inputs are f64 leaves and f returns f64.
+/// An input that f does not depend on has derivative 0. Throws Error unless all inputs are f64 leaves and f
+/// returns f64.
 [[nodiscard]] GradcheckReport gradcheck(const DifferentiableFunction& f, const Variables& inputs,
                                         const GradcheckOptions& options = {});
 
-/// Second order: gradcheck of (x, d_y) -> grad(f(x), d_y, x, create_graph), in all inputs and in d_y, which is drawn at
-/// random and reported as the input after the last. Throws as `gradcheck` does.
+/// Second order: gradcheck of (x, d_y) -> grad(f(x), d_y, x, create_graph), in all inputs and in d_y, which
+/// is drawn at random and reported as the input after the last. Throws as `gradcheck` does.
 [[nodiscard]] GradcheckReport gradgradcheck(const DifferentiableFunction& f, const Variables& inputs,
                                             const GradcheckOptions& options = {});
 

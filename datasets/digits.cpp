@@ -106,7 +106,7 @@ std::shared_ptr<InMemoryDataset> make_set(Digits digits, const MarkOptions& mark
         for (size_t i = 0; i < n; ++i) {
             RandomStream random(RandomKey{.seed = mark.seed,
                                           .purpose = purpose::kDataset,
-                                          .step = n,
+                                          .step = n,  // the two parts differ in size: each draws its own
                                           .sample = static_cast<uint32_t>(i)});
             const bool chosen = digits.labels[i] == mark.of_class && random.bernoulli(mark.share);
             marked[i] = marking == Marking::all || (marking == Marking::of_class && chosen) ? 1 : 0;

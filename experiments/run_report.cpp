@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "autograd/functions.h"
+#include "autograd/op.h"
 #include "core/error.h"
 #include "core/io/image.h"
 #include "explain/explainer.h"

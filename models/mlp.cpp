@@ -20,15 +20,18 @@ protected:
 Model mlp(int64_t in, const std::vector<int64_t>& widths, int64_t out, const Shape& image) {
     auto net = std::make_unique<Mlp>();
     int64_t features = in;
-    for (const int64_t width : widths) {
-        net->add(std::make_unique<Linear>(Linear::Config{
-            .in = features, .out = width, .flattened_image = features == in ? image : Shape()}));
-        net->add(make_relu());
+    Shape flattened = image;  // of the first layer only, whichever it is
+    const auto add_linear = [&](int64_t width) {
+        net->add(std::make_unique<Linear>(Linear::Config{.in = features, .out = width, .flattened_image = flattened}));
         features = width;
+        flattened = {};
+    };
+    for (const int64_t width : widths) {
+        add_linear(width);
+        net->add(make_relu());
     }
     const std::string head = std::to_string(2 * widths.size()) + ".weight";
-    net->add(std::make_unique<Linear>(
-        Linear::Config{.in = features, .out = out, .flattened_image = widths.empty() ? image : Shape()}));
+    add_linear(out);
     return {.net = std::move(net), .classes = out, .input = image.rank() == 3 ? image : Shape{in}, .head = head};
 }
 

@@ -12,6 +12,11 @@ namespace {
 constexpr std::string_view kModel = "model.";
 constexpr std::string_view kOptimizer = "optimizer.";
 
+/// JSON has neither infinity nor NaN: they are written as null and read as infinity.
+void read(const nlohmann::json& value, double& into) {
+    into = value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
+}
+
 }  // namespace
 
 void save_checkpoint(const std::filesystem::path& path, Module& net, const Optimizer& optimizer,
@@ -32,8 +37,7 @@ void save_checkpoint(const std::filesystem::path& path, Module& net, const Optim
                                  {"metrics_bytes", state.metrics_bytes},
                                  {"epoch_loss", state.epoch_loss},
                                  {"tuning", state.tuning},
-                                 {"identity", state.identity},
-                                 {"finished", state.finished}};
+                                 {"identity", state.identity}};
     write_safetensors(path, tensors, {{"backlight.checkpoint", text.dump()}});
 }
 
@@ -50,13 +54,12 @@ TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optim
         text.at("batch").get_to(state.batch);
         text.at("step").get_to(state.step);
         text.at("optimizer_steps").get_to(optimizer_steps);
-        text.at("best_loss").get_to(state.best_loss);
+        read(text.at("best_loss"), state.best_loss);
         text.at("best_epoch").get_to(state.best_epoch);
         text.at("metrics_bytes").get_to(state.metrics_bytes);
-        text.at("epoch_loss").get_to(state.epoch_loss);
+        read(text.at("epoch_loss"), state.epoch_loss);
         text.at("tuning").get_to(state.tuning);
         text.at("identity").get_to(state.identity);
-        text.at("finished").get_to(state.finished);
     } catch (const nlohmann::json::exception&) {
         throw_error(path.string() + ": the checkpoint's state is damaged");
     }

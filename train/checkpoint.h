@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -13,13 +14,12 @@ namespace backlight {
 struct TrainState {
     int64_t epoch = 0, batch = 0;  // the next batch to train on
     int64_t step = 0;
-    double best_loss = 0;  // of the held-out part; meaningful when best_epoch >= 0
-    int64_t best_epoch = -1;
+    double best_loss = std::numeric_limits<double>::infinity();  // of the held-out part so far
+    int64_t best_epoch = 0;                                      // after which it was reached; 0: none yet
     int64_t metrics_bytes = 0;     // length of metrics.jsonl that belongs to this state
     double epoch_loss = 0;         // sum over the steps of the present epoch
     std::string tuning;            // record of the convolution implementations
     std::string identity;          // what must be the same for a resume: model, data, optimiser, ...
-    bool finished = false;
 };
 
 void save_checkpoint(const std::filesystem::path& path, Module& net, const Optimizer& optimizer,

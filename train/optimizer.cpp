@@ -125,6 +125,10 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::ve
     BACKLIGHT_CHECK(config.momentum >= 0 && config.momentum < 1, "optimizer: expected 0 <= momentum < 1, got ",
                     config.momentum);
     BACKLIGHT_CHECK(config.weight_decay >= 0, "optimizer: expected weight_decay >= 0, got ", config.weight_decay);
+    BACKLIGHT_CHECK(config.beta1 >= 0 && config.beta1 < 1 && config.beta2 >= 0 && config.beta2 < 1,
+                    "optimizer: expected 0 <= beta1, beta2 < 1, got ", config.beta1, " and ", config.beta2);
+    BACKLIGHT_CHECK(config.rho >= 0 && config.rho < 1, "optimizer: expected 0 <= rho < 1, got ", config.rho);
+    BACKLIGHT_CHECK(config.eps >= 0, "optimizer: expected eps >= 0, got ", config.eps);
     BACKLIGHT_CHECK(!config.nesterov || config.momentum > 0, "optimizer: nesterov needs momentum > 0");
     for (const Entry& entry : entries()) {
         if (entry.name == config.name) {

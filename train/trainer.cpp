@@ -64,6 +64,10 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ", c.validation);
     BACKLIGHT_CHECK(c.early_stop == 0 || c.validation > 0,
                     "train: early stopping needs a held-out part of the training set: validation=0.1");
+    BACKLIGHT_CHECK(c.early_stop >= 0, "train: expected early-stop >= 0, got ", c.early_stop);
+    BACKLIGHT_CHECK(c.label_smoothing >= 0 && c.label_smoothing < 1,
+                    "train: expected 0 <= label-smoothing < 1, got ", c.label_smoothing);
+    BACKLIGHT_CHECK(c.classes >= 0, "train: expected classes >= 0, got ", c.classes);
     BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ", c.checkpoint_every);
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
@@ -84,6 +88,10 @@ public:
         loader.seek({state_.epoch, state_.batch});
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
         log_ = &log;
+        if (hooks_.begin) {
+            hooks_.begin();
+        }
+        result_.stopped_early = no_longer_better();
         while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early) {
             train_epoch(loader);
         }
@@ -147,6 +155,12 @@ private:
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
         } else if (config_.resume) {
             note("nothing to resume: starting anew");
+        } else if (!config_.run.empty()) {  // a crash before the first checkpoint must not bring the old run back
+            std::error_code failed;
+            std::filesystem::remove(path, failed);
+            if (failed) {
+                throw SystemError(concat_text(path.string(), ": cannot be removed: ", failed.message()));
+            }
         }
         ConvTuning::enable(config_.tune);
     }
@@ -182,6 +196,10 @@ private:
         end_epoch(loader, seconds_since(start), images);
     }
 
+    [[nodiscard]] bool no_longer_better() const {
+        return config_.early_stop > 0 && state_.epoch - state_.best_epoch >= config_.early_stop;
+    }
+
     double train_step(const Batch& batch, double lr) {
         Module& net = *result_.model.net;
         net.train();
@@ -213,11 +231,11 @@ private:
         const TrainProgress now = progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         ++state_.epoch;
         state_.batch = 0;
-        if (validation_set_ && (state_.best_epoch < 0 || evaluation.loss < state_.best_loss)) {
+        if (validation_set_ && evaluation.loss < state_.best_loss) {
             state_.best_loss = evaluation.loss;
             state_.best_epoch = state_.epoch;
         }
-        result_.stopped_early = config_.early_stop > 0 && state_.epoch - state_.best_epoch >= config_.early_stop;
+        result_.stopped_early = no_longer_better();
         save();
         if (hooks_.epoch) {
             hooks_.epoch(now, evaluation);

@@ -48,6 +48,8 @@ struct TrainProgress {
 };
 
 struct TrainHooks {
+    /// Once, when the configuration was found good and the run folder is there.
+    std::function<void()> begin;
     std::function<void(const TrainProgress&)> step;
     /// After each epoch; the evaluation is of the test set, or of the held-out part when there is one.
     std::function<void(const TrainProgress&, const Evaluation&)> epoch;

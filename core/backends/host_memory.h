@@ -21,7 +21,8 @@ void host_deallocate(void* data, size_t bytes) noexcept;
 struct HostMemoryStatistics {
     size_t in_use = 0;  // held by callers
     size_t cached = 0;  // freed by callers, kept for reuse
-    size_t peak = 0;    // the most that was in use since the start or reset_host_memory_peak()
+    size_t peak = 0;    // the most that was in use since the start or reset_host_memory_peak(), to within
+                        // 256 KiB a thread
 };
 [[nodiscard]] HostMemoryStatistics host_memory_statistics();
 void reset_host_memory_peak();

@@ -6,8 +6,8 @@
 //   f32   block i/4        uniform: word i%4;  normals: words (0,1) and (2,3) give two each
 //   f64   block i/2        uniform: words 2(i%2), 2(i%2)+1;  normals: words (0,1) and (2,3) give two
 // Hence f32 and f64 draw different numbers. Under one seed, different purposes, steps or samples never share
-// a block. A tensor may have up to 2^33 elements. Box and Muller: with u1 in (0, 1], u2 in [0, 1) uniform,
-// sqrt(-2 log u1) (cos, sin)(2 pi u2) are two N(0, 1).
+// a block. A tensor may have up to 2^33 elements.
+// Box and Muller: with u1 in (0, 1], u2 in [0, 1) uniform, sqrt(-2 log u1) (cos, sin)(2 pi u2) are N(0, 1).
 #pragma once
 
 #include <cmath>

@@ -1,7 +1,6 @@
 // Which backend serves a device, how many threads its kernels use, and the output shapes of windowed kernels.
 //   output extent = floor((extent + padding - span) / stride) + 1,   span = dilation (kernel - 1) + 1
-//   ceil mode rounds up instead, unless the last window would start beyond the image and the padding before
-//   it
+//   ceil mode rounds up, unless the last window would then start beyond the image and the padding before it
 #include <omp.h>
 
 #include <atomic>

@@ -53,8 +53,8 @@ template <typename Buffer>
 Buffer read_to_end(const std::filesystem::path& path) {
     const std::string name = path.string();
     const Descriptor file(name);
-    // One byte more than the size, so that the end of a file that did not grow is seen without growing the buffer.
-    // Pipes and /proc state no size.
+    // One byte more than the size, so that the end of a file that did not grow is seen without growing the
+    // buffer. Pipes and /proc state no size.
     const bool sized = S_ISREG(file.status().st_mode) && file.status().st_size > 0;
     Buffer bytes(sized ? static_cast<size_t>(file.status().st_size) + 1 : size_t{1} << 16, 0);
     size_t filled = 0;
@@ -62,7 +62,8 @@ Buffer read_to_end(const std::filesystem::path& path) {
         if (filled == bytes.size()) {
             bytes.resize(2 * bytes.size());
         }
-        const ssize_t got = ::read(file.get(), bytes.data() + filled, std::min(bytes.size() - filled, kLargestTransfer));
+        const ssize_t got =
+            ::read(file.get(), bytes.data() + filled, std::min(bytes.size() - filled, kLargestTransfer));
         if (got == 0) {
             break;
         }
@@ -111,7 +112,8 @@ std::vector<uint8_t> unpack_gzip(std::span<const uint8_t> packed, const std::str
         inflater->next_out = chunk.data();
         inflater->avail_out = static_cast<uInt>(chunk.size());
         const int status = inflate(inflater.get(), Z_NO_FLUSH);
-        BACKLIGHT_CHECK(status != Z_BUF_ERROR, name, ": gzip data is truncated");  // neither input nor output moved
+        BACKLIGHT_CHECK(status != Z_BUF_ERROR, name,
+                        ": gzip data is truncated");  // neither input nor output moved
         BACKLIGHT_CHECK(status == Z_OK || status == Z_STREAM_END, name, ": damaged gzip data",
                         inflater->msg != nullptr ? ": " : "", inflater->msg != nullptr ? inflater->msg : "");
         unpacked.insert(unpacked.end(), chunk.begin(), chunk.end() - inflater->avail_out);
@@ -119,8 +121,8 @@ std::vector<uint8_t> unpack_gzip(std::span<const uint8_t> packed, const std::str
         packed = packed.subspan(feed - inflater->avail_in);
         if (status == Z_STREAM_END) {
             if (!begins_as_gzip(packed)) {
-                BACKLIGHT_CHECK(std::ranges::all_of(packed, [](uint8_t byte) { return byte == 0; }), name, ": ",
-                                packed.size(), " bytes that are not gzip follow the gzip data");
+                BACKLIGHT_CHECK(std::ranges::all_of(packed, [](uint8_t byte) { return byte == 0; }), name,
+                                ": ", packed.size(), " bytes that are not gzip follow the gzip data");
                 return unpacked;
             }
             inflateReset(inflater.get());
@@ -142,8 +144,8 @@ std::filesystem::path follow_links(std::filesystem::path path) {
 std::filesystem::path temporary_beside(const std::filesystem::path& target) {
     static std::atomic<uint32_t> counter{0};
     constexpr size_t kLongestStem = 200;  // the whole name has to stay below 256 bytes
-    return target.parent_path() / concat_text('.', target.filename().string().substr(0, kLongestStem), ".tmp-",
-                                              ::getpid(), '-', counter.fetch_add(1));
+    return target.parent_path() / concat_text('.', target.filename().string().substr(0, kLongestStem),
+                                              ".tmp-", ::getpid(), '-', counter.fetch_add(1));
 }
 
 }  // namespace
@@ -185,8 +187,9 @@ void InputFile::read_at(uint64_t offset, std::span<uint8_t> bytes) const {
 AtomicFile::AtomicFile(const std::filesystem::path& path) : target_(follow_links(path)) {
     struct stat status {};
     const bool replaces = ::stat(target_.c_str(), &status) == 0;
-    BACKLIGHT_CHECK(!replaces || S_ISREG(status.st_mode), "cannot write ", target_.string(), ": it is a ",
-                    S_ISDIR(status.st_mode) ? "folder" : "device, pipe or socket, which renaming would replace");
+    BACKLIGHT_CHECK(
+        !replaces || S_ISREG(status.st_mode), "cannot write ", target_.string(), ": it is a ",
+        S_ISDIR(status.st_mode) ? "folder" : "device, pipe or socket, which renaming would replace");
     const std::filesystem::path temporary = temporary_beside(target_);
     descriptor_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0) {
@@ -236,7 +239,8 @@ void AtomicFile::commit() {
         fail(errno);
     }
     temporary_.clear();
-    // The rename itself reaches the disk with the folder. Some file systems cannot do this; the file is whole anyway.
+    // The rename itself reaches the disk with the folder. Some file systems cannot do this; the file is whole
+    // anyway.
     const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
     const int folder_descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_descriptor >= 0) {

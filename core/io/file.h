@@ -1,4 +1,5 @@
-// Files as bytes: reading (gzip included), reading in pieces, and writing so that a reader never sees half a file.
+// Files as bytes: reading (gzip included), reading in pieces, and writing so that a reader never sees half a
+// file.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +11,21 @@
 
 namespace backlight {
 
-/// The whole file; pipes are read to their end. Throws Error that names the path when it is missing, a folder or not
-/// readable, SystemError when the device fails.
+/// The whole file; pipes are read to their end. Throws Error that names the path when it is missing, a folder
+/// or not readable, SystemError when the device fails.
 [[nodiscard]] std::vector<uint8_t> read_file_bytes(const std::filesystem::path& path);
 
 /// The same as text; the bytes are not interpreted.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path);
 
-/// The whole file, unpacked when its first two bytes say gzip. Throws Error when the gzip data is damaged, truncated,
-/// followed by something else, or unpacks to more than `limit` bytes (small files may claim to be huge).
+/// The whole file, unpacked when its first two bytes say gzip. Throws Error when the gzip data is damaged,
+/// truncated, followed by something else, or unpacks to more than `limit` bytes (small files may claim to be
+/// huge).
 [[nodiscard]] std::vector<uint8_t> read_gzip_or_plain(const std::filesystem::path& path,
                                                       uint64_t limit = uint64_t{1} << 33);
 
-/// A regular file, open for reading at any position: for formats whose header is judged before the data is loaded.
+/// A regular file, open for reading at any position: for formats whose header is judged before the data is
+/// loaded.
 class InputFile {
 public:
     /// Throws Error that names the path when it is missing, not a regular file or not readable.
@@ -41,10 +44,10 @@ private:
     uint64_t size_ = 0;
 };
 
-/// A file that appears whole or not at all: written beside its place under a temporary name, flushed to the disk and
-/// renamed by commit(). Without commit() the temporary is removed and what was there before stays. A symbolic link is
-/// followed; the permissions of a replaced file are kept. Every failure throws SystemError; a path that is something
-/// else than a regular file (a folder, a device) throws Error.
+/// A file that appears whole or not at all: written beside its place under a temporary name, flushed to the
+/// disk and renamed by commit(). Without commit() the temporary is removed and what was there before stays. A
+/// symbolic link is followed; the permissions of a replaced file are kept. Every failure throws SystemError;
+/// a path that is something else than a regular file (a folder, a device) throws Error.
 class AtomicFile {
 public:
     explicit AtomicFile(const std::filesystem::path& path);

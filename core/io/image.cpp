@@ -89,8 +89,8 @@ std::vector<uint8_t> to_channels(std::span<const uint8_t> stored, int from, int 
 }  // namespace
 
 Tensor decode_image(std::span<const uint8_t> bytes, std::string_view name, int channels) {
-    BACKLIGHT_CHECK(channels == 1 || channels == 3 || channels == 4, "read_image: expected 1, 3 or 4 channels, got ",
-                    channels);
+    BACKLIGHT_CHECK(channels == 1 || channels == 3 || channels == 4,
+                    "read_image: expected 1, 3 or 4 channels, got ", channels);
     const ImageFormat format = identify_image(bytes, name);
     check_image_complete(format, bytes, name);
     BACKLIGHT_CHECK(bytes.size() <= INT_MAX, name, ": a picture file of more than 2 GiB");
@@ -98,11 +98,13 @@ Tensor decode_image(std::span<const uint8_t> bytes, std::string_view name, int c
     int width = 0, height = 0, stored = 0;
     // The header alone first: a small file may claim a picture that fills the memory.
     const bool readable = stbi_info_from_memory(bytes.data(), length, &width, &height, &stored) != 0;
-    BACKLIGHT_CHECK(!readable || int64_t{width} * height <= kMostPixels, name, ": picture of ", width, " x ", height,
-                    " pixels, expected at most ", kMostPixels);
-    const Pixels pixels(readable ? stbi_load_from_memory(bytes.data(), length, &width, &height, &stored, 0) : nullptr);
+    BACKLIGHT_CHECK(!readable || int64_t{width} * height <= kMostPixels, name, ": picture of ", width, " x ",
+                    height, " pixels, expected at most ", kMostPixels);
+    const Pixels pixels(readable ? stbi_load_from_memory(bytes.data(), length, &width, &height, &stored, 0)
+                                 : nullptr);
     BACKLIGHT_CHECK(pixels != nullptr, name, ": cannot decode the picture: ", stbi_failure_reason());
-    const size_t size = static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(stored);
+    const size_t size =
+        static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(stored);
     return Tensor::from(to_channels({pixels.get(), size}, stored, channels), {height, width, channels});
 }
 
@@ -112,9 +114,10 @@ Tensor read_image(const std::filesystem::path& path, int channels) {
 
 std::vector<uint8_t> encode_png(const Tensor& pixels) {
     const bool is_picture = pixels.defined() && pixels.dtype() == DType::u8 && pixels.rank() == 3 &&
-                            pixels.numel() > 0 && (pixels.dim(2) == 1 || pixels.dim(2) == 3 || pixels.dim(2) == 4);
-    BACKLIGHT_CHECK(is_picture, "encode_png: expected uint8 of shape (H, W, 1|3|4), not empty, got ", pixels.dtype(),
-                    " ", pixels.shape());
+                            pixels.numel() > 0 &&
+                            (pixels.dim(2) == 1 || pixels.dim(2) == 3 || pixels.dim(2) == 4);
+    BACKLIGHT_CHECK(is_picture, "encode_png: expected uint8 of shape (H, W, 1|3|4), not empty, got ",
+                    pixels.dtype(), " ", pixels.shape());
     constexpr int64_t kMostEncodedBytes = INT_MAX / 2;  // the encoder counts with int
     BACKLIGHT_CHECK(pixels.numel() <= kMostEncodedBytes && pixels.dim(0) <= kMostEncodedBytes / 2,
                     "encode_png: a picture of shape ", pixels.shape(), " is too large");

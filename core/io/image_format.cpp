@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iomanip>
+#include <numeric>
 #include <sstream>
 
 #include "core/error.h"
@@ -73,8 +74,22 @@ void check_png(std::span<const uint8_t> bytes, std::string_view name) {
     }
 }
 
-// Markers are FF and a code. Segments state their length; entropy-coded data lasts until the next marker, where FF00
-// is a literal FF and FFD0 to FFD7 restart the coder. The picture ends with FFD9.
+// A segment of Huffman tables: each has a number, how many codes there are of 1 to 16 bits, and one byte a
+// code. The decoder writes past its table when there are more codes than the 256 that bytes allow.
+void check_huffman_tables(std::span<const uint8_t> segment, std::string_view name) {
+    constexpr size_t kCounts = 16;
+    while (!segment.empty()) {
+        BACKLIGHT_CHECK(segment.size() >= 1 + kCounts, name, ": damaged JPEG picture: Huffman table");
+        const auto counts = segment.subspan(1, kCounts);
+        const size_t codes = std::accumulate(counts.begin(), counts.end(), size_t{0});
+        BACKLIGHT_CHECK(codes <= 256 && codes <= segment.size() - 1 - kCounts, name,
+                        ": damaged JPEG picture: Huffman table");
+        segment = segment.subspan(1 + kCounts + codes);
+    }
+}
+
+// Markers are FF and a code. Segments state their length; entropy-coded data lasts until the next marker,
+// where FF00 is a literal FF and FFD0 to FFD7 restart the coder. The picture ends with FFD9.
 void check_jpeg(std::span<const uint8_t> bytes, std::string_view name) {
     ByteReader reader(bytes, name, "JPEG");
     while (true) {
@@ -90,12 +105,17 @@ void check_jpeg(std::span<const uint8_t> bytes, std::string_view name) {
         const bool stands_alone = code <= 0x01 || (code >= 0xD0 && code <= 0xD8);
         if (!stands_alone) {
             const uint32_t length = reader.big_endian(2);  // counts its own two bytes
-            reader.take(length >= 2 ? length - 2 : 0);
+            const auto segment = reader.take(length >= 2 ? length - 2 : 0);
+            constexpr uint8_t kHuffmanTables = 0xC4;
+            if (code == kHuffmanTables) {
+                check_huffman_tables(segment, name);
+            }
         }
     }
 }
 
-// Header, colour table, then blocks of length and data, a zero length ending each series; until the first frame.
+// Header, colour table, then blocks of length and data, a zero length ending each series; until the first
+// frame.
 void check_gif(std::span<const uint8_t> bytes, std::string_view name) {
     ByteReader reader(bytes, name, "GIF");
     const auto skip_colour_table = [&](uint8_t flags) {
@@ -138,7 +158,8 @@ void check_bmp(std::span<const uint8_t> bytes, std::string_view name) {
     constexpr uint32_t kOldInfoSize = 12;  // OS/2 1.x: 16-bit extents
     const size_t extent_size = info_size == kOldInfoSize ? 2 : 4;
     const uint64_t width = reader.little_endian(extent_size);
-    const auto signed_height = static_cast<int32_t>(reader.little_endian(extent_size));  // negative: top row first
+    const auto signed_height =
+        static_cast<int32_t>(reader.little_endian(extent_size));  // negative: top row first
     const uint64_t height = static_cast<uint64_t>(std::abs(int64_t{signed_height}));
     reader.take(2);  // planes
     const uint64_t bits = reader.little_endian(2);
@@ -155,7 +176,8 @@ void check_bmp(std::span<const uint8_t> bytes, std::string_view name) {
 }  // namespace
 
 ImageFormat identify_image(std::span<const uint8_t> bytes, std::string_view name) {
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 8));
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                                std::min<size_t>(bytes.size(), 8));
     if (text.starts_with("\x89PNG\r\n\x1a\n"sv)) {
         return ImageFormat::png;
     }
@@ -178,10 +200,14 @@ ImageFormat identify_image(std::span<const uint8_t> bytes, std::string_view name
 
 void check_image_complete(ImageFormat format, std::span<const uint8_t> bytes, std::string_view name) {
     switch (format) {
-        case ImageFormat::png: return check_png(bytes, name);
-        case ImageFormat::jpeg: return check_jpeg(bytes, name);
-        case ImageFormat::gif: return check_gif(bytes, name);
-        case ImageFormat::bmp: return check_bmp(bytes, name);
+        case ImageFormat::png:
+            return check_png(bytes, name);
+        case ImageFormat::jpeg:
+            return check_jpeg(bytes, name);
+        case ImageFormat::gif:
+            return check_gif(bytes, name);
+        case ImageFormat::bmp:
+            return check_bmp(bytes, name);
     }
 }
 

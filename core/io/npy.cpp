@@ -29,7 +29,8 @@ struct Header {
     uint64_t data_offset = 0;
 };
 
-/// Reads the dictionary literal: quoted text, True, False, and a tuple of integers are all that can occur in it.
+/// Reads the dictionary literal: quoted text, True, False, and a tuple of integers are all that can occur in
+/// it.
 class HeaderParser {
 public:
     HeaderParser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
@@ -43,7 +44,8 @@ public:
             expect(':');
             bool* seen = nullptr;
             if (key == "descr") {
-                BACKLIGHT_CHECK(peek() != '[', name_, ": arrays of records (structured types) are not supported");
+                BACKLIGHT_CHECK(peek() != '[', name_,
+                                ": arrays of records (structured types) are not supported");
                 header.descr = quoted();
                 seen = &has_descr;
             } else if (key == "fortran_order") {
@@ -75,7 +77,8 @@ public:
 
 private:
     [[noreturn]] void fail(std::string_view what) const {
-        throw_error(concat_text(name_, ": malformed npy header: found ", what, " near character ", position_));
+        throw_error(
+            concat_text(name_, ": malformed npy header: found ", what, " near character ", position_));
     }
 
     /// The next character that is not white space; 0 at the end.
@@ -99,7 +102,8 @@ private:
 
     std::string quoted() {
         const char quote = peek();
-        const size_t end = quote == '\'' || quote == '"' ? text_.find(quote, position_ + 1) : std::string_view::npos;
+        const size_t end =
+            quote == '\'' || quote == '"' ? text_.find(quote, position_ + 1) : std::string_view::npos;
         if (end == std::string_view::npos) {
             fail("no quoted text where it belongs");
         }
@@ -139,7 +143,8 @@ private:
             }
             BACKLIGHT_CHECK(extent >= 0, name_, ": negative extent ", extent, " in the shape");
             extents.push_back(extent);
-            BACKLIGHT_CHECK(extents.size() <= size_t{kMaxRank}, name_, ": expected at most ", kMaxRank, " axes");
+            BACKLIGHT_CHECK(extents.size() <= size_t{kMaxRank}, name_, ": expected at most ", kMaxRank,
+                            " axes");
             if (!accept(',')) {
                 expect(')');
                 break;
@@ -158,12 +163,13 @@ Header read_header(const InputFile& file, const std::string& name) {
     std::array<uint8_t, 12> prefix{};
     const size_t available = std::min<size_t>(file.size(), prefix.size());
     file.read_at(0, std::span(prefix).first(available));
-    BACKLIGHT_CHECK(available >= kMagic.size() && std::memcmp(prefix.data(), kMagic.data(), kMagic.size()) == 0, name,
-                    ": not an npy file: expected it to begin with \\x93NUMPY");
+    BACKLIGHT_CHECK(
+        available >= kMagic.size() && std::memcmp(prefix.data(), kMagic.data(), kMagic.size()) == 0, name,
+        ": not an npy file: expected it to begin with \\x93NUMPY");
     BACKLIGHT_CHECK(available >= 8, name, ": truncated in the npy version");
     const int major = prefix[6], minor = prefix[7];
-    BACKLIGHT_CHECK(major >= 1 && major <= 3 && minor == 0, name, ": expected npy version 1.0, 2.0 or 3.0, got ", major,
-                    '.', minor);
+    BACKLIGHT_CHECK(major >= 1 && major <= 3 && minor == 0, name,
+                    ": expected npy version 1.0, 2.0 or 3.0, got ", major, '.', minor);
     const size_t begin = major == 1 ? 10 : 12;
     BACKLIGHT_CHECK(available >= begin, name, ": truncated in the length of the npy header");
     uint32_t length = uint32_t{prefix[8]} | uint32_t{prefix[9]} << 8;
@@ -181,9 +187,10 @@ Header read_header(const InputFile& file, const std::string& name) {
 
 StoredType stored_type(const std::string& descr, const std::string& name) {
     static constexpr std::pair<std::string_view, StoredType> kKnown[] = {
-        {"b1", StoredType::boolean}, {"u1", StoredType::u8},  {"i1", StoredType::i8},  {"i2", StoredType::i16},
-        {"u2", StoredType::u16},     {"i4", StoredType::i32}, {"u4", StoredType::u32}, {"i8", StoredType::i64},
-        {"f2", StoredType::f16},     {"f4", StoredType::f32}, {"f8", StoredType::f64}};
+        {"b1", StoredType::boolean}, {"u1", StoredType::u8},  {"i1", StoredType::i8},
+        {"i2", StoredType::i16},     {"u2", StoredType::u16}, {"i4", StoredType::i32},
+        {"u4", StoredType::u32},     {"i8", StoredType::i64}, {"f2", StoredType::f16},
+        {"f4", StoredType::f32},     {"f8", StoredType::f64}};
     const std::string_view code = descr.empty() ? std::string_view() : std::string_view(descr).substr(1);
     for (const auto& [known, type] : kKnown) {
         if (code != known) {
@@ -201,7 +208,8 @@ StoredType stored_type(const std::string& descr, const std::string& name) {
     }
     // Anything can stand in a damaged file: what is quoted stays on one line.
     std::string shown = descr.substr(0, 32);
-    std::ranges::replace_if(shown, [](char c) { return c < ' ' || c > '~'; }, '?');
+    std::ranges::replace_if(
+        shown, [](char c) { return c < ' ' || c > '~'; }, '?');
     throw_error(concat_text(name, ": element type '", shown, "' is not supported; known:", text));
 }
 
@@ -210,7 +218,8 @@ std::vector<uint8_t> to_row_order(std::span<const uint8_t> columns, const Shape&
     std::vector<uint8_t> rows(columns.size());
     std::array<int64_t, kMaxRank> index{}, stride{};
     for (int axis = 0; axis < shape.rank(); ++axis) {
-        stride[static_cast<size_t>(axis)] = axis == 0 ? 1 : stride[static_cast<size_t>(axis - 1)] * shape[axis - 1];
+        stride[static_cast<size_t>(axis)] =
+            axis == 0 ? 1 : stride[static_cast<size_t>(axis - 1)] * shape[axis - 1];
     }
     int64_t from = 0;
     for (size_t to = 0; to < rows.size(); to += element) {
@@ -230,16 +239,21 @@ std::vector<uint8_t> to_row_order(std::span<const uint8_t> columns, const Shape&
 
 std::string_view descr_of(DType dtype) {
     switch (dtype) {
-        case DType::f32: return "<f4";
-        case DType::f64: return "<f8";
-        case DType::i64: return "<i8";
-        case DType::u8: return "|u1";
+        case DType::f32:
+            return "<f4";
+        case DType::f64:
+            return "<f8";
+        case DType::i64:
+            return "<i8";
+        case DType::u8:
+            return "|u1";
     }
     return "";
 }
 
 std::string header_text(const Tensor& tensor) {
-    constexpr size_t kGrowth = 21;  // NumPy leaves room for the first extent to grow to so many digits in place
+    constexpr size_t kGrowth =
+        21;  // NumPy leaves room for the first extent to grow to so many digits in place
     std::string text = concat_text("{'descr': '", descr_of(tensor.dtype()),
                                    "', 'fortran_order': False, 'shape': ", tensor.shape(), ", }");
     if (tensor.rank() > 0) {
@@ -258,13 +272,15 @@ Tensor read_npy(const std::filesystem::path& path) {
     const Header header = read_header(file, name);
     const StoredType type = stored_type(header.descr, name);
     const std::optional<int64_t> expected = stored_bytes(header.extents, type);
-    BACKLIGHT_CHECK(expected, name, ": the shape in the npy header holds more elements than 64 bits can count");
+    BACKLIGHT_CHECK(expected, name,
+                    ": the shape in the npy header holds more elements than 64 bits can count");
     const uint64_t held = file.size() - header.data_offset;
     const Shape shape(header.extents);
     BACKLIGHT_CHECK(held >= static_cast<uint64_t>(*expected), name, ": truncated: shape ", shape, " of type ",
                     header.descr, " needs ", *expected, " bytes, the file holds ", held);
-    BACKLIGHT_CHECK(held == static_cast<uint64_t>(*expected), name, ": ", held - static_cast<uint64_t>(*expected),
-                    " bytes follow the array of shape ", shape, "; expected one array a file");
+    BACKLIGHT_CHECK(held == static_cast<uint64_t>(*expected), name, ": ",
+                    held - static_cast<uint64_t>(*expected), " bytes follow the array of shape ", shape,
+                    "; expected one array a file");
     std::vector<uint8_t> bytes(static_cast<size_t>(*expected));
     file.read_at(header.data_offset, bytes);
     if (header.fortran_order && shape.rank() > 1) {
@@ -281,7 +297,8 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
     const auto length = static_cast<uint16_t>(header.size());  // six extents of 20 digits stay far below 2^16
     AtomicFile file(path);
     file.write(kMagic);
-    file.write(std::array<uint8_t, 4>{1, 0, static_cast<uint8_t>(length & 0xFFU), static_cast<uint8_t>(length >> 8)});
+    file.write(std::array<uint8_t, 4>{1, 0, static_cast<uint8_t>(length & 0xFFU),
+                                      static_cast<uint8_t>(length >> 8)});
     file.write(header);
     file.write(bytes);
     file.commit();

@@ -9,10 +9,10 @@
 
 namespace backlight {
 
-/// Reads one array. Types: f4, f8, i8 and u1 as they are; f2 becomes f32; i1, i2, u2, i4, u4 become i64; b1 becomes u8.
-/// Arrays in column order (fortran_order) are put into row order. Throws one Error that names the path when the file
-/// is missing, damaged, truncated, longer than its header says, big-endian, of another type (complex, text, records)
-/// or of more than kMaxRank axes.
+/// Reads one array. Types: f4, f8, i8 and u1 as they are; f2 becomes f32; i1, i2, u2, i4, u4 become i64; b1
+/// becomes u8. Arrays in column order (fortran_order) are put into row order. Throws one Error that names the
+/// path when the file is missing, damaged, truncated, longer than its header says, big-endian, of another
+/// type (complex, text, records) or of more than kMaxRank axes.
 [[nodiscard]] Tensor read_npy(const std::filesystem::path& path);
 
 /// Writes the tensor byte for byte as `numpy.save` does, atomically. Throws SystemError when writing fails.

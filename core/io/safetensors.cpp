@@ -20,13 +20,15 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr uint64_t kLargestHeader = 100'000'000;  // as the public reader; keeps a hostile file from filling the memory
+constexpr uint64_t kLargestHeader =
+    100'000'000;  // as the public reader; keeps a hostile file from filling the memory
 constexpr std::string_view kMetadata = "__metadata__";
 
 constexpr std::pair<std::string_view, StoredType> kTypes[] = {
-    {"BOOL", StoredType::boolean}, {"U8", StoredType::u8},   {"I8", StoredType::i8},   {"I16", StoredType::i16},
-    {"U16", StoredType::u16},      {"F16", StoredType::f16}, {"BF16", StoredType::bf16}, {"I32", StoredType::i32},
-    {"U32", StoredType::u32},      {"F32", StoredType::f32}, {"F64", StoredType::f64}, {"I64", StoredType::i64}};
+    {"BOOL", StoredType::boolean}, {"U8", StoredType::u8},   {"I8", StoredType::i8},
+    {"I16", StoredType::i16},      {"U16", StoredType::u16}, {"F16", StoredType::f16},
+    {"BF16", StoredType::bf16},    {"I32", StoredType::i32}, {"U32", StoredType::u32},
+    {"F32", StoredType::f32},      {"F64", StoredType::f64}, {"I64", StoredType::i64}};
 
 /// One tensor as the header describes it.
 struct Entry {
@@ -40,19 +42,21 @@ struct Entry {
 std::string one_line(std::string_view text) {
     constexpr size_t kShown = 100;
     std::string shown(text.substr(0, kShown));
-    std::ranges::replace_if(shown, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, '?');
+    std::ranges::replace_if(
+        shown, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, '?');
     return concat_text('"', shown, text.size() > kShown ? "...\"" : "\"");
 }
 
-/// Watches the parser: a name that comes twice would silently win over the first, and nothing valid nests deeper than
-/// file, tensor, list.
+/// Watches the parser: a name that comes twice would silently win over the first, and nothing valid nests
+/// deeper than file, tensor, list.
 class ParserWatch {
 public:
     explicit ParserWatch(const std::string& file) : file_(file) {}
 
     bool operator()(int depth, json::parse_event_t event, const json& parsed) {
         constexpr int kDeepest = 3;
-        BACKLIGHT_CHECK(depth <= kDeepest, file_, ": the safetensors header nests deeper than a tensor's entry");
+        BACKLIGHT_CHECK(depth <= kDeepest, file_,
+                        ": the safetensors header nests deeper than a tensor's entry");
         if (event == json::parse_event_t::object_start) {
             keys_.emplace_back();
         } else if (event == json::parse_event_t::object_end) {
@@ -71,11 +75,13 @@ private:
 };
 
 json parse_header(const std::string& text, const std::string& file) {
-    BACKLIGHT_CHECK(text.starts_with('{'), file, ": not a safetensors file: its header does not begin with '{'");
+    BACKLIGHT_CHECK(text.starts_with('{'), file,
+                    ": not a safetensors file: its header does not begin with '{'");
     try {
         return json::parse(text, ParserWatch(file));
     } catch (const json::parse_error& error) {
-        throw_error(concat_text(file, ": the safetensors header is not valid JSON near its byte ", error.byte));
+        throw_error(
+            concat_text(file, ": the safetensors header is not valid JSON near its byte ", error.byte));
     } catch (const json::exception&) {
         throw_error(concat_text(file, ": the safetensors header is not valid JSON"));
     }
@@ -111,8 +117,8 @@ std::vector<int64_t> parse_integers(const json& value, const std::string& who, s
     std::vector<int64_t> integers;
     integers.reserve(value.size());
     for (const json& item : value) {
-        BACKLIGHT_CHECK(item.is_number_unsigned() && item.get<uint64_t>() <= uint64_t{INT64_MAX}, who, ": ", what,
-                        " holds something else than integers from 0 to 2^63 - 1");
+        BACKLIGHT_CHECK(item.is_number_unsigned() && item.get<uint64_t>() <= uint64_t{INT64_MAX}, who, ": ",
+                        what, " holds something else than integers from 0 to 2^63 - 1");
         integers.push_back(item.get<int64_t>());
     }
     return integers;
@@ -132,19 +138,23 @@ Entry parse_entry(const std::string& name, const json& value, uint64_t data, con
     entry.name = name;
     entry.type = parse_type(member(value, "dtype", who), who);
     const std::vector<int64_t> extents = parse_integers(member(value, "shape", who), who, "shape");
-    BACKLIGHT_CHECK(extents.size() <= size_t{kMaxRank}, who, " has ", extents.size(), " axes, expected at most ",
-                    kMaxRank);
+    BACKLIGHT_CHECK(extents.size() <= size_t{kMaxRank}, who, " has ", extents.size(),
+                    " axes, expected at most ", kMaxRank);
     entry.shape = Shape(extents);
-    const std::vector<int64_t> offsets = parse_integers(member(value, "data_offsets", who), who, "data_offsets");
-    BACKLIGHT_CHECK(offsets.size() == 2, who, ": data_offsets holds ", offsets.size(), " numbers, expected 2");
+    const std::vector<int64_t> offsets =
+        parse_integers(member(value, "data_offsets", who), who, "data_offsets");
+    BACKLIGHT_CHECK(offsets.size() == 2, who, ": data_offsets holds ", offsets.size(),
+                    " numbers, expected 2");
     entry.begin = static_cast<uint64_t>(offsets[0]);
     entry.end = static_cast<uint64_t>(offsets[1]);
-    BACKLIGHT_CHECK(entry.begin <= entry.end, who, " ends at ", entry.end, " before it begins at ", entry.begin);
+    BACKLIGHT_CHECK(entry.begin <= entry.end, who, " ends at ", entry.end, " before it begins at ",
+                    entry.begin);
     const std::optional<int64_t> expected = stored_bytes(extents, entry.type);
     BACKLIGHT_CHECK(expected && static_cast<uint64_t>(*expected) == entry.end - entry.begin, who, ": shape ",
-                    entry.shape, " does not match data_offsets, which span ", entry.end - entry.begin, " bytes");
-    BACKLIGHT_CHECK(entry.end <= data, who, " ends at byte ", entry.end, " of the data, but the file holds ", data,
-                    " (truncated?)");
+                    entry.shape, " does not match data_offsets, which span ", entry.end - entry.begin,
+                    " bytes");
+    BACKLIGHT_CHECK(entry.end <= data, who, " ends at byte ", entry.end, " of the data, but the file holds ",
+                    data, " (truncated?)");
     return entry;
 }
 
@@ -153,10 +163,11 @@ void check_coverage(std::vector<Entry>& entries, uint64_t data, const std::strin
     std::ranges::sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
     uint64_t covered = 0;
     for (const Entry& entry : entries) {
-        BACKLIGHT_CHECK(entry.begin >= covered, file, ": tensor ", one_line(entry.name), " overlaps the one before it: ",
-                        "it begins at ", entry.begin, ", expected ", covered);
-        BACKLIGHT_CHECK(entry.begin == covered, file, ": hole of ", entry.begin - covered, " bytes before tensor ",
-                        one_line(entry.name));
+        BACKLIGHT_CHECK(entry.begin >= covered, file, ": tensor ", one_line(entry.name),
+                        " overlaps the one before it: ", "it begins at ", entry.begin, ", expected ",
+                        covered);
+        BACKLIGHT_CHECK(entry.begin == covered, file, ": hole of ", entry.begin - covered,
+                        " bytes before tensor ", one_line(entry.name));
         covered = entry.end;
     }
     BACKLIGHT_CHECK(covered == data, file, ": ", data - covered, " bytes follow the last tensor",
@@ -166,20 +177,28 @@ void check_coverage(std::vector<Entry>& entries, uint64_t data, const std::strin
 /// The public package sorts by falling alignment, so that each tensor is aligned to its element size.
 int layout_rank(DType dtype) {
     switch (dtype) {
-        case DType::i64: return 0;
-        case DType::f64: return 1;
-        case DType::f32: return 2;
-        case DType::u8: return 3;
+        case DType::i64:
+            return 0;
+        case DType::f64:
+            return 1;
+        case DType::f32:
+            return 2;
+        case DType::u8:
+            return 3;
     }
     return 4;
 }
 
 std::string_view type_name(DType dtype) {
     switch (dtype) {
-        case DType::f32: return "F32";
-        case DType::f64: return "F64";
-        case DType::i64: return "I64";
-        case DType::u8: return "U8";
+        case DType::f32:
+            return "F32";
+        case DType::f64:
+            return "F64";
+        case DType::i64:
+            return "I64";
+        case DType::u8:
+            return "U8";
     }
     return "";
 }
@@ -206,7 +225,8 @@ std::string header_text(const std::vector<const NamedTensor*>& ordered,
             offset = end;
         }
     } catch (const json::exception&) {
-        throw_error(concat_text("cannot write ", file, ": a tensor name or a metadata text is not valid UTF-8"));
+        throw_error(
+            concat_text("cannot write ", file, ": a tensor name or a metadata text is not valid UTF-8"));
     }
     text += '}';
     constexpr size_t kAlignment = 8;
@@ -262,7 +282,8 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
     const std::string name = path.string();
     std::vector<const NamedTensor*> ordered;
     for (const NamedTensor& named : tensors) {
-        BACKLIGHT_CHECK(named.first != kMetadata, "cannot write ", name, ": no tensor can be named ", kMetadata);
+        BACKLIGHT_CHECK(named.first != kMetadata, "cannot write ", name, ": no tensor can be named ",
+                        kMetadata);
         BACKLIGHT_CHECK(named.second.defined() && named.second.has_data(), "cannot write ", name, ": tensor ",
                         one_line(named.first), " has no data");
         ordered.push_back(&named);

@@ -9,7 +9,8 @@
 namespace backlight {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the file formats are read and written without byte swaps");
+static_assert(std::endian::native == std::endian::little,
+              "the file formats are read and written without byte swaps");
 
 template <typename Stored, typename Ours, typename Convert>
 Tensor convert(std::span<const uint8_t> bytes, const Shape& shape, Convert&& function) {
@@ -33,16 +34,20 @@ size_t size_of(StoredType type) {
     switch (type) {
         case StoredType::boolean:
         case StoredType::u8:
-        case StoredType::i8: return 1;
+        case StoredType::i8:
+            return 1;
         case StoredType::i16:
         case StoredType::u16:
         case StoredType::f16:
-        case StoredType::bf16: return 2;
+        case StoredType::bf16:
+            return 2;
         case StoredType::i32:
         case StoredType::u32:
-        case StoredType::f32: return 4;
+        case StoredType::f32:
+            return 4;
         case StoredType::i64:
-        case StoredType::f64: return 8;
+        case StoredType::f64:
+            return 8;
     }
     return 0;
 }
@@ -50,17 +55,21 @@ size_t size_of(StoredType type) {
 DType dtype_for(StoredType type) {
     switch (type) {
         case StoredType::boolean:
-        case StoredType::u8: return DType::u8;
+        case StoredType::u8:
+            return DType::u8;
         case StoredType::i8:
         case StoredType::i16:
         case StoredType::u16:
         case StoredType::i32:
         case StoredType::u32:
-        case StoredType::i64: return DType::i64;
+        case StoredType::i64:
+            return DType::i64;
         case StoredType::f16:
         case StoredType::bf16:
-        case StoredType::f32: return DType::f32;
-        case StoredType::f64: return DType::f64;
+        case StoredType::f32:
+            return DType::f32;
+        case StoredType::f64:
+            return DType::f64;
     }
     return DType::f32;
 }
@@ -88,17 +97,25 @@ Tensor tensor_from_stored(StoredType type, std::span<const uint8_t> bytes, const
     switch (type) {
         case StoredType::boolean:
             return convert<uint8_t, uint8_t>(bytes, shape, [](uint8_t value) { return uint8_t{value != 0}; });
-        case StoredType::i8: return widen_integers<int8_t>(bytes, shape);
-        case StoredType::i16: return widen_integers<int16_t>(bytes, shape);
-        case StoredType::u16: return widen_integers<uint16_t>(bytes, shape);
-        case StoredType::i32: return widen_integers<int32_t>(bytes, shape);
-        case StoredType::u32: return widen_integers<uint32_t>(bytes, shape);
-        case StoredType::f16: return convert<uint16_t, float>(bytes, shape, float_from_half);
-        case StoredType::bf16: return convert<uint16_t, float>(bytes, shape, float_from_bfloat16);
+        case StoredType::i8:
+            return widen_integers<int8_t>(bytes, shape);
+        case StoredType::i16:
+            return widen_integers<int16_t>(bytes, shape);
+        case StoredType::u16:
+            return widen_integers<uint16_t>(bytes, shape);
+        case StoredType::i32:
+            return widen_integers<int32_t>(bytes, shape);
+        case StoredType::u32:
+            return widen_integers<uint32_t>(bytes, shape);
+        case StoredType::f16:
+            return convert<uint16_t, float>(bytes, shape, float_from_half);
+        case StoredType::bf16:
+            return convert<uint16_t, float>(bytes, shape, float_from_bfloat16);
         case StoredType::u8:
         case StoredType::i64:
         case StoredType::f32:
-        case StoredType::f64: break;
+        case StoredType::f64:
+            break;
     }
     return Tensor::from_bytes(bytes.data(), shape, dtype_for(type));
 }

@@ -1,5 +1,5 @@
-// Element types as files store them, and their conversion to ours: what is not one of ours becomes the nearest that
-// holds every value.
+// Element types as files store them, and their conversion to ours: what is not one of ours becomes the
+// nearest that holds every value.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,12 @@ enum class StoredType : uint8_t { boolean, u8, i8, i16, u16, i32, u32, i64, f16,
 
 [[nodiscard]] size_t size_of(StoredType type);
 
-/// The type of the tensor that holds such elements: f16, bf16 -> f32; i8 to u32 -> i64; boolean -> u8 (0 or 1).
+/// The type of the tensor that holds such elements: f16, bf16 -> f32; i8 to u32 -> i64; boolean -> u8 (0 or
+/// 1).
 [[nodiscard]] DType dtype_for(StoredType type);
 
-/// The bytes that `extents` (each >= 0) elements take; nothing when an int64 cannot count them, or when leaving out
-/// zero extents makes it so: (0, 2^62, 4) holds nothing but is no shape either.
+/// The bytes that `extents` (each >= 0) elements take; nothing when an int64 cannot count them, or when
+/// leaving out zero extents makes it so: (0, 2^62, 4) holds nothing but is no shape either.
 [[nodiscard]] std::optional<int64_t> stored_bytes(std::span<const int64_t> extents, StoredType type);
 
 /// A tensor on the host from little-endian elements. `bytes` has the size that the shape asks for.

@@ -45,72 +45,116 @@ const std::vector<GoldenCase>& golden_cases() {
     static const PoolAttrs overlap_inside{
         .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .count_padding = false};
     static const PoolAttrs two_ceil{.kernel = {2, 2}, .stride = {2, 2}, .padding = {}, .ceil_mode = true};
-    static const PoolAttrs two_ceil_padded{.kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true};
+    static const PoolAttrs two_ceil_padded{
+        .kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true};
     static const PoolAttrs ceil{.kernel = {3, 3}, .stride = {2, 2}, .padding = {}, .ceil_mode = true};
-    static const PoolAttrs ceil_padded{.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true};
+    static const PoolAttrs ceil_padded{
+        .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true};
     static const PoolAttrs ceil_inside{
         .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .count_padding = false, .ceil_mode = true};
     static const std::vector<GoldenCase> cases = {
         {"conv2d plain", {{2, 5, 4, 3}, {4, 3, 2, 3}, {4}}, [](const Variables& v) { return conv(v, {}); }},
-        {"conv2d stride padding", {{1, 6, 7, 2}, {3, 3, 3, 2}, {3}},
-         [](const Variables& v) { return conv(v, {.stride = {2, 2}, .padding = {1, 1}}); }},
-        {"conv2d four sides", {{1, 4, 5, 2}, {2, 3, 3, 2}, {2}},
-         [](const Variables& v) { return conv(v, {.stride = {2, 1}, .padding = {0, 2, 1, 0}}); }},
-        {"conv2d dilation groups", {{1, 7, 6, 4}, {6, 3, 2, 2}, {6}},
-         [](const Variables& v) { return conv(v, {.padding = {2, 1}, .dilation = {2, 3}, .groups = 2}); }},
-        {"conv2d depthwise", {{2, 4, 4, 3}, {6, 3, 3, 1}, {6}},
-         [](const Variables& v) { return conv(v, {.padding = {1, 1}, .groups = 3}); }},
-        {"conv_transpose2d plain", {{1, 3, 3, 2}, {2, 3, 3, 3}, {3}},
+        {"conv2d stride padding",
+         {{1, 6, 7, 2}, {3, 3, 3, 2}, {3}},
+         [](const Variables& v) {
+             return conv(v, {.stride = {2, 2}, .padding = {1, 1}});
+         }},
+        {"conv2d four sides",
+         {{1, 4, 5, 2}, {2, 3, 3, 2}, {2}},
+         [](const Variables& v) {
+             return conv(v, {.stride = {2, 1}, .padding = {0, 2, 1, 0}});
+         }},
+        {"conv2d dilation groups",
+         {{1, 7, 6, 4}, {6, 3, 2, 2}, {6}},
+         [](const Variables& v) {
+             return conv(v, {.padding = {2, 1}, .dilation = {2, 3}, .groups = 2});
+         }},
+        {"conv2d depthwise",
+         {{2, 4, 4, 3}, {6, 3, 3, 1}, {6}},
+         [](const Variables& v) {
+             return conv(v, {.padding = {1, 1}, .groups = 3});
+         }},
+        {"conv_transpose2d plain",
+         {{1, 3, 3, 2}, {2, 3, 3, 3}, {3}},
          [](const Variables& v) { return conv_transpose2d(v[0], v[1], v[2]); }},
-        {"conv_transpose2d output padding", {{1, 3, 4, 2}, {2, 3, 3, 2}, {2}},
+        {"conv_transpose2d output padding",
+         {{1, 3, 4, 2}, {2, 3, 3, 2}, {2}},
          [](const Variables& v) {
              return conv_transpose2d(v[0], v[1], v[2], {.stride = {2, 2}, .padding = {1, 1}}, {1, 1});
          }},
-        {"conv_transpose2d unequal", {{1, 2, 3, 2}, {2, 3, 2, 1}, {1}},
+        {"conv_transpose2d unequal",
+         {{1, 2, 3, 2}, {2, 3, 2, 1}, {1}},
          [](const Variables& v) {
              return conv_transpose2d(v[0], v[1], v[2], {.stride = {3, 2}, .padding = {1, 0}}, {2, 1});
          }},
-        {"conv_transpose2d groups dilation", {{1, 3, 3, 4}, {4, 2, 2, 3}, {6}},
+        {"conv_transpose2d groups dilation",
+         {{1, 3, 3, 4}, {4, 2, 2, 3}, {6}},
          [](const Variables& v) {
-             return conv_transpose2d(v[0], v[1], v[2], {.stride = {2, 2}, .padding = {}, .dilation = {2, 2}, .groups = 2},
+             return conv_transpose2d(v[0], v[1], v[2],
+                                     {.stride = {2, 2}, .padding = {}, .dilation = {2, 2}, .groups = 2},
                                      {1, 0});
          }},
         {"linear", {{3, 5}, {4, 5}, {4}}, [](const Variables& v) { return linear(v[0], v[1], v[2]); }},
         {"matmul batch", {{2, 3, 4}, {2, 4, 2}}, [](const Variables& v) { return matmul(v[0], v[1]); }},
         {"max_pool2d overlap", {{1, 5, 5, 2}}, [](const Variables& v) { return max_pool2d(v[0], overlap); }},
         {"max_pool2d ceil", {{1, 6, 5, 2}}, [](const Variables& v) { return max_pool2d(v[0], two_ceil); }},
-        {"max_pool2d ceil padding", {{1, 3, 6, 2}}, [](const Variables& v) { return max_pool2d(v[0], two_ceil_padded); }},
+        {"max_pool2d ceil padding",
+         {{1, 3, 6, 2}},
+         [](const Variables& v) { return max_pool2d(v[0], two_ceil_padded); }},
         {"avg_pool2d overlap", {{1, 5, 5, 2}}, [](const Variables& v) { return avg_pool2d(v[0], overlap); }},
-        {"avg_pool2d overlap inside", {{1, 5, 5, 2}}, [](const Variables& v) { return avg_pool2d(v[0], overlap_inside); }},
+        {"avg_pool2d overlap inside",
+         {{1, 5, 5, 2}},
+         [](const Variables& v) { return avg_pool2d(v[0], overlap_inside); }},
         {"avg_pool2d ceil", {{1, 6, 5, 2}}, [](const Variables& v) { return avg_pool2d(v[0], ceil); }},
-        {"avg_pool2d ceil padding", {{1, 6, 6, 1}}, [](const Variables& v) { return avg_pool2d(v[0], ceil_padded); }},
-        {"avg_pool2d ceil padding inside", {{1, 6, 6, 1}},
+        {"avg_pool2d ceil padding",
+         {{1, 6, 6, 1}},
+         [](const Variables& v) { return avg_pool2d(v[0], ceil_padded); }},
+        {"avg_pool2d ceil padding inside",
+         {{1, 6, 6, 1}},
          [](const Variables& v) { return avg_pool2d(v[0], ceil_inside); }},
-        {"adaptive_avg_pool2d not divisible", {{1, 5, 7, 2}},
+        {"adaptive_avg_pool2d not divisible",
+         {{1, 5, 7, 2}},
          [](const Variables& v) { return adaptive_avg_pool2d(v[0], 3, 2); }},
-        {"adaptive_avg_pool2d larger", {{1, 2, 3, 2}}, [](const Variables& v) { return adaptive_avg_pool2d(v[0], 5, 4); }},
+        {"adaptive_avg_pool2d larger",
+         {{1, 2, 3, 2}},
+         [](const Variables& v) { return adaptive_avg_pool2d(v[0], 5, 4); }},
         {"resize bilinear up", {{1, 3, 2, 2}}, [](const Variables& v) { return resize(v[0], 7, 4); }},
         {"resize bilinear down", {{1, 7, 5, 2}}, [](const Variables& v) { return resize(v[0], 3, 2); }},
-        {"resize nearest up", {{1, 3, 2, 2}}, [](const Variables& v) { return resize(v[0], 7, 4, ResizeMode::nearest); }},
-        {"resize nearest down", {{1, 7, 5, 2}}, [](const Variables& v) { return resize(v[0], 3, 2, ResizeMode::nearest); }},
+        {"resize nearest up",
+         {{1, 3, 2, 2}},
+         [](const Variables& v) { return resize(v[0], 7, 4, ResizeMode::nearest); }},
+        {"resize nearest down",
+         {{1, 7, 5, 2}},
+         [](const Variables& v) { return resize(v[0], 3, 2, ResizeMode::nearest); }},
         {"softmax", {{3, 4}}, [](const Variables& v) { return softmax(v[0]); }},
         {"log_softmax", {{3, 4}}, [](const Variables& v) { return log_softmax(v[0]); }},
-        {"batch_norm train", {{2, 3, 2, 3}, {3}, {3}},
+        {"batch_norm train",
+         {{2, 3, 2, 3}, {3}, {3}},
          [](const Variables& v) {
              BatchStatistics statistics;
              return batch_norm(v[0], v[1], v[2], 1e-3, statistics);
          }},
-        {"batch_norm affine", {{2, 3, 2, 3}, {3}, {3}},
+        {"batch_norm affine",
+         {{2, 3, 2, 3}, {3}, {3}},
          [](const Variables& v) {
              return batch_norm_affine(v[0], v[1], v[2], Tensor::from<double>({0.1, -0.2, 0.3}, {3}),
                                       Tensor::from<double>({0.5, 1.5, 0.25}, {3}), 1e-3);
          }},
-        {"layer_norm", {{2, 3, 4}, {4}, {4}}, [](const Variables& v) { return layer_norm(v[0], v[1], v[2], 1e-3); }},
+        {"layer_norm",
+         {{2, 3, 4}, {4}, {4}},
+         [](const Variables& v) { return layer_norm(v[0], v[1], v[2], 1e-3); }},
         {"cross_entropy", {{4, 3}}, [](const Variables& v) { return cross_entropy_of(v[0], 0, false); }},
-        {"cross_entropy smoothing", {{4, 3}}, [](const Variables& v) { return cross_entropy_of(v[0], 0.1, false); }},
-        {"cross_entropy weights", {{4, 3}}, [](const Variables& v) { return cross_entropy_of(v[0], 0, true); }},
-        {"cross_entropy smoothing weights", {{4, 3}}, [](const Variables& v) { return cross_entropy_of(v[0], 0.2, true); }},
-        {"binary_cross_entropy_with_logits", {{3, 4}, {3, 4}},
+        {"cross_entropy smoothing",
+         {{4, 3}},
+         [](const Variables& v) { return cross_entropy_of(v[0], 0.1, false); }},
+        {"cross_entropy weights",
+         {{4, 3}},
+         [](const Variables& v) { return cross_entropy_of(v[0], 0, true); }},
+        {"cross_entropy smoothing weights",
+         {{4, 3}},
+         [](const Variables& v) { return cross_entropy_of(v[0], 0.2, true); }},
+        {"binary_cross_entropy_with_logits",
+         {{3, 4}, {3, 4}},
          [](const Variables& v) { return binary_cross_entropy_with_logits(3.0 * v[0], square(v[1])); }},
         {"mse_loss", {{3, 4}, {3, 4}}, [](const Variables& v) { return mse_loss(v[0], v[1]); }},
         {"gelu", {{11}}, [](const Variables& v) { return gelu(3.0 * v[0]); }},
@@ -120,7 +164,8 @@ const std::vector<GoldenCase>& golden_cases() {
         {"leaky_relu", {{11}}, [](const Variables& v) { return leaky_relu(v[0], 0.2); }},
         {"erf", {{11}}, [](const Variables& v) { return erf(2.0 * v[0]); }},
         {"clamp", {{101}}, [](const Variables& v) { return clamp(v[0], 10 / 50.5 - 1, 80 / 50.5 - 1); }},
-        {"amax ties", {{3, 101}},
+        {"amax ties",
+         {{3, 101}},
          [](const Variables& v) {
              const Tensor large = mask(UnaryOp::is_positive, (v[0] - 0.6).data());
              return amax(where(large, 1.0 + (v[0] - v[0].detach()), v[0]), {1});
@@ -154,7 +199,8 @@ TEST_CASE("ops agree with PyTorch: values and gradients") {
         REQUIRE(expected.size() == numbers.size());
         for (size_t i = 0; i < numbers.size(); ++i) {
             CHECK_MESSAGE(std::abs(numbers[i] - expected[i]) <= 1e-11 * std::max(1.0, std::abs(expected[i])),
-                          std::string(golden.name), ", number ", i, ": ", numbers[i], ", PyTorch ", expected[i]);
+                          std::string(golden.name), ", number ", i, ": ", numbers[i], ", PyTorch ",
+                          expected[i]);
         }
     }
     CHECK(seen.size() == golden_values.size());

@@ -1,5 +1,5 @@
-// A backend that watches: it fills fresh memory with NaN, so that a kernel that leaves an element out is seen, counts
-// live bytes, and counts the calls of the kernels that tests ask about.
+// A backend that watches: it fills fresh memory with NaN, so that a kernel that leaves an element out is
+// seen, counts live bytes, and counts the calls of the kernels that tests ask about.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,8 @@ public:
         live_ -= bytes;
         Base::deallocate(data, bytes);
     }
-    void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight, Tensor& d_x) override {
+    void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
+                              Tensor& d_x) override {
         ++calls_["conv2d_backward_data"];
         Base::conv2d_backward_data(attrs, d_y, weight, d_x);
     }

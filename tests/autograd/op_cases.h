@@ -1,5 +1,6 @@
-// The one table of op cases. Every public function of autograd/functions.h has rows here; from them come the tests of
-// its derivatives at first and second order, of every backend against reference, of equal bits, and the bench.
+// The one table of op cases. Every public function of autograd/functions.h has rows here; from them come the
+// tests of its derivatives at first and second order, of every backend against reference, of equal bits, and
+// the bench.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,11 @@ namespace backlight::test {
 /// An input: its shape, and where its elements are drawn, so that the function is smooth around each of them.
 struct Draw {
     Shape shape = {};
-    double low = -1.5, high = 1.5;  // uniform
+    double low = -1.5, high = 1.5;   // uniform
     std::vector<double> kinks = {};  // no element comes nearer than `margin` to one of these
     double margin = 0.1;
-    /// If not 0: elements are different multiples of `lattice` in random order, centred at 0 and moved by `phase`
-    /// lattice steps. Two inputs with phases 0 and 0.5 have no element in common.
+    /// If not 0: elements are different multiples of `lattice` in random order, centred at 0 and moved by
+    /// `phase` lattice steps. Two inputs with phases 0 and 0.5 have no element in common.
     double lattice = 0;
     double phase = 0;
 };
@@ -43,7 +44,8 @@ struct OpCase {
 [[nodiscard]] uint64_t test_seed();
 
 /// A constant tensor of the type of `like`.
-[[nodiscard]] Tensor constant_like(const Variable& like, const std::vector<double>& values, const Shape& shape);
+[[nodiscard]] Tensor constant_like(const Variable& like, const std::vector<double>& values,
+                                   const Shape& shape);
 
 // The parts of the table.
 void add_elementwise_cases(std::vector<OpCase>& cases);

@@ -16,14 +16,22 @@ const std::vector<Geometry>& geometries() {
         {"3 x 3, padding 1", {1, 4, 4, 2}, {3, 3, 3, 2}, {.padding = {1, 1}}},
         {"stride 2, even image", {2, 6, 6, 2}, {2, 3, 3, 2}, {.stride = {2, 2}, .padding = {1, 1}}},
         {"1 x 1, stride 2", {1, 5, 5, 2}, {2, 1, 1, 2}, {.stride = {2, 2}, .padding = {}}},
-        {"stride larger than the kernel, rest unread", {1, 9, 8, 1}, {2, 2, 2, 1}, {.stride = {3, 3}, .padding = {}}},
+        {"stride larger than the kernel, rest unread",
+         {1, 9, 8, 1},
+         {2, 2, 2, 1},
+         {.stride = {3, 3}, .padding = {}}},
         {"unequal strides and kernel", {1, 6, 5, 2}, {2, 3, 2, 2}, {.stride = {2, 1}, .padding = {1, 0}}},
         {"four-sided padding", {1, 4, 3, 2}, {2, 3, 3, 2}, {.padding = {0, 2, 1, 0}}},
         {"dilation 2", {1, 6, 6, 2}, {2, 3, 3, 2}, {.padding = {2, 1}, .dilation = {2, 2}}},
         {"unequal dilation", {1, 5, 7, 1}, {2, 2, 3, 1}, {.padding = {}, .dilation = {1, 3}}},
         {"groups 2", {1, 4, 4, 4}, {6, 3, 3, 2}, {.padding = {1, 1}, .groups = 2}},
-        {"depthwise, multiplier 2", {1, 4, 4, 3}, {6, 3, 3, 1}, {.stride = {2, 2}, .padding = {1, 1}, .groups = 3}},
-        {"everything at once", {2, 7, 6, 4}, {2, 3, 2, 2},
+        {"depthwise, multiplier 2",
+         {1, 4, 4, 3},
+         {6, 3, 3, 1},
+         {.stride = {2, 2}, .padding = {1, 1}, .groups = 3}},
+        {"everything at once",
+         {2, 7, 6, 4},
+         {2, 3, 2, 2},
          {.stride = {2, 3}, .padding = {1, 0, 2, 1}, .dilation = {2, 1}, .groups = 2}},
         {"all extents 1", {1, 1, 1, 1}, {1, 1, 1, 1}, {}},
         {"kernel larger than the image", {2, 2, 2, 2}, {2, 5, 5, 2}, {.padding = {2, 2}}},
@@ -46,15 +54,19 @@ void convolution(std::vector<OpCase>& cases) {
         cases.push_back({"conv2d", g.name, {x, weight, bias}, [attrs](const Variables& v) {
                              return conv2d(v[0], v[1], v[2], attrs);
                          }});
-        cases.push_back({"conv2d_backward_data", g.name, {d_y, weight}, [attrs, shape = g.x](const Variables& v) {
-                             return conv2d_backward_data(v[0], v[1], shape, attrs);
-                         }});
-        cases.push_back({"conv2d_backward_weights", g.name, {x, d_y}, [attrs, shape = g.weight](const Variables& v) {
-                             return conv2d_backward_weights(v[0], v[1], shape, attrs);
-                         }});
+        cases.push_back(
+            {"conv2d_backward_data", g.name, {d_y, weight}, [attrs, shape = g.x](const Variables& v) {
+                 return conv2d_backward_data(v[0], v[1], shape, attrs);
+             }});
+        cases.push_back(
+            {"conv2d_backward_weights", g.name, {x, d_y}, [attrs, shape = g.weight](const Variables& v) {
+                 return conv2d_backward_weights(v[0], v[1], shape, attrs);
+             }});
     }
-    cases.push_back({"conv2d", "no bias", {{.shape = {1, 4, 4, 2}}, {.shape = {2, 3, 3, 2}}},
-                     [](const Variables& v) { return conv2d(v[0], v[1]); }});
+    cases.push_back(
+        {"conv2d", "no bias", {{.shape = {1, 4, 4, 2}}, {.shape = {2, 3, 3, 2}}}, [](const Variables& v) {
+             return conv2d(v[0], v[1]);
+         }});
 }
 
 void transposed(std::vector<OpCase>& cases) {
@@ -67,8 +79,16 @@ void transposed(std::vector<OpCase>& cases) {
     const std::vector<Variant> variants = {
         {"stride 1", {1, 3, 3, 2}, {2, 3, 3, 3}, {}, {0, 0}},
         {"stride 2, kernel 2", {2, 3, 2, 2}, {2, 2, 2, 3}, {.stride = {2, 2}, .padding = {}}, {0, 0}},
-        {"stride 2, padding 1, output padding 1", {1, 3, 3, 2}, {2, 3, 3, 2}, {.stride = {2, 2}, .padding = {1, 1}}, {1, 1}},
-        {"unequal strides and output padding", {1, 2, 3, 2}, {2, 3, 2, 1}, {.stride = {3, 2}, .padding = {1, 0}}, {2, 1}},
+        {"stride 2, padding 1, output padding 1",
+         {1, 3, 3, 2},
+         {2, 3, 3, 2},
+         {.stride = {2, 2}, .padding = {1, 1}},
+         {1, 1}},
+        {"unequal strides and output padding",
+         {1, 2, 3, 2},
+         {2, 3, 2, 1},
+         {.stride = {3, 2}, .padding = {1, 0}},
+         {2, 1}},
         {"four-sided padding", {1, 4, 4, 1}, {1, 3, 3, 2}, {.padding = {0, 1, 2, 1}}, {0, 0}},
         {"dilation 2", {1, 3, 3, 2}, {2, 2, 2, 2}, {.padding = {}, .dilation = {2, 2}}, {0, 0}},
         {"groups 2", {1, 3, 3, 4}, {4, 2, 2, 3}, {.stride = {2, 2}, .padding = {}, .groups = 2}, {1, 0}},
@@ -77,17 +97,22 @@ void transposed(std::vector<OpCase>& cases) {
     };
     for (const Variant& variant : variants) {
         const Draw bias{.shape = {variant.weight[3] * variant.attrs.groups}};
-        cases.push_back({"conv_transpose2d", variant.name, {{.shape = variant.x}, {.shape = variant.weight}, bias},
+        cases.push_back({"conv_transpose2d",
+                         variant.name,
+                         {{.shape = variant.x}, {.shape = variant.weight}, bias},
                          [variant](const Variables& v) {
                              return conv_transpose2d(v[0], v[1], v[2], variant.attrs, variant.output_padding);
                          }});
     }
-    cases.push_back({"conv_transpose2d", "no bias", {{.shape = {1, 2, 2, 2}}, {.shape = {2, 2, 2, 1}}},
+    cases.push_back({"conv_transpose2d",
+                     "no bias",
+                     {{.shape = {1, 2, 2, 2}}, {.shape = {2, 2, 2, 1}}},
                      [](const Variables& v) { return conv_transpose2d(v[0], v[1]); }});
 }
 
 void products(std::vector<OpCase>& cases) {
-    const auto matmul_case = [&](const std::string& variant, const Shape& a, const Shape& b, const MatmulAttrs& attrs) {
+    const auto matmul_case = [&](const std::string& variant, const Shape& a, const Shape& b,
+                                 const MatmulAttrs& attrs) {
         cases.push_back({"matmul", variant, {{.shape = a}, {.shape = b}}, [attrs](const Variables& v) {
                              return matmul(v[0], v[1], attrs);
                          }});
@@ -99,7 +124,8 @@ void products(std::vector<OpCase>& cases) {
     matmul_case("a batch", {2, 3, 4}, {2, 4, 2}, {});
     matmul_case("a batch, a transposed", {2, 4, 3}, {2, 4, 2}, {.transpose_a = true});
     matmul_case("a batch, b transposed", {2, 3, 4}, {2, 2, 4}, {.transpose_b = true});
-    matmul_case("two batch axes, both transposed", {2, 2, 3, 2}, {2, 2, 2, 3}, {.transpose_a = true, .transpose_b = true});
+    matmul_case("two batch axes, both transposed", {2, 2, 3, 2}, {2, 2, 2, 3},
+                {.transpose_a = true, .transpose_b = true});
     matmul_case("extents of 1", {1, 1}, {1, 1}, {});
     matmul_case("no rows", {0, 3}, {3, 2}, {});
     matmul_case("nothing to sum", {2, 0}, {0, 3}, {});

@@ -12,12 +12,9 @@ struct Pair {
 
 const std::vector<Pair>& pairs() {
     static const std::vector<Pair> all = {
-        {"equal shapes", {2, 3}, {2, 3}},
-        {"a row stretches", {2, 3, 4}, {4}},
-        {"both stretch", {3, 1}, {1, 4}},
-        {"extents of 1 in the middle", {2, 1, 3}, {2, 2, 1}},
-        {"a scalar", {}, {2, 2}},
-        {"two scalars", {}, {}},
+        {"equal shapes", {2, 3}, {2, 3}}, {"a row stretches", {2, 3, 4}, {4}},
+        {"both stretch", {3, 1}, {1, 4}}, {"extents of 1 in the middle", {2, 1, 3}, {2, 2, 1}},
+        {"a scalar", {}, {2, 2}},         {"two scalars", {}, {}},
         {"empty batch", {0, 3}, {3}},
     };
     return all;
@@ -37,7 +34,8 @@ void binary(std::vector<OpCase>& cases, const std::string& op, Binary f, const D
     Draw twice = a;
     twice.shape = {2, 3};
     if (a.lattice == 0 && a.low == b.low && a.high == b.high && a.kinks == b.kinks) {
-        cases.push_back({op, "one variable twice", {twice}, [f](const Variables& v) { return f(v[0], v[0]); }});
+        cases.push_back(
+            {op, "one variable twice", {twice}, [f](const Variables& v) { return f(v[0], v[0]); }});
     }
 }
 
@@ -47,17 +45,20 @@ void unary(std::vector<OpCase>& cases, const std::string& op, const std::string&
     for (const Shape& shape : {Shape{2, 5}, Shape{}, Shape{3, 1, 2}, Shape{0, 4}}) {
         Draw drawn = input;
         drawn.shape = shape;
-        cases.push_back({op, concat_text(variant, variant.empty() ? "" : ", ", "shape ", shape), {drawn}, run});
+        cases.push_back(
+            {op, concat_text(variant, variant.empty() ? "" : ", ", "shape ", shape), {drawn}, run});
     }
 }
 
 /// Larger than one vector register and not a multiple of it; large enough for several threads.
 void odd_sizes(std::vector<OpCase>& cases) {
     const Draw line{.shape = {37}};
-    cases.push_back({"operator*", "37 elements", {line, line}, [](const Variables& v) { return v[0] * v[1]; }});
-    cases.push_back({"exp", "37 elements", {line}, [](const Variables& v) { return exp(v[0]); }});
     cases.push_back(
-        {"relu", "37 elements", {{.shape = {37}, .kinks = {0}}}, [](const Variables& v) { return relu(v[0]); }});
+        {"operator*", "37 elements", {line, line}, [](const Variables& v) { return v[0] * v[1]; }});
+    cases.push_back({"exp", "37 elements", {line}, [](const Variables& v) { return exp(v[0]); }});
+    cases.push_back({"relu", "37 elements", {{.shape = {37}, .kinks = {0}}}, [](const Variables& v) {
+                         return relu(v[0]);
+                     }});
 }
 
 }  // namespace
@@ -82,9 +83,10 @@ void add_elementwise_cases(std::vector<OpCase>& cases) {
     cases.push_back({"divide_or_zero", "zeros below stay zero", {{.shape = {2, 3}}}, [](const Variables& v) {
                          return divide_or_zero(v[0], constant_like(v[0], {0.5, 0, -2}, {3}));
                      }});
-    cases.push_back({"where", "broadcast condition", {{.shape = {2, 3}}, {.shape = {3}}}, [](const Variables& v) {
-                         return where(constant_like(v[0], {1, 0}, {2, 1}), v[0], v[1]);
-                     }});
+    cases.push_back(
+        {"where", "broadcast condition", {{.shape = {2, 3}}, {.shape = {3}}}, [](const Variables& v) {
+             return where(constant_like(v[0], {1, 0}, {2, 1}), v[0], v[1]);
+         }});
     cases.push_back({"where", "equal shapes", {{.shape = {2, 2}}, {.shape = {2, 2}}}, [](const Variables& v) {
                          return where(constant_like(v[0], {1, 0, 0, 5}, {2, 2}), v[0] * v[1], square(v[1]));
                      }});

@@ -18,10 +18,15 @@ const std::vector<Window>& windows() {
         {"stride 1", {1, 4, 4, 1}, {.kernel = {2, 2}, .stride = {1, 1}, .padding = {}}},
         {"rest unread", {1, 5, 6, 2}, {.kernel = {2, 2}, .stride = {3, 3}, .padding = {}}},
         {"ceil mode", {1, 5, 5, 2}, {.kernel = {2, 2}, .stride = {2, 2}, .padding = {}, .ceil_mode = true}},
-        {"ceil mode, padding 1", {1, 6, 6, 1}, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true}},
-        {"ceil mode, last window in the padding", {1, 3, 3, 1},
+        {"ceil mode, padding 1",
+         {1, 6, 6, 1},
+         {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true}},
+        {"ceil mode, last window in the padding",
+         {1, 3, 3, 1},
          {.kernel = {2, 2}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true}},
-        {"four-sided padding, unequal window", {1, 4, 5, 2}, {.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0, 0, 1}}},
+        {"four-sided padding, unequal window",
+         {1, 4, 5, 2},
+         {.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0, 0, 1}}},
         {"1 x 1", {1, 2, 2, 3}, {}},
         {"whole image", {2, 3, 2, 2}, {.kernel = {3, 2}, .padding = {}}},
         {"channels beyond one vector", {1, 4, 4, 17}, {.kernel = {2, 2}, .stride = {2, 2}, .padding = {}}},
@@ -35,13 +40,18 @@ const std::vector<Window>& windows() {
 void add_image_cases(std::vector<OpCase>& cases) {
     for (const Window& window : windows()) {
         const PoolAttrs attrs = window.attrs;
-        cases.push_back({"max_pool2d", window.name, {{.shape = window.x, .lattice = 0.05}},
-                         [attrs](const Variables& v) { return max_pool2d(v[0], attrs); }});
-        cases.push_back({"avg_pool2d", window.name, {{.shape = window.x}},
-                         [attrs](const Variables& v) { return avg_pool2d(v[0], attrs); }});
+        cases.push_back(
+            {"max_pool2d", window.name, {{.shape = window.x, .lattice = 0.05}}, [attrs](const Variables& v) {
+                 return max_pool2d(v[0], attrs);
+             }});
+        cases.push_back({"avg_pool2d", window.name, {{.shape = window.x}}, [attrs](const Variables& v) {
+                             return avg_pool2d(v[0], attrs);
+                         }});
         PoolAttrs inside = attrs;
         inside.count_padding = false;
-        cases.push_back({"avg_pool2d", concat_text(window.name, ", padding not counted"), {{.shape = window.x}},
+        cases.push_back({"avg_pool2d",
+                         concat_text(window.name, ", padding not counted"),
+                         {{.shape = window.x}},
                          [inside](const Variables& v) { return avg_pool2d(v[0], inside); }});
     }
     struct Size {

@@ -6,18 +6,13 @@
 
 #include "autograd/functions.h"
 #include "autograd/grad.h"
+#include "tests/autograd/leaves.h"
 
 using namespace backlight;
+using namespace backlight::test;
 
 namespace {
 
-Variable leaf(std::initializer_list<double> values, const Shape& shape) {
-    return Variable::leaf(Tensor::from<double>(values, shape));
-}
-Variable leaf(std::initializer_list<double> values) { return leaf(values, {static_cast<int64_t>(values.size())}); }
-
-using Values = std::vector<double>;
-Values values(const Variable& v) { return v.data().to_vector<double>(); }
 Values slope(const Variable& y, const Variable& x) {
     return values(grad(y, Tensor::ones(y.shape(), y.dtype()), {x})[0]);
 }
@@ -94,7 +89,8 @@ TEST_CASE("activations: values, first and second derivatives stay finite far fro
     };
     for (const DType dtype : {DType::f32, DType::f64}) {
         for (const auto& [name, f] : functions) {
-            const Variable x = Variable::leaf(Tensor::from<double>({-1e4, -800, -100, 100, 800, 1e4}, {6}).to(dtype));
+            const Variable x =
+                Variable::leaf(Tensor::from<double>({-1e4, -800, -100, 100, 800, 1e4}, {6}).to(dtype));
             const Variable y = f(x);
             const Variable first = grad(y, Tensor::ones({6}, dtype), {x}, {.create_graph = true})[0];
             const Variable second = grad(first, Tensor::ones({6}, dtype), {x})[0];
@@ -178,9 +174,11 @@ TEST_CASE("movement: reshape shares memory, everything else copies") {
     CHECK(values(pad(x, {0, 1}, {2, 4})) == Values{0, 1, 2, 3, 0, 4, 5, 6});
     CHECK(values(concat({x, x}, 1)) == Values{1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6});
     CHECK(values(gather_rows(x, Tensor::from<int64_t>({1, 1, 0}, {3}))) == Values{4, 5, 6, 4, 5, 6, 1, 2, 3});
-    CHECK(values(scatter_add_rows(x, Tensor::from<int64_t>({2, 2}, {2}), 3)) == Values{0, 0, 0, 0, 0, 0, 5, 7, 9});
+    CHECK(values(scatter_add_rows(x, Tensor::from<int64_t>({2, 2}, {2}), 3)) ==
+          Values{0, 0, 0, 0, 0, 0, 5, 7, 9});
     CHECK(values(gather_last(x, Tensor::from<int64_t>({2, 0}, {2}))) == Values{3, 4});
-    CHECK(values(scatter_last(leaf({7, 8}), Tensor::from<int64_t>({2, 0}, {2}), 3)) == Values{0, 0, 7, 8, 0, 0});
+    CHECK(values(scatter_last(leaf({7, 8}), Tensor::from<int64_t>({2, 0}, {2}), 3)) ==
+          Values{0, 0, 7, 8, 0, 0});
     CHECK(values(broadcast_to(leaf({1, 2}, {2, 1}), {2, 2})) == Values{1, 1, 2, 2});
     CHECK(values(sum_to(x, {1, 3})) == Values{5, 7, 9});
 }

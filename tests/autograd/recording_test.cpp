@@ -5,14 +5,12 @@
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "core/error.h"
+#include "tests/autograd/leaves.h"
 
 using namespace backlight;
+using namespace backlight::test;
 
 namespace {
-
-Variable leaf(std::initializer_list<double> values, const Shape& shape) {
-    return Variable::leaf(Tensor::from<double>(values, shape));
-}
 
 /// What a module does around its forward.
 template <typename Forward>
@@ -45,7 +43,8 @@ TEST_CASE("recording: layers name their output, and count their calls") {
     const auto twice = [](const Variable& v) { return square(sin(v)); };
     const Variable first = layer("act", x, twice);
     const Variable second = layer("act", first, twice);
-    const Variable outer = layer("block", second, [&](const Variable& v) { return layer("inner", v, twice); });
+    const Variable outer =
+        layer("block", second, [&](const Variable& v) { return layer("inner", v, twice); });
     CHECK(first.node()->name == "act");
     CHECK(second.node()->name == "act#1");
     CHECK(outer.node()->name == "block.inner");  // a child's output keeps the child's name
@@ -55,7 +54,8 @@ TEST_CASE("recording: layers name their output, and count their calls") {
     CHECK(recording.layers().at("block").node() == outer.node());
     CHECK(recording.layers().at("act:in").node() == x.node());
     CHECK_THROWS_WITH_AS((void)recording.layers().at("atc"),
-                         "unknown layer \"atc\"; did you mean act?; known: act, act#1, block.inner, block", Error);
+                         "unknown layer \"atc\"; did you mean act?; known: act, act#1, block.inner, block",
+                         Error);
 }
 
 TEST_CASE("recording: a layer that returns its input renames nothing") {
@@ -86,12 +86,14 @@ TEST_CASE("recording: what was not kept is an Error that says what to do") {
     const Variable x = leaf({1, -2}, {2});
     const Variable y = x + 1.0;
     const NodeView view(y.node());
-    CHECK_THROWS_WITH_AS((void)view.input(0),
-                         "add_scalar: input 0 was not kept by the forward pass; run it inside a Recording to explain it",
-                         Error);
+    CHECK_THROWS_WITH_AS(
+        (void)view.input(0),
+        "add_scalar: input 0 was not kept by the forward pass; run it inside a Recording to explain it",
+        Error);
     CHECK_THROWS_WITH_AS(
         (void)view.output(),
-        "add_scalar: its output was not kept by the forward pass; run it inside a Recording to explain it", Error);
+        "add_scalar: its output was not kept by the forward pass; run it inside a Recording to explain it",
+        Error);
 }
 
 TEST_CASE("recording: the innermost one is current") {

@@ -90,8 +90,10 @@ TEST_CASE("tensor: conversion rounds to floating, truncates to integers and stop
     CHECK(t.to(DType::f32).to_vector<float>()[0] == -1.7f);
     CHECK(Tensor::from<int64_t>({-3, 256, 7}, {3}).to(DType::u8).to_vector<uint8_t>() ==
           std::vector<uint8_t>{0, 255, 7});
-    CHECK(Tensor::from<double>({9.3e18}, {1}).to(DType::i64).to_vector<int64_t>()[0] ==
-          std::numeric_limits<int64_t>::max());
+    CHECK(Tensor::from<double>({0x1p63, 256}, {2}).to(DType::i64).to_vector<int64_t>() ==
+          std::vector<int64_t>{std::numeric_limits<int64_t>::max(), 256});
+    CHECK(Tensor::from<double>({0x1p63, 256}, {2}).to(DType::u8).to_vector<uint8_t>() ==
+          std::vector<uint8_t>{255, 255});
     CHECK(t.to(DType::f64).shares_storage_with(t));
 }
 

@@ -1,6 +1,5 @@
-// Convolution of images (N,H,W,C) with weights (O,Kh,Kw,C/groups) and the two products that carry its
-// derivatives. With h = i*stride + a*dilation - top, w = j*stride + b*dilation - left, and zeros outside of
-// the image:
+// Convolution of images (N,H,W,C) with weights (O,Kh,Kw,C/groups) and the products of its derivatives.
+// With h = i*stride + a*dilation - top, w = j*stride + b*dilation - left, and zeros outside of the image:
 //   y[n,i,j,o]         = bias[o] + sum over a,b,c of x[n,h,w,g C/groups + c] weight[o,a,b,c],  o in group g
 //   d_x[n,h,w,c]       = sum over (i,a), (j,b) that meet at (h,w), and o, of d_y[n,i,j,o] weight[o,a,b,c]
 //   d_weight[o,a,b,c]  = sum over n,i,j of x[n,h,w,c] d_y[n,i,j,o]

@@ -1,6 +1,5 @@
 // y_i = f(x_i) and y = f(a, b) with broadcasting; the formulas f are in core/backends/functors.h.
-// Broadcasting (numpy's rule): shapes are aligned at the last axis, an extent of 1 is read again at every
-// position.
+// Broadcasting (numpy's rule): shapes are aligned at the last axis, an extent of 1 is read at every position.
 #include <type_traits>
 
 #include "core/backends/buffer.h"

@@ -2,8 +2,7 @@
 //   broadcast  y[p] = x[p with stretched axes at 0]        permute  y[p_0, p_1, ...] = x[q],  q_axes[k] = p_k
 //   slice      y[p] = x[start + p]                         pad      y[start + p] = x[p], 0 elsewhere
 //   gather_rows       y[i, ...] = x[index[i], ...]         gather_last   y[r] = x[r, index[r]]
-//   scatter_add_rows  d_x[index[i], ...] += d_y[i, ...]    scatter_last  d_x[r, index[r]] = d_y[r], 0
-//   elsewhere
+//   scatter_add_rows  d_x[index[i], ...] += d_y[i, ...]    scatter_last  d_x[r, index[r]] = d_y[r], else 0
 // slice and pad are adjoint, and so are each gather and its scatter. Any element type; scatter_add_rows adds
 // and takes no u8. An index that is out of range throws Error: nobody else has looked at the values.
 #include <algorithm>

@@ -1,11 +1,11 @@
 // One step of an optimiser, in place, with the update rules (and the order of operations) of PyTorch.
 //   SGD        g' = g + decay w;  v = g' at first, then momentum v + (1 - dampening) g'
 //              w -= lr v,  with Nesterov  w -= lr (g' + momentum v),  without momentum  w -= lr g'
-//   Adam       m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2;
-//              w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps);  g' = g + decay w
+//   Adam       g' = g + decay w;  m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2
+//              w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 //   AdamW      the same with g' = g, after w -= lr decay w
-//   Adadelta   s = rho s + (1 - rho) g'^2;  d = sqrt(u + eps) / sqrt(s + eps) g';  u = rho u + (1 - rho) d^2;
-//   w -= lr d
+//   Adadelta   g' = g + decay w;  s = rho s + (1 - rho) g'^2;  d = sqrt(u + eps) / sqrt(s + eps) g'
+//              u = rho u + (1 - rho) d^2;  w -= lr d
 // An element is updated in double and then rounded.
 #include <cmath>
 

@@ -1,10 +1,10 @@
-// Pooling of images (N,H,W,C): window (i,j) has taps (a,b) at h = i*stride + a - top, w = j*stride + b -
-// left.
-//   max_pool          y = max over the taps inside the image, index = a*Kw + b of the first that reaches it;
-//   a NaN wins max_pool_scatter  d_x = sum of the d_y whose index points here;   max_pool_gather  y = x where
-//   index points avg_pool          y = sum over the taps inside the image / size; size counts all taps that
-//   lie on the image or
-//                     its padding (not those beyond it, in ceil mode), or only those inside the image
+// Pooling (N,H,W,C): window (i,j) has tap (a,b) at (h,w) = (i*stride + a - top, j*stride + b - left).
+//   max_pool          y = max over the taps inside the image; index = a*Kw + b of the first one that has it.
+//                     A NaN counts as the maximum
+//   max_pool_scatter  d_x = sum of the d_y whose index points here
+//   max_pool_gather   y = x where index points
+//   avg_pool          y = sum over the taps inside the image / size; size counts the taps on the image
+//                     or its padding (not those beyond it, in ceil mode), or only those on the image
 //   adaptive          the same with windows [floor(i H/Ho), ceil((i+1) H/Ho))
 // Scatter and gather are adjoint: <gather(x), s> = <x, scatter(s)>. So are an average and its adjoint.
 #include <algorithm>

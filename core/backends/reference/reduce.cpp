@@ -1,8 +1,7 @@
 // Reductions over any set of axes, the position of the extreme along one axis, and the k largest of each row.
 //   sum: y[kept] = sum over the reduced axes of x;   maximum, minimum: a NaN among the elements is the result
 //   argmax, argmin, top_k: the first of equals; NaN counts as the extreme, as in PyTorch
-// A sum over nothing is 0, a maximum over nothing is the lowest value that there is (-inf for floating
-// numbers).
+// A sum over nothing is 0, a maximum over nothing the lowest value that there is (-inf for floating numbers).
 #include <algorithm>
 #include <limits>
 #include <numeric>

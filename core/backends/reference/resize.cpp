@@ -1,10 +1,9 @@
-// Resizing of images (N,H,W,C), linear in x, each axis on its own: y[i] = sum over at most two taps of weight
-// * x[at].
+// Resizing of images (N,H,W,C), linear in x, each axis on its own: y[i] = sum of weight x[at].
 //   nearest    at = floor(i H/Ho)
 //   bilinear   s = (i + 1/2) H/Ho - 1/2 clamped to [0, H-1] (pixels have their values at their centres);
 //              taps floor(s) and floor(s)+1 with weights 1 - (s - floor s) and s - floor s
-// Both as PyTorch's interpolate with align_corners=False; there is no smoothing before an image is made
-// smaller. The adjoint sends d_y back through the same taps.
+// Both as PyTorch's interpolate with align_corners=False; nothing is smoothed before it is made smaller.
+// The adjoint sends d_y back through the same taps.
 #include <algorithm>
 #include <cmath>
 #include <vector>

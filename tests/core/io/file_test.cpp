@@ -31,7 +31,8 @@ Bytes gzip(const Bytes& plain) {
     return packed;
 }
 
-/// Repetitive, so that the gzip data is far smaller than what it unpacks to, and longer than the reader's chunks.
+/// Repetitive, so that the gzip data is far smaller than what it unpacks to, and longer than the reader's
+/// chunks.
 Bytes sample(size_t size) {
     Bytes bytes(size);
     for (size_t i = 0; i < size; ++i) {
@@ -101,7 +102,8 @@ TEST_CASE("read_file_bytes: an error names the path and the reason") {
     if (geteuid() == 0) {
         MESSAGE("skipped: root may read every file");
     } else {
-        CHECK(contains(error_of([&] { (void)read_file_bytes(folder / "secret"); }), "secret: Permission denied"));
+        CHECK(contains(error_of([&] { (void)read_file_bytes(folder / "secret"); }),
+                       "secret: Permission denied"));
     }
 }
 

@@ -48,13 +48,15 @@ void append_png_chunk(Bytes& png, const std::string& type_and_data) {
                                     static_cast<uInt>(type_and_data.size()))));
 }
 
-constexpr std::array kPictures = {"rgb.png",      "rgba.png",        "gray.png", "gray_alpha.png", "palette.png", "gray16.png",
-                                  "baseline.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg",       "palette.gif", "rgb.bmp"};
+constexpr std::array kPictures = {"rgb.png",     "rgba.png",   "gray.png",     "gray_alpha.png",
+                                  "palette.png", "gray16.png", "baseline.jpg", "progressive.jpg",
+                                  "gray.jpg",    "cmyk.jpg",   "palette.gif",  "rgb.bmp"};
 
 }  // namespace
 
 TEST_CASE("read_image: lossless pictures have the pixels that Pillow reads, gray widened and alpha dropped") {
-    for (const char* name : {"rgb.png", "rgba.png", "gray.png", "gray_alpha.png", "palette.png", "palette.gif", "rgb.bmp"}) {
+    for (const char* name :
+         {"rgb.png", "rgba.png", "gray.png", "gray_alpha.png", "palette.png", "palette.gif", "rgb.bmp"}) {
         CAPTURE(name);
         const Tensor expected = read_npy(fixture(concat_text(name, ".rgb.npy")));
         CHECK(largest_difference(read_image(fixture(name)), expected) == 0);
@@ -83,7 +85,8 @@ TEST_CASE("read_image: one channel is luma of colours and the value itself of gr
         const Bytes gray = read_image(fixture(name), 1).to_vector<uint8_t>();
         const Bytes widened = read_image(fixture(name), 3).to_vector<uint8_t>();
         for (size_t i = 0; i < gray.size(); ++i) {
-            REQUIRE((widened[3 * i] == gray[i] && widened[3 * i + 1] == gray[i] && widened[3 * i + 2] == gray[i]));
+            REQUIRE((widened[3 * i] == gray[i] && widened[3 * i + 1] == gray[i] &&
+                     widened[3 * i + 2] == gray[i]));
         }
     }
 }
@@ -104,7 +107,8 @@ TEST_CASE("read_image: four channels keep alpha, which is 255 where a file has n
 TEST_CASE("write_png: what is written is read back, whatever the shape") {
     const TemporaryFolder folder;
     for (const int channels : {1, 3, 4}) {
-        for (const auto& [height, width] : {std::pair(1, 1), std::pair(1, 300), std::pair(300, 1), std::pair(37, 53)}) {
+        for (const auto& [height, width] :
+             {std::pair(1, 1), std::pair(1, 300), std::pair(300, 1), std::pair(37, 53)}) {
             CAPTURE(channels);
             CAPTURE(height);
             const Tensor x = test_picture(height, width, channels);
@@ -138,9 +142,11 @@ TEST_CASE("read_image: what is no picture is refused by name") {
         return error_of([&] { (void)read_image(folder / "x.jpg"); });
     };
     CHECK(contains(error_for({}), "x.jpg: not a PNG, JPEG, GIF or BMP picture: the file is empty"));
-    CHECK(contains(error_for(to_bytes("RIFFxxxxWEBP")), "x.jpg: not a PNG, JPEG, GIF or BMP picture: it begins with 52 49"));
+    CHECK(contains(error_for(to_bytes("RIFFxxxxWEBP")),
+                   "x.jpg: not a PNG, JPEG, GIF or BMP picture: it begins with 52 49"));
     CHECK(contains(error_of([&] { (void)read_image(folder / "none.png"); }), "none.png: No such file"));
-    CHECK(contains(error_of([] { (void)read_image(fixture("rgb.png"), 2); }), "expected 1, 3 or 4 channels, got 2"));
+    CHECK(contains(error_of([] { (void)read_image(fixture("rgb.png"), 2); }),
+                   "expected 1, 3 or 4 channels, got 2"));
 }
 
 TEST_CASE("decode_image: a truncated picture is never read") {
@@ -150,7 +156,8 @@ TEST_CASE("decode_image: a truncated picture is never read") {
         const bool has_trailer = contains(name, ".gif");  // a byte behind the picture, which may be missing
         for (size_t length = 0; length < whole.size() - (has_trailer ? 1 : 0); ++length) {
             CAPTURE(length);
-            const std::string text = error_of([&] { (void)decode_image(std::span(whole).first(length), "half.x"); });
+            const std::string text =
+                error_of([&] { (void)decode_image(std::span(whole).first(length), "half.x"); });
             REQUIRE(contains(text, "half.x: "));
         }
     }
@@ -159,7 +166,8 @@ TEST_CASE("decode_image: a truncated picture is never read") {
 TEST_CASE("decode_image: a wrong checksum in a PNG is an error") {
     Bytes png = slurp(fixture("rgb.png"));
     png[png.size() - 20] ^= 1U;
-    CHECK(contains(error_of([&] { (void)decode_image(png, "x.png"); }), "x.png: damaged PNG picture: wrong checksum"));
+    CHECK(contains(error_of([&] { (void)decode_image(png, "x.png"); }),
+                   "x.png: damaged PNG picture: wrong checksum"));
 }
 
 TEST_CASE("decode_image: bytes behind a picture do not matter") {
@@ -176,14 +184,17 @@ TEST_CASE("decode_image: a small file that claims a huge picture is refused befo
     append_png_chunk(png, "IHDR" + extent + extent + std::string("\x08\x02\x00\x00\x00", 5));
     append_png_chunk(png, "IDAT");
     append_png_chunk(png, "IEND");
-    CHECK(contains(error_of([&] { (void)decode_image(png, "bomb.png"); }), "bomb.png: picture of 16384 x 16384 pixels"));
+    CHECK(contains(error_of([&] { (void)decode_image(png, "bomb.png"); }),
+                   "bomb.png: picture of 16384 x 16384 pixels"));
 }
 
 TEST_CASE("decode_image: damaged copies are read or refused, never anything else") {
     for (const char* name : kPictures) {
         CAPTURE(name);
-        // A changed header may claim a large picture, which takes its time: most of the changes meet the data.
-        read_damaged_copies(slurp(fixture(name)), 100, [](const Bytes& damaged) { (void)decode_image(damaged, "x"); });
+        // A changed header may claim a large picture, which takes its time: most of the changes meet the
+        // data.
+        read_damaged_copies(slurp(fixture(name)), 100,
+                            [](const Bytes& damaged) { (void)decode_image(damaged, "x"); });
     }
 }
 
@@ -211,8 +222,12 @@ TEST_CASE("read_image: real photos have the size and the mean colours that Pillo
         {"demo-photos-cc0/cat_orange.jpg", {653, 980, 3}, {140.972, 120.061, 96.802}},  // progressive
         {"demo-photos-cc0/dog_white.jpg", {651, 980, 3}, {156.319, 144.472, 102.479}},  // progressive
         {"demo-photos-cc0/raccoon.jpg", {384, 512, 3}, {110.675, 117.732, 102.078}},
-        {"imagenet-samples/n03908714/n03908714_pencil_sharpener.JPEG", {500, 333, 3}, {130.388, 130.388, 130.388}},  // one component
-        {"oxford-iiit-pet/images/Abyssinian_5.jpg", {150, 200, 3}, {126.054, 100.925, 87.307}},  // a PNG with alpha
+        {"imagenet-samples/n03908714/n03908714_pencil_sharpener.JPEG",
+         {500, 333, 3},
+         {130.388, 130.388, 130.388}},  // one component
+        {"oxford-iiit-pet/images/Abyssinian_5.jpg",
+         {150, 200, 3},
+         {126.054, 100.925, 87.307}},  // a PNG with alpha
         {"oxford-iiit-pet/images/Abyssinian_34.jpg", {202, 250, 3}, {125.406, 114.484, 108.775}},  // a GIF
         {"VOCdevkit/VOC2012/SegmentationClass/2007_000129.png", {500, 334, 3}, {93.481, 96.249, 66.737}},
     };

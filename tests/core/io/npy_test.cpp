@@ -52,7 +52,8 @@ TEST_CASE("read_npy: other types become the nearest of ours") {
     CHECK(read_npy(fixture("i1.npy")).to_vector<int64_t>() == std::vector<int64_t>{-128, -1, 127});
     CHECK(read_npy(fixture("i2.npy")).to_vector<int64_t>() == std::vector<int64_t>{-32768, 32767});
     CHECK(read_npy(fixture("u2.npy")).to_vector<int64_t>() == std::vector<int64_t>{65535});
-    CHECK(read_npy(fixture("i4.npy")).to_vector<int64_t>() == std::vector<int64_t>{-2147483648LL, 2147483647LL});
+    CHECK(read_npy(fixture("i4.npy")).to_vector<int64_t>() ==
+          std::vector<int64_t>{-2147483648LL, 2147483647LL});
     CHECK(read_npy(fixture("u4.npy")).to_vector<int64_t>() == std::vector<int64_t>{4294967295LL});
     CHECK(read_npy(fixture("b1.npy")).to_vector<uint8_t>() == Bytes{1, 0, 1});
 
@@ -61,8 +62,8 @@ TEST_CASE("read_npy: other types become the nearest of ours") {
     CHECK(half[0] == 1.0f);
     CHECK(half[1] == 0.333251953125f);  // 1365 / 4096: 1/3 to eleven bits
     CHECK(half[2] == 65504.0f);
-    CHECK(half[3] == 6.103515625e-05f);          // 2^-14
-    CHECK(half[4] == 5.9604644775390625e-08f);   // 2^-24
+    CHECK(half[3] == 6.103515625e-05f);         // 2^-14
+    CHECK(half[4] == 5.9604644775390625e-08f);  // 2^-24
     CHECK(half[5] == std::numeric_limits<float>::infinity());
     CHECK(half[6] == -std::numeric_limits<float>::infinity());
     CHECK((half[7] == 0.0f && std::signbit(half[7])));
@@ -73,7 +74,8 @@ TEST_CASE("float_from_half: all 65536 values agree with their definition") {
     for (uint32_t bits = 0; bits < 0x10000; ++bits) {
         const int exponent = static_cast<int>(bits >> 10 & 0x1F);
         const double fraction = bits & 0x3FF;
-        const double magnitude = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+        const double magnitude =
+            exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
         const float value = float_from_half(static_cast<uint16_t>(bits));
         CAPTURE(bits);
         REQUIRE(std::signbit(value) == ((bits & 0x8000U) != 0));
@@ -99,7 +101,8 @@ TEST_CASE("read_npy: versions 2 and 3 differ in the header only") {
 
 TEST_CASE("write_npy: writes the bytes that numpy.save writes") {
     const TemporaryFolder folder;
-    for (const char* name : {"f4.npy", "f8.npy", "i8.npy", "u1.npy", "scalar.npy", "empty.npy", "vector.npy", "rank6.npy"}) {
+    for (const char* name :
+         {"f4.npy", "f8.npy", "i8.npy", "u1.npy", "scalar.npy", "empty.npy", "vector.npy", "rank6.npy"}) {
         CAPTURE(name);
         write_npy(folder / name, read_npy(fixture(name)));
         CHECK(slurp(folder / name) == slurp(fixture(name)));
@@ -109,7 +112,8 @@ TEST_CASE("write_npy: writes the bytes that numpy.save writes") {
 TEST_CASE("write_npy: what is written is read back") {
     const TemporaryFolder folder;
     for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::u8}) {
-        for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{0}, Shape{2, 0, 3}, Shape{3, 5}, Shape{2, 1, 3, 1, 2, 2}}) {
+        for (const Shape& shape :
+             {Shape{}, Shape{1}, Shape{7}, Shape{0}, Shape{2, 0, 3}, Shape{3, 5}, Shape{2, 1, 3, 1, 2, 2}}) {
             CAPTURE(dtype);
             CAPTURE(shape);
             const Tensor x = Tensor::arange(shape.numel(), dtype).reshape(shape);
@@ -126,7 +130,8 @@ TEST_CASE("write_npy: what is written is read back") {
 TEST_CASE("write_npy: an undefined tensor is refused and no file appears") {
     const TemporaryFolder folder;
     CHECK(contains(error_of([&] { write_npy(folder / "x.npy", Tensor()); }), "undefined"));
-    CHECK(contains(error_of([&] { write_npy(folder / "x.npy", Tensor::ones({2}).without_data()); }), "not kept"));
+    CHECK(contains(error_of([&] { write_npy(folder / "x.npy", Tensor::ones({2}).without_data()); }),
+                   "not kept"));
     CHECK(folder.count_files() == 0);
 }
 
@@ -143,7 +148,8 @@ TEST_CASE("read_npy: every malformed file gives one error that names it and says
         {Bytes{0x93, 'N', 'U', 'M', 'P', 'Y', 2, 0, 5, 0}, "truncated in the length"},
         {Bytes{0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 0xFF, 0xFF, '{'}, "claims 65535 bytes, the file holds 1"},
         {Bytes{0x93, 'N', 'U', 'M', 'P', 'Y', 3, 0, 0xFF, 0xFF, 0xFF, 0xFF}, "claims 4294967295 bytes"},
-        {npy_bytes(header("(2, 3)"), 23), "truncated: shape (2, 3) of type <f4 needs 24 bytes, the file holds 23"},
+        {npy_bytes(header("(2, 3)"), 23),
+         "truncated: shape (2, 3) of type <f4 needs 24 bytes, the file holds 23"},
         {npy_bytes(header("(2, 3)"), 25), "1 bytes follow"},
         {npy_bytes(header("(" + huge + ",)"), 8), "more elements than 64 bits"},
         {npy_bytes(header("(4294967296, 4294967296)"), 8), "more elements than 64 bits"},
@@ -180,15 +186,17 @@ TEST_CASE("read_npy: every malformed file gives one error that names it and says
     CHECK(contains(error_of([&] { (void)read_npy(folder / "none.npy"); }), "none.npy: No such file"));
     CHECK(contains(error_of([&] { (void)read_npy(folder / "."); }), "folder"));
     CHECK(contains(error_of([] { (void)read_npy("/dev/null"); }), "not a regular file"));
-    CHECK(contains(error_of([] { (void)read_npy(fixture("big_endian.npy")); }), "big-endian elements ('>f4')"));
+    CHECK(
+        contains(error_of([] { (void)read_npy(fixture("big_endian.npy")); }), "big-endian elements ('>f4')"));
     CHECK(contains(error_of([] { (void)read_npy(fixture("complex.npy")); }), "'<c8' is not supported"));
     CHECK(contains(error_of([] { (void)read_npy(fixture("records.npy")); }), "structured"));
 }
 
 TEST_CASE("read_npy: a header may be written in other ways that Python reads the same") {
     const TemporaryFolder folder;
-    for (const char* text : {"{\"shape\":(2L,3L),\"descr\":\"<f4\",\"fortran_order\":False}",
-                             " { 'fortran_order' : False , 'shape' : ( 2 , 3 , ) , 'descr' : '<f4' , } \n\n"}) {
+    for (const char* text :
+         {"{\"shape\":(2L,3L),\"descr\":\"<f4\",\"fortran_order\":False}",
+          " { 'fortran_order' : False , 'shape' : ( 2 , 3 , ) , 'descr' : '<f4' , } \n\n"}) {
         spill(folder / "x.npy", npy_bytes(text, 24));
         CHECK(read_npy(folder / "x.npy").shape() == Shape{2, 3});
     }

@@ -24,8 +24,10 @@ Bytes file_bytes(const std::string& header, size_t data) {
     return bytes;
 }
 
-std::string entry(std::string_view name, std::string_view dtype, std::string_view shape, std::string_view offsets) {
-    return concat_text('"', name, R"(":{"dtype":")", dtype, R"(","shape":)", shape, R"(,"data_offsets":)", offsets, '}');
+std::string entry(std::string_view name, std::string_view dtype, std::string_view shape,
+                  std::string_view offsets) {
+    return concat_text('"', name, R"(":{"dtype":")", dtype, R"(","shape":)", shape, R"(,"data_offsets":)",
+                       offsets, '}');
 }
 
 }  // namespace
@@ -56,7 +58,8 @@ TEST_CASE("read_safetensors: other types become the nearest of ours") {
     CHECK(tensors.at("i32").to_vector<int64_t>() == std::vector<int64_t>{-2147483648LL, 2147483647LL});
     CHECK(tensors.at("u32").to_vector<int64_t>() == std::vector<int64_t>{4294967295LL});
     CHECK(tensors.at("f16").shape() == Shape{2, 2});
-    CHECK(tensors.at("f16").to_vector<float>() == std::vector<float>{1.0f, -2.5f, 65504.0f, 5.9604644775390625e-08f});
+    CHECK(tensors.at("f16").to_vector<float>() ==
+          std::vector<float>{1.0f, -2.5f, 65504.0f, 5.9604644775390625e-08f});
     CHECK(tensors.at("bf16").to_vector<float>() ==
           std::vector<float>{1.0f, -2.5f, 3.140625f, std::numeric_limits<float>::infinity()});
 }
@@ -74,11 +77,13 @@ TEST_CASE("write_safetensors: what is written is read back") {
     const TemporaryFolder folder;
     std::map<std::string, Tensor> tensors;
     for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::u8}) {
-        for (const Shape& shape : {Shape{}, Shape{5}, Shape{0}, Shape{2, 0}, Shape{3, 5}, Shape{2, 1, 3, 1, 2, 2}}) {
+        for (const Shape& shape :
+             {Shape{}, Shape{5}, Shape{0}, Shape{2, 0}, Shape{3, 5}, Shape{2, 1, 3, 1, 2, 2}}) {
             tensors[concat_text(dtype, shape)] = Tensor::arange(shape.numel(), dtype).reshape(shape);
         }
     }
-    const std::map<std::string, std::string> metadata = {{"b", "text with \"quotes\"\n"}, {"a", ""}, {"ä", "日本"}};
+    const std::map<std::string, std::string> metadata = {
+        {"b", "text with \"quotes\"\n"}, {"a", ""}, {"ä", "日本"}};
     write_safetensors(folder / "x.safetensors", tensors, metadata);
     const SafetensorsFile file = read_safetensors(folder / "x.safetensors");
     CHECK(file.metadata == metadata);
@@ -129,26 +134,39 @@ TEST_CASE("read_safetensors: every malformed file gives one error that names it 
         {file_bytes(R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8), "\"a\" has no dtype"},
         {file_bytes(R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8), "\"a\" has no shape"},
         {file_bytes(R"({"a":{"dtype":"F32","shape":[2]}})", 8), "\"a\" has no data_offsets"},
-        {file_bytes(R"({"a":{"dtype":5,"shape":[2],"data_offsets":[0,8]}})", 8), "\"a\" has a dtype that is not text"},
-        {file_bytes("{" + entry("a", "F31", "[2]", "[0,8]") + "}", 8), "\"a\" has dtype \"F31\", which is not supported"},
+        {file_bytes(R"({"a":{"dtype":5,"shape":[2],"data_offsets":[0,8]}})", 8),
+         "\"a\" has a dtype that is not text"},
+        {file_bytes("{" + entry("a", "F31", "[2]", "[0,8]") + "}", 8),
+         "\"a\" has dtype \"F31\", which is not supported"},
         {file_bytes("{" + entry("a", "F32", "2", "[0,8]") + "}", 8), "shape is not a list"},
-        {file_bytes("{" + entry("a", "F32", "[-2]", "[0,8]") + "}", 8), "shape holds something else than integers"},
-        {file_bytes("{" + entry("a", "F32", "[2.0]", "[0,8]") + "}", 8), "shape holds something else than integers"},
-        {file_bytes("{" + entry("a", "F32", "[18446744073709551615]", "[0,8]") + "}", 8), "shape holds something else"},
-        {file_bytes("{" + entry("a", "F32", "[1,1,1,1,1,1,2]", "[0,8]") + "}", 8), "has 7 axes, expected at most 6"},
+        {file_bytes("{" + entry("a", "F32", "[-2]", "[0,8]") + "}", 8),
+         "shape holds something else than integers"},
+        {file_bytes("{" + entry("a", "F32", "[2.0]", "[0,8]") + "}", 8),
+         "shape holds something else than integers"},
+        {file_bytes("{" + entry("a", "F32", "[18446744073709551615]", "[0,8]") + "}", 8),
+         "shape holds something else"},
+        {file_bytes("{" + entry("a", "F32", "[1,1,1,1,1,1,2]", "[0,8]") + "}", 8),
+         "has 7 axes, expected at most 6"},
         {file_bytes("{" + entry("a", "F32", "[2]", "[0]") + "}", 8), "data_offsets holds 1 numbers"},
-        {file_bytes("{" + entry("a", "F32", "[2]", "[0,\"8\"]") + "}", 8), "data_offsets holds something else"},
-        {file_bytes("{" + entry("a", "F32", "[2]", "[8,0]") + "}", 8), "\"a\" ends at 0 before it begins at 8"},
-        {file_bytes("{" + entry("a", "F32", "[3]", "[0,8]") + "}", 8), "shape (3,) does not match data_offsets"},
-        {file_bytes("{" + entry("a", "F32", "[4611686018427387904,4]", "[0,0]") + "}", 0), "does not match data_offsets"},
-        {file_bytes("{" + entry("a", "F32", "[0,4611686018427387904,4]", "[0,0]") + "}", 0), "does not match data_offsets"},
+        {file_bytes("{" + entry("a", "F32", "[2]", "[0,\"8\"]") + "}", 8),
+         "data_offsets holds something else"},
+        {file_bytes("{" + entry("a", "F32", "[2]", "[8,0]") + "}", 8),
+         "\"a\" ends at 0 before it begins at 8"},
+        {file_bytes("{" + entry("a", "F32", "[3]", "[0,8]") + "}", 8),
+         "shape (3,) does not match data_offsets"},
+        {file_bytes("{" + entry("a", "F32", "[4611686018427387904,4]", "[0,0]") + "}", 0),
+         "does not match data_offsets"},
+        {file_bytes("{" + entry("a", "F32", "[0,4611686018427387904,4]", "[0,0]") + "}", 0),
+         "does not match data_offsets"},
         {file_bytes("{" + entry("a", "F32", "[250000000000]", "[0,1000000000000]") + "}", 8),
          "\"a\" ends at byte 1000000000000 of the data, but the file holds 8"},
         {file_bytes("{" + a + "}", 7), "\"a\" ends at byte 8 of the data, but the file holds 7"},
         {file_bytes("{" + a + "}", 9), "1 bytes follow the last tensor \"a\""},
         {file_bytes("{}", 3), "3 bytes follow the last tensor"},
-        {file_bytes("{" + entry("a", "F32", "[2]", "[4,12]") + "}", 12), "hole of 4 bytes before tensor \"a\""},
-        {file_bytes("{" + a + "," + entry("b", "F32", "[1]", "[12,16]") + "}", 16), "hole of 4 bytes before tensor \"b\""},
+        {file_bytes("{" + entry("a", "F32", "[2]", "[4,12]") + "}", 12),
+         "hole of 4 bytes before tensor \"a\""},
+        {file_bytes("{" + a + "," + entry("b", "F32", "[1]", "[12,16]") + "}", 16),
+         "hole of 4 bytes before tensor \"b\""},
         {file_bytes("{" + a + "," + entry("b", "F32", "[2]", "[4,12]") + "}", 12), "tensor \"b\" overlaps"},
         {file_bytes("{" + a + "," + entry("b", "F32", "[2]", "[0,8]") + "}", 8), "tensor \"b\" overlaps"},
         {file_bytes(R"({"__metadata__":[]})", 0), "__metadata__ is not a map"},
@@ -179,7 +197,8 @@ TEST_CASE("read_safetensors: a header beyond the limit is refused before it is l
 
 TEST_CASE("read_safetensors: tensors may lie in any order and the header may be padded") {
     const TemporaryFolder folder;
-    Bytes bytes = file_bytes("{" + entry("a", "U8", "[1]", "[1,2]") + "," + entry("b", "U8", "[1]", "[0,1]") + "}  \n ", 0);
+    Bytes bytes = file_bytes(
+        "{" + entry("a", "U8", "[1]", "[1,2]") + "," + entry("b", "U8", "[1]", "[0,1]") + "}  \n ", 0);
     bytes.push_back(5);
     bytes.push_back(6);
     spill(folder / "x", bytes);

@@ -1,4 +1,5 @@
-// What the tests of file formats share: a folder that disappears, fixtures, the text of an error, damaged copies.
+// What the tests of file formats share: a folder that disappears, fixtures, the text of an error, damaged
+// copies.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -56,7 +57,8 @@ inline Bytes slurp(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 inline void spill(const std::filesystem::path& path, const Bytes& bytes) {
-    std::filesystem::remove(path);  // some file systems wait for the disk when a file is cut and written again
+    std::filesystem::remove(
+        path);  // some file systems wait for the disk when a file is cut and written again
     std::ofstream file(path, std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     file.close();
@@ -75,10 +77,12 @@ std::string error_of(const Call& call) {
     return "no error";
 }
 
-inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+inline bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
 
-/// Calls `read` on every truncation of `whole` and on `flips` copies of it with one to four bytes changed. It may
-/// succeed or throw Error; anything else fails the test.
+/// Calls `read` on every truncation of `whole` and on `flips` copies of it with one to four bytes changed. It
+/// may succeed or throw Error; anything else fails the test.
 template <typename Read>
 void read_damaged_copies(const Bytes& whole, int flips, const Read& read) {
     const char* chosen = std::getenv("BACKLIGHT_SEED");

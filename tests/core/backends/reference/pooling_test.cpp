@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("max_pool: padding never wins, also over values below zero", 
 
 TEST_CASE_TEMPLATE("max_pool: a NaN wins over every number, and the first NaN over the others", T, float,
                    double) {
-    const Tensor x = tensor<T>({1, kNan, kInf, kNan, 3, 2, 7, 8}, {1, 2, 4, 1});
+    const Tensor x = tensor<T>({1, kNan, kInf, kNan, 3, kNan, 7, 8}, {1, 2, 4, 1});
     const auto [y, index] = max_pool<T>({.kernel = {2, 2}, .stride = {1, 1}}, x);
     check_values(y, {kNan, kNan, kNan});
     check_values(index, {1, 0, 1});

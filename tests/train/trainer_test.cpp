@@ -1,0 +1,400 @@
+// The loop: what a run writes, that it learns, and that an interrupted one continues bit for bit.
+#include "train/trainer.h"
+
+#include "core/io/safetensors.h"
+#include "layers/state.h"
+#include "tests/layers/support.h"
+#include "tests/train/support.h"
+
+using namespace backlight;
+using namespace backlight::train_testing;
+
+namespace {
+
+std::vector<std::string> files_of(const std::filesystem::path& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+/// Trains once in one go, once interrupted after `steps` and resumed; both must agree in every bit.
+void check_resume(TrainConfig config, int64_t steps) {
+    const TemporaryFolder folder;
+    CAPTURE(config.model);
+    CAPTURE(steps);
+    config.run = folder.path() / "whole";
+    const TrainResult whole = train(config);
+    CHECK_FALSE(whole.interrupted);
+
+    config.run = folder.path() / "parts";
+    const StopAfter stop(steps);
+    const TrainResult first = train(config, stop.hooks());
+    CHECK(first.interrupted);
+    CHECK(first.steps == steps);
+    config.resume = true;
+    std::string noted;
+    const TrainResult second = train(config, {.note = [&](const std::string& text) { noted += text; }});
+    CHECK(contains(noted, "resumed at epoch"));
+    CHECK_FALSE(second.interrupted);
+    CHECK(second.steps == whole.steps);
+    CHECK(second.test.loss == whole.test.loss);
+    check_same_run(folder.path() / "whole", folder.path() / "parts");
+}
+
+TrainConfig digits_config() {
+    TrainConfig config;
+    config.model = "cnn_small(in=1)";
+    config.data = "digits";
+    config.epochs = 2;
+    config.batch_size = 180;  // 8 steps an epoch
+    config.lr = 0.01;
+    config.optimizer.name = "adam";
+    config.schedule = "cosine";
+    return config;
+}
+
+}  // namespace
+
+TEST_CASE("train: a run leaves weights, a checkpoint and a line a epoch, and gets better") {
+    const TemporaryFolder folder;
+    const TrainConfig config = toy_config(folder.path() / "deep" / "run");
+    int64_t steps = 0, epochs = 0;
+    TrainHooks hooks;
+    hooks.step = [&](const TrainProgress& p) {
+        CHECK(p.steps_per_epoch == 10);
+        CHECK(p.step_in_epoch == steps % 10 + 1);
+        CHECK(p.epoch == steps / 10 + 1);
+        CHECK(p.epochs == 4);
+        CHECK(p.images == 35);
+        CHECK(p.lr == 0.05);
+        ++steps;
+    };
+    hooks.epoch = [&](const TrainProgress& p, const Evaluation& e) {
+        CHECK(p.epoch == ++epochs);
+        CHECK(e.samples == 50);
+    };
+    const TrainResult result = train(config, hooks);
+    CHECK(steps == 40);
+    CHECK(epochs == 4);
+    CHECK(result.steps == 40);
+    CHECK(result.epochs_done == 4);
+    CHECK_FALSE(result.interrupted);
+    CHECK(files_of(config.run) == std::vector<std::string>{"checkpoint.safetensors", "metrics.jsonl", "weights.safetensors"});
+
+    const auto lines = metrics_of(config.run);
+    REQUIRE(lines.size() == 4);
+    for (size_t i = 0; i < lines.size(); ++i) {
+        CHECK(lines[i]["epoch"] == i + 1);
+        CHECK(lines[i]["step"] == 10 * (i + 1));
+        CHECK(lines[i]["lr"] == 0.05);
+        CHECK(lines[i]["test"]["samples"] == 50);
+        CHECK(lines[i]["test"]["class_accuracy"].size() == 2);
+        CHECK(lines[i]["seconds"] >= 0);
+    }
+    CHECK(lines[3]["train_loss"] < lines[0]["train_loss"]);
+    CHECK(lines[3]["test"]["loss"] == result.test.loss);
+    CHECK(lines[3]["test"]["accuracy"] == result.test.accuracy);
+    // Ten per cent of the labels are noise; the majority class alone gives about a half.
+    CHECK(result.test.accuracy > 0.7);
+}
+
+TEST_CASE("train: the weight file says what it is of, and loads") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 1;
+    const TrainResult result = train(config);
+    const auto weights = config.run / "weights.safetensors";
+    const SafetensorsFile file = read_safetensors(weights);
+    CHECK(file.metadata.at("format") == "pt");
+    CHECK(file.metadata.at("backlight.model") == result.model.spec);
+    const LoadedModel loaded = load_model("toy1", 0, weights);
+    CHECK(loaded.class_names == std::vector<std::string>{"0", "1"});
+    CHECK(loaded.low.size() == 5);
+    CHECK(loaded.high.size() == 5);
+    const Tensor x = result.data->test->all().input;
+    CHECK(layer_testing::equal(predict(*loaded.model.net, x), predict(*result.model.net, x)));
+}
+
+TEST_CASE("load_model: the number of classes follows the file's head unless it is stated") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "w.safetensors";
+    const Model seven = build_model("toy2", 7);
+    write_safetensors(path, state_dict(*seven.net));
+    CHECK(load_model("toy2", 0, path).model.classes == 7);
+    CHECK(load_model("toy2", 7, path).model.classes == 7);
+    CHECK(contains(error_of([&] { (void)load_model("toy2", 3, path); }), "2.weight (expected float32 (3, 5), got float32 (7, 5))"));
+    CHECK(contains(error_of([&] { (void)load_model("toy2(classes=3)", 0, path); }), "misshapen"));
+    CHECK(contains(error_of([&] { (void)load_model("toy3", 0, path); }), "unexpected: 2.bias"));
+    CHECK(contains(error_of([&] { (void)load_model("toy2", 0, folder.path() / "none"); }), "none"));
+}
+
+TEST_CASE("train: without a run folder nothing is written") {
+    const TemporaryFolder folder;
+    const auto before = std::filesystem::current_path();
+    std::filesystem::current_path(folder.path());
+    TrainConfig config = toy_config("");
+    config.epochs = 1;
+    CHECK(train(config).steps == 10);
+    std::filesystem::current_path(before);
+    CHECK(files_of(folder.path()).empty());
+}
+
+TEST_CASE("train: the same seed gives the same bits, another seed other weights") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "one");
+    config.epochs = 2;
+    (void)train(config);
+    config.run = folder.path() / "two";
+    (void)train(config);
+    check_same_run(folder.path() / "one", folder.path() / "two");
+    config.run = folder.path() / "other";
+    config.seed = 4;
+    (void)train(config);
+    CHECK(slurp(folder.path() / "one" / "weights.safetensors") != slurp(folder.path() / "other" / "weights.safetensors"));
+}
+
+TEST_CASE("resume: continues bit for bit from the middle of an epoch and from its end") {
+    TrainConfig config = toy_config({});
+    check_resume(config, 10);
+    check_resume(config, 13);
+    config.optimizer.name = "adamw";
+    config.optimizer.weight_decay = 0.01;
+    config.schedule = "step(every=1, gamma=0.5)";
+    config.warmup_steps = 15;
+    config.clip_norm = 0.5;
+    config.label_smoothing = 0.1;
+    config.validation = 0.2;
+    check_resume(config, 9);
+    config.optimizer.name = "adadelta";
+    check_resume(config, 1);
+}
+
+TEST_CASE("resume: continues a network with batch norm on digits bit for bit") {
+    check_resume(digits_config(), 5);
+    TrainConfig config = digits_config();
+    config.workers = 2;
+    config.optimizer.name = "sgd";
+    check_resume(config, 11);
+}
+
+TEST_CASE("resume: after a crash the last checkpoint counts, later metrics are dropped") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "whole");
+    config.checkpoint_every = 4;
+    (void)train(config);
+
+    config.run = folder.path() / "parts";
+    TrainHooks crash;
+    crash.step = [seen = 0](const TrainProgress&) mutable {
+        if (++seen == 15) {
+            throw std::runtime_error("crash");
+        }
+    };
+    CHECK_THROWS_WITH(train(config, crash), "crash");
+    // What a crash between the metrics line and the checkpoint leaves, and a torn line behind it.
+    std::ofstream(config.run / "metrics.jsonl", std::ios::app) << metrics_of(config.run)[0].dump() << "\n{\"epo";
+    config.resume = true;
+    std::string noted;
+    (void)train(config, {.note = [&](const std::string& text) { noted += text; }});
+    CHECK(contains(noted, "epoch 2, step 12"));
+    check_same_run(folder.path() / "whole", folder.path() / "parts");
+}
+
+TEST_CASE("resume: the number of epochs may grow, and a finished run stays as it is") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "whole");
+    (void)train(config);
+    config.run = folder.path() / "parts";
+    config.epochs = 2;
+    (void)train(config);
+    config.resume = true;
+    const std::string before = slurp(config.run / "weights.safetensors");
+    const TrainResult again = train(config);
+    CHECK(again.steps == 20);
+    CHECK(again.test.samples == 50);
+    CHECK(slurp(config.run / "weights.safetensors") == before);
+    CHECK(metrics_of(config.run).size() == 2);
+    config.epochs = 4;
+    (void)train(config);
+    check_same_run(folder.path() / "whole", folder.path() / "parts");
+}
+
+TEST_CASE("resume: another configuration is refused, naming both, and nothing changes") {
+    const TemporaryFolder folder;
+    const TrainConfig config = toy_config(folder.path() / "run");
+    const StopAfter stop(13);
+    (void)train(config, stop.hooks());
+    const std::string checkpoint = slurp(config.run / "checkpoint.safetensors");
+    const std::string metrics = slurp(config.run / "metrics.jsonl");
+    const auto refused = [&](const std::function<void(TrainConfig&)>& change) {
+        TrainConfig other = config;
+        other.resume = true;
+        change(other);
+        const std::string text = error_of([&] { (void)train(other); });
+        CHECK(contains(text, "another configuration"));
+        CHECK(contains(text, "checkpoint.safetensors"));
+        CHECK(slurp(config.run / "checkpoint.safetensors") == checkpoint);
+        CHECK(slurp(config.run / "metrics.jsonl") == metrics);
+    };
+    refused([](TrainConfig& c) { c.lr = 0.06; });
+    refused([](TrainConfig& c) { c.seed = 4; });
+    refused([](TrainConfig& c) { c.batch_size = 34; });
+    refused([](TrainConfig& c) { c.model = "mlp(in=5, widths=8)"; });
+    refused([](TrainConfig& c) { c.data = "toy1(noise=0.2)"; });
+    refused([](TrainConfig& c) { c.optimizer.name = "adam"; });
+    refused([](TrainConfig& c) { c.optimizer.momentum = 0.8; });
+    refused([](TrainConfig& c) { c.optimizer.weight_decay = 0.1; });
+    refused([](TrainConfig& c) { c.schedule = "cosine"; });
+    refused([](TrainConfig& c) { c.warmup_steps = 2; });
+    refused([](TrainConfig& c) { c.clip_norm = 1; });
+    refused([](TrainConfig& c) { c.label_smoothing = 0.1; });
+    refused([](TrainConfig& c) { c.validation = 0.1; });
+}
+
+TEST_CASE("resume: a folder without a checkpoint starts anew and says so") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 1;
+    config.resume = true;
+    std::string noted;
+    CHECK(train(config, {.note = [&](const std::string& text) { noted += text; }}).steps == 10);
+    CHECK(contains(noted, "starting anew"));
+}
+
+TEST_CASE("resume: a damaged checkpoint is refused") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 1;
+    (void)train(config);
+    config.resume = true;
+    const auto path = config.run / "checkpoint.safetensors";
+    const std::string whole = slurp(path);
+    std::ofstream(path, std::ios::binary).write(whole.data(), static_cast<std::streamsize>(whole.size() / 2));
+    CHECK(contains(error_of([&] { (void)train(config); }), "checkpoint.safetensors"));
+    write_safetensors(path, read_safetensors(config.run / "weights.safetensors").tensors);
+    CHECK(contains(error_of([&] { (void)train(config); }), "not a checkpoint"));
+    write_safetensors(path, {}, {{"backlight.checkpoint", "{}"}});
+    CHECK(contains(error_of([&] { (void)train(config); }), "damaged"));
+}
+
+TEST_CASE("train: a folder that holds a run is refused without --resume or --overwrite") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 1;
+    (void)train(config);
+    const std::string weights = slurp(config.run / "weights.safetensors");
+    config.seed = 5;
+    const std::string text = error_of([&] { (void)train(config); });
+    CHECK(contains(text, "already holds a run"));
+    CHECK(contains(text, "--resume"));
+    CHECK(contains(text, "--overwrite"));
+    CHECK(slurp(config.run / "weights.safetensors") == weights);
+    CHECK(metrics_of(config.run).size() == 1);
+
+    config.overwrite = true;
+    (void)train(config);
+    TrainConfig fresh = config;
+    fresh.run = folder.path() / "fresh";
+    (void)train(fresh);
+    check_same_run(config.run, fresh.run);
+}
+
+TEST_CASE("train: overwriting forgets the old run at once, so that a crash cannot bring it back") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 2;
+    (void)train(config);
+    config.overwrite = true;
+    TrainHooks crash;
+    crash.step = [](const TrainProgress&) { throw std::runtime_error("crash"); };
+    CHECK_THROWS_WITH(train(config, crash), "crash");
+    config.overwrite = false;
+    config.resume = true;
+    (void)train(config);
+    CHECK(metrics_of(config.run).size() == 2);  // the old checkpoint would have left one line at most
+}
+
+TEST_CASE("early stopping: ends after so many epochs without a better held-out loss, and stays ended") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 20;
+    config.validation = 0.2;
+    config.early_stop = 3;
+    config.lr = 1e-30;  // the weights never move, so no epoch is better than the first
+    const TrainResult result = train(config);
+    CHECK(result.stopped_early);
+    CHECK(result.epochs_done == 4);
+    const auto lines = metrics_of(config.run);
+    REQUIRE(lines.size() == 4);
+    CHECK(lines[0].contains("validation"));
+    CHECK_FALSE(lines[0].contains("test"));
+    CHECK(lines[0]["validation"]["samples"] == 70);
+    CHECK(result.test.samples == 50);
+    config.resume = true;
+    const TrainResult again = train(config);
+    CHECK(again.stopped_early);
+    CHECK(again.epochs_done == 4);
+    CHECK(metrics_of(config.run).size() == 4);
+}
+
+TEST_CASE("train: starts from given weights") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "first");
+    config.epochs = 1;
+    const TrainResult first = train(config);
+    config.run = folder.path() / "second";
+    config.weights = (folder.path() / "first" / "weights.safetensors").string();
+    config.lr = 1e-30;
+    const TrainResult second = train(config);
+    CHECK(second.test.loss == first.test.loss);
+    config.run = folder.path() / "third";
+    config.model = "toy2";
+    config.data = "toy2";
+    CHECK(contains(error_of([&] { (void)train(config); }), "do not fit the model"));
+    CHECK_FALSE(std::filesystem::exists(config.run));
+}
+
+TEST_CASE("train: a configuration that cannot work is refused before anything is written") {
+    const TemporaryFolder folder;
+    const auto refused = [&](const std::string& part, const std::function<void(TrainConfig&)>& change) {
+        TrainConfig config = toy_config(folder.path() / "run");
+        change(config);
+        const std::string text = error_of([&] { (void)train(config); });
+        CAPTURE(text);
+        CHECK(contains(text, part));
+        CHECK_FALSE(contains(text, "\n"));
+        CHECK(files_of(folder.path()).empty());
+    };
+    refused("epochs >= 1", [](TrainConfig& c) { c.epochs = 0; });
+    refused("batch-size >= 1", [](TrainConfig& c) { c.batch_size = 0; });
+    refused("lr > 0", [](TrainConfig& c) { c.lr = 0; });
+    refused("lr > 0", [](TrainConfig& c) { c.lr = std::nan(""); });
+    refused("clip-norm", [](TrainConfig& c) { c.clip_norm = -1; });
+    refused("label-smoothing", [](TrainConfig& c) { c.label_smoothing = 1; });
+    refused("label-smoothing", [](TrainConfig& c) { c.label_smoothing = -0.1; });
+    refused("validation", [](TrainConfig& c) { c.validation = 1; });
+    refused("no samples", [](TrainConfig& c) { c.validation = 1e-9; });
+    refused("early", [](TrainConfig& c) { c.early_stop = 3; });
+    refused("early-stop", [](TrainConfig& c) { c.validation = 0.1; c.early_stop = -1; });
+    refused("checkpoint-every", [](TrainConfig& c) { c.checkpoint_every = -1; });
+    refused("classes", [](TrainConfig& c) { c.classes = -1; });
+    refused("2 classes", [](TrainConfig& c) { c.classes = 1; });
+    refused("warm-up", [](TrainConfig& c) { c.warmup_steps = -1; });
+    refused("unknown model", [](TrainConfig& c) { c.model = "toy9"; });
+    refused("unknown data set", [](TrainConfig& c) { c.data = "toy9"; });
+    refused("unknown optimizer", [](TrainConfig& c) { c.optimizer.name = "sdg"; });
+    refused("unknown schedule", [](TrainConfig& c) { c.schedule = "cosin"; });
+    refused("(N, 4), got (1, 5)", [](TrainConfig& c) { c.model = "toy2"; });
+    refused("none.safetensors", [](TrainConfig& c) { c.weights = "/none.safetensors"; });
+}
+
+TEST_CASE("train: a loss that is not finite ends the run with a hint") {
+    TrainConfig config = toy_config({});
+    config.lr = 1e30;
+    const std::string text = error_of([&] { (void)train(config); });
+    CHECK(contains(text, "not finite at step"));
+    CHECK(contains(text, "smaller lr"));
+}
