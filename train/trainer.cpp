@@ -178,7 +178,7 @@ private:
             ++state_.batch;
             state_.epoch_loss += loss;
             images += batch->size();
-            TrainProgress now = progress(loader, loss, lr, static_cast<double>(images) / seconds_since(start));
+            TrainProgress now = progress(loader, state_.epoch_loss / static_cast<double>(state_.batch), lr, static_cast<double>(images) / seconds_since(start));
             now.images = batch->size();
             if (hooks_.step) {
                 hooks_.step(now);

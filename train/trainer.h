@@ -39,7 +39,7 @@ struct TrainConfig {
     bool tune = false;  // time the convolution implementations of each shape, record the choice
 };
 
-/// What the loop tells while it runs. Values are those of the step just made.
+/// What the loop tells while it runs. `loss` is the mean over the epoch so far.
 struct TrainProgress {
     int64_t epoch = 0, epochs = 0;
     int64_t step_in_epoch = 0, steps_per_epoch = 0;

@@ -72,6 +72,22 @@ TEST_CASE("random: a state continues bit for bit, from any position") {
     }
 }
 
+TEST_CASE("random: normals begin with the next whole block") {
+    RandomStream aligned(RandomStream::State{.key = {.seed = 8}, .position = 4});
+    std::vector<float> expected(6);
+    aligned.fill_normal(expected);
+    for (int skipped = 1; skipped <= 4; ++skipped) {
+        RandomStream random(RandomKey{.seed = 8});
+        for (int i = 0; i < skipped; ++i) {
+            (void)random.bits();
+        }
+        std::vector<float> values(6);
+        random.fill_normal(values);
+        CHECK(values == expected);
+        CHECK(random.state().position == 12);
+    }
+}
+
 TEST_CASE("random: moments of uniform and normal") {
     RandomStream random(RandomKey{.seed = 3});
     constexpr int kCount = 100'000;

@@ -117,6 +117,9 @@ TEST_CASE("dataset: a concatenation keeps what all parts have") {
     const auto both = concatenate({first, second});
     CHECK(both->size() == 6);
     CHECK(both->get(4).input.to_vector<float>() == std::vector<float>{104, 105, 106, 107});
+    CHECK(both->labels() == std::vector<int64_t>{1, 0, 1, 1, 0, 1});
+    const auto reversed = concatenate({subset(first, {1, 0}), first});
+    CHECK(reversed->labels() == std::vector<int64_t>{0, 1, 1, 0, 1});
     CHECK(both->has_masks());
     CHECK_FALSE(both->has_decoy_masks());
     CHECK(both->column("age") == std::vector<int64_t>{10, 20, 30, 10, 20, 30});

@@ -54,6 +54,15 @@ TEST_CASE("folder: one folder is split class by class, the same way every time")
     CHECK(whole->test->size() == 20);
 }
 
+TEST_CASE("folder: the share of test pictures does not suffer from rounding") {
+    const TemporaryFolder folder;
+    for (int i = 0; i < 100; ++i) {
+        write_picture(folder.path() / "a" / ("p" + std::to_string(100 + i) + ".png"), 1, 1, 0);
+    }
+    CHECK(load_data("folder:" + folder.text() + "(test_share=0.29)")->test->size() == 29);  // 0.29 * 100 < 29
+    CHECK(load_data("folder:" + folder.text() + "(test_share=0.5)")->test->size() == 50);
+}
+
 TEST_CASE("folder: a list of classes sets numbers and names") {
     const TemporaryFolder folder;
     write_picture(folder.path() / "n02/x.png", 4, 4, 1);

@@ -193,6 +193,20 @@ TEST_CASE("loader: it may be destroyed or moved elsewhere while workers are busy
     }
 }
 
+TEST_CASE("loader: what workers made for a position that was left does not come back") {
+    Loader loader(std::make_shared<Slow>(60, -1), {.batch_size = 4, .workers = 3});
+    for (int64_t epoch = 1; epoch < 12; ++epoch) {
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(2));  // in the middle of a batch of the epoch before
+        loader.start_epoch(epoch);
+        for (int i = 0; i < 2; ++i) {
+            const auto batch = loader.next();
+            const std::vector<float> values = batch->input.to_vector<float>();
+            CHECK(std::vector<int64_t>(values.begin(), values.end()) == batch->indices);
+        }
+    }
+}
+
 TEST_CASE("loader: workers stay within the prefetch bound") {
     const auto set = std::make_shared<Slow>(100, -1);
     Loader loader(set, {.batch_size = 1, .workers = 2, .prefetch = 3});

@@ -43,10 +43,13 @@ BACKLIGHT_CLONES void divide_loop(const double* sums, double size, float* y, int
     }
 }
 
-BACKLIGHT_CLONES void add_share(const float* d_y, float size, float* d_x, int64_t count) {
-    BACKLIGHT_INDEPENDENT
-    for (int64_t c = 0; c < count; ++c) {
-        d_x[c] += d_y[c] / size;
+// Adds factor d_y to each of the pixels of a window's row.
+BACKLIGHT_CLONES void add_share(const float* d_y, float factor, int64_t pixels, int64_t channels, float* d_x) {
+    for (int64_t w = 0; w < pixels; ++w) {
+        BACKLIGHT_INDEPENDENT
+        for (int64_t c = 0; c < channels; ++c) {
+            d_x[w * channels + c] += d_y[c] * factor;
+        }
     }
 }
 
@@ -103,13 +106,13 @@ void average_adjoint(const HeightWindows& height, const WidthWindows& width, con
             float* target = out + row * in_row;
             std::fill_n(target, in_row, 0.0f);
             for (int64_t i = height.first_window(h); i < height.last_window(h); ++i) {
+                const Span rows = height.span(i);
                 const float* sources = from + row / in_height * out_image + i * out_width * channels;
                 for (int64_t j = 0; j < out_width; ++j) {
                     const Span columns = width.span(j);
-                    const auto size = static_cast<float>(height.span(i).size * columns.size);
-                    for (int64_t w = columns.begin; w < columns.end; ++w) {
-                        add_share(sources + j * channels, size, target + w * channels, channels);
-                    }
+                    const float factor = 1.0f / static_cast<float>(rows.size * columns.size);
+                    add_share(sources + j * channels, factor, columns.end - columns.begin, channels,
+                              target + columns.begin * channels);
                 }
             }
         }

@@ -8,6 +8,8 @@
 namespace backlight {
 namespace {
 
+constexpr int64_t kLongRun = 32;
+
 struct BinaryLoops {
     void (*both)(const float* a, const float* b, float* y, int64_t count);
     void (*scalar_a)(float a, const float* b, float* y, int64_t count);
@@ -60,7 +62,7 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y
         if (count < cpu::kParallelElements) {
             return compute(out, int64_t{0}, count);
         }
-        cpu::write_elements(out, count, cpu::kBlock, [&] { return compute; });
+        cpu::write_elements(out, count, 0, [&] { return compute; });
     };
     const bool whole_a = a.numel() == count;
     const bool whole_b = b.numel() == count;
@@ -75,8 +77,20 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y
     }
     const cpu::StretchedReader reader_a(a, y.shape());
     const cpu::StretchedReader reader_b(b, y.shape());
-    const int64_t block = cpu::block_for_period(std::max(reader_a.period(), reader_b.period()));
-    cpu::write_elements(out, count, block, [&] {
+    // A column: one scalar for each run of elements.
+    const int64_t run = reader_b.repetition();
+    if (whole_a && run >= kLongRun) {
+        return cpu::write_elements(out, count, run, [&] {
+            return [&](float* target, int64_t at, int64_t n) {
+                for (int64_t done = 0; done < n;) {
+                    const int64_t piece = std::min(run - (at + done) % run, n - done);
+                    loops.scalar_b(left + at + done, right[(at + done) / run], target + done, piece);
+                    done += piece;
+                }
+            };
+        });
+    }
+    cpu::write_elements(out, count, std::max(reader_a.period(), reader_b.period()), [&] {
         return [&loops, from_a = reader_a, from_b = reader_b](float* target, int64_t at, int64_t n) mutable {
             loops.both(from_a.read(at, n), from_b.read(at, n), target, n);
         };
@@ -88,7 +102,7 @@ void CpuBackend::broadcast(const Tensor& x, Tensor& y) {
         return ReferenceBackend::broadcast(x, y);
     }
     const cpu::StretchedReader reader(x, y.shape());
-    cpu::write_elements(buffer<float>(y), y.numel(), cpu::block_for_period(reader.period()), [&] {
+    cpu::write_elements(buffer<float>(y), y.numel(), reader.period(), [&] {
         return [from = reader](float* target, int64_t at, int64_t n) mutable {
             std::memcpy(target, from.read(at, n), static_cast<size_t>(n) * sizeof(float));
         };

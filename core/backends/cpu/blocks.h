@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 
 #include "core/backends/cpu/parallel.h"
 
 namespace backlight::cpu {
 
-/// Elements of one block: two operands and the result fit the first-level cache.
+/// The longest block: two operands and the result fit the first-level cache.
 inline constexpr int64_t kBlock = 2048;
+/// Blocks that are written past the caches are short, so that a core computes one while it writes the last.
+inline constexpr int64_t kStreamBlock = 128;
 /// Outputs from this many elements on do not fit the caches together with what they are computed from.
 inline constexpr int64_t kStreamElements = int64_t{4} << 20;
 
@@ -18,17 +21,25 @@ inline constexpr int64_t kStreamElements = int64_t{4} << 20;
 void stream_block(float* y, const float* x, int64_t count);
 void stream_fence();
 
-/// y[begin..end) = what compute(out, at, count) writes to out[0..count) for the elements from `at` on. Blocks begin at
-/// begin + multiples of `block` (at most kBlock). compute may read y[at..at+count), so in-place use is fine.
+/// Length of blocks at whose beginning a row of `period` elements (0: none) begins again, if such a length is short.
+/// Multiples of 16, so that blocks begin with a cache line.
+[[nodiscard]] inline int64_t block_length(int64_t period, bool stream) {
+    const int64_t wanted = stream ? kStreamBlock : kBlock;
+    const int64_t together = period == 0 ? 16 : std::lcm(period, int64_t{16});
+    return together > (stream ? 4 * kStreamBlock : kBlock) ? wanted : together * std::max<int64_t>(1, wanted / together);
+}
+
+/// y[begin..end) = what compute(out, at, count) writes to out[0..count) for the elements from `at` on, at most `block`
+/// at a time. compute may read y[at..at+count), so in-place use is fine.
 template <typename Compute>
 void write_blocks(float* y, int64_t begin, int64_t end, int64_t block, bool stream, Compute&& compute) {
-    if (!stream || block % 16 != 0 || begin % 16 != 0) {
+    if (!stream) {
         for (int64_t at = begin; at < end; at += block) {
             compute(y + at, at, std::min(block, end - at));
         }
         return;
     }
-    alignas(64) float out[kBlock];
+    alignas(64) float out[4 * kStreamBlock];
     for (int64_t at = begin; at < end; at += block) {
         const int64_t count = std::min(block, end - at);
         compute(static_cast<float*>(out), at, count);
@@ -37,10 +48,11 @@ void write_blocks(float* y, int64_t begin, int64_t end, int64_t block, bool stre
     stream_fence();
 }
 
-/// The same over 0..count-1 and all threads; compute as made by make_compute() in each thread.
+/// The same over 0..count-1 and all threads; each thread computes with its own make_compute().
 template <typename MakeCompute>
-void write_elements(float* y, int64_t count, int64_t block, MakeCompute&& make_compute) {
+void write_elements(float* y, int64_t count, int64_t period, MakeCompute&& make_compute) {
     const bool stream = count >= kStreamElements;
+    const int64_t block = block_length(period, stream);
     parallel_ranges(count, kParallelElements / 2, block, [&](int64_t begin, int64_t end) {
         write_blocks(y, begin, end, block, stream, make_compute());
     });

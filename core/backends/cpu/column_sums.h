@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/backends/cpu/parallel.h"
-#include "core/backends/functors.h"
 
 namespace backlight::cpu {
 
@@ -20,12 +19,19 @@ struct SumReduction {
 struct MaximumReduction {
     using Accumulator = float;
     static constexpr float kInitial = -std::numeric_limits<float>::infinity();
-    static float combine(float a, float b) { return functors::Maximum{}(a, b); }
+    // functors::Maximum without branches: a NaN is the result.
+    static float combine(float a, float b) {
+        const float larger = a > b ? a : b;
+        return a != a ? a : larger;
+    }
 };
 struct MinimumReduction {
     using Accumulator = float;
     static constexpr float kInitial = std::numeric_limits<float>::infinity();
-    static float combine(float a, float b) { return functors::Minimum{}(a, b); }
+    static float combine(float a, float b) {
+        const float smaller = a < b ? a : b;
+        return a != a ? a : smaller;
+    }
 };
 
 /// result[c] = combine(result[c], x[r step + c]) over the rows r. Four rows are combined with each other first, so that

@@ -71,8 +71,16 @@ bool is_shape(const std::string& text) {
 
 }  // namespace
 
-ConvChoice fixed_rule(const ConvShape& /*shape*/) {
-    return ConvChoice::nhwc;
+// Measured over the layers of ResNet-50 and VGG-16: the weights' gradient is faster on blocked activations where there is
+// enough work for each activation to pay for reordering it.
+ConvChoice fixed_rule(const ConvShape& s) {
+    if (s.direction != ConvDirection::backward_weights || s.attrs.groups != 1) {
+        return ConvChoice::nhwc;
+    }
+    const bool strided_3x3 =
+        s.kernel_height == 3 && s.kernel_width == 3 && s.attrs.stride[0] == 2 && s.in_channels >= 128;
+    const int64_t weights = s.in_channels * s.out_channels * s.kernel_height * s.kernel_width;
+    return strided_3x3 || weights >= (int64_t{1} << 19) ? ConvChoice::any_layout : ConvChoice::nhwc;
 }
 
 std::optional<ConvChoice> recorded_choice(const ConvShape& shape) {

@@ -1,4 +1,5 @@
 // Copies, constants, conversions, selection and in-place addition.
+#include <bit>
 #include <cstring>
 
 #include "core/backends/buffer.h"
@@ -56,8 +57,13 @@ void CpuBackend::fill(Tensor& y, double value) {
         return ReferenceBackend::fill(y, value);
     }
     const auto element = static_cast<float>(value);
-    cpu::write_elements(buffer<float>(y), y.numel(), cpu::kBlock, [=] {
-        return [=](float* block, int64_t, int64_t n) { fill_loop(block, element, n); };
+    auto* out = buffer<float>(y);
+    cpu::parallel_ranges(y.numel(), cpu::kParallelElements / 2, 64, [=](int64_t begin, int64_t end) {
+        if (std::bit_cast<uint32_t>(element) == 0) {
+            std::memset(out + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
+        } else {
+            fill_loop(out + begin, element, end - begin);
+        }
     });
 }
 
@@ -91,7 +97,7 @@ void CpuBackend::select(const Tensor& condition, const Tensor& a, const Tensor& 
     dispatch_any(condition.dtype(), [&](auto type) {
         using Condition = decltype(type);
         const auto* chosen = buffer<Condition>(condition);
-        cpu::write_elements(buffer<float>(y), y.numel(), cpu::kBlock, [=] {
+        cpu::write_elements(buffer<float>(y), y.numel(), 0, [=] {
             return [=](float* block, int64_t at, int64_t n) {
                 select_loop(chosen + at, left + at, right + at, block, n);
             };

@@ -15,7 +15,7 @@ namespace {
 using dnnl::memory;
 
 constexpr size_t kMaxPlans = 512;
-constexpr int64_t kSmallProducts = 1 << 18;  // multiplications from which a library call pays
+constexpr int64_t kSmallProducts = 1 << 19;  // multiplications from which a library call pays
 
 struct Extents {
     int64_t batch, rows, columns, inner;

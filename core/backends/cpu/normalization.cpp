@@ -9,6 +9,7 @@
 #include "core/backends/cpu/blocks.h"
 #include "core/backends/cpu/column_sums.h"
 #include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/functors.h"
 #include "core/backends/reference/walk.h"
 
 namespace backlight {
@@ -125,7 +126,7 @@ void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tens
     const auto offset = wide.spread<float>([&](int64_t c) { return buffer<float>(shift)[c]; });
     const auto* in = buffer<float>(x);
     const auto loop = relu ? affine_loop<true> : affine_loop<false>;
-    cpu::write_elements(buffer<float>(y), x.numel(), cpu::kBlock, [&] {
+    cpu::write_elements(buffer<float>(y), x.numel(), 0, [&] {
         return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t count, float* out) {
             loop(in + at, factor.data() + column, offset.data() + column, out, count);
         });
@@ -159,7 +160,7 @@ void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const T
         buffer<float>(d_scale)[c] = static_cast<float>(product(c));
     }
     const auto loop = relu != nullptr ? gradient_loop<true> : gradient_loop<false>;
-    cpu::write_elements(buffer<float>(d_x), x.numel(), cpu::kBlock, [&] {
+    cpu::write_elements(buffer<float>(d_x), x.numel(), 0, [&] {
         return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, float* out) {
             loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column, factor.data() + column,
                  offset.data() + column, slope.data() + column, out, n);

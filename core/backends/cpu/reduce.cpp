@@ -73,34 +73,67 @@ bool merge_axes(const Shape& x, AxisMask axes, Extents& e) {
     return true;
 }
 
-// A contiguous range is folded into a matrix of 64 columns first.
+// result[r] over rows of `length` elements that lie one behind the other; a row is folded into 16 lanes first.
+template <typename Reduction>
+BACKLIGHT_CLONES void reduce_rows_loop(const float* x, int64_t rows, int64_t length,
+                                       typename Reduction::Accumulator* result) {
+    using Accumulator = typename Reduction::Accumulator;
+    constexpr int64_t kLanes = 16;
+    for (int64_t r = 0; r < rows; ++r) {
+        const float* row = x + r * length;
+        Accumulator total = Reduction::kInitial;
+        int64_t done = 0;
+        if (length >= kLanes) {
+            Accumulator lanes[kLanes];
+            for (int64_t i = 0; i < kLanes; ++i) {
+                lanes[i] = static_cast<Accumulator>(row[i]);
+            }
+            for (done = kLanes; done + kLanes <= length; done += kLanes) {
+                for (int64_t i = 0; i < kLanes; ++i) {
+                    lanes[i] = Reduction::combine(lanes[i], static_cast<Accumulator>(row[done + i]));
+                }
+            }
+            for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+                for (int64_t i = 0; i < width; ++i) {
+                    lanes[i] = Reduction::combine(lanes[i], lanes[i + width]);
+                }
+            }
+            total = lanes[0];
+        }
+        for (; done < length; ++done) {
+            total = Reduction::combine(total, static_cast<Accumulator>(row[done]));
+        }
+        result[r] = total;
+    }
+}
+
+// A long range is folded into a matrix of 64 columns.
 template <typename Reduction>
 typename Reduction::Accumulator reduce_range(const float* x, int64_t count) {
     using Accumulator = typename Reduction::Accumulator;
     constexpr int64_t kColumns = 64;
+    Accumulator lanes[kColumns];
+    std::fill_n(static_cast<Accumulator*>(lanes), kColumns, Reduction::kInitial);
+    const int64_t whole = count / kColumns * kColumns;
+    cpu::reduce_columns<Reduction>(x, count / kColumns, kColumns, kColumns, lanes);
+    cpu::reduce_columns<Reduction>(x + whole, 1, kColumns, count - whole, lanes);
     Accumulator result = Reduction::kInitial;
-    int64_t done = 0;
-    if (count >= 2 * kColumns) {
-        Accumulator lanes[kColumns];
-        std::fill_n(static_cast<Accumulator*>(lanes), kColumns, Reduction::kInitial);
-        done = count / kColumns * kColumns;
-        cpu::reduce_columns<Reduction>(x, count / kColumns, kColumns, kColumns, lanes);
-        for (const Accumulator lane : lanes) {
-            result = Reduction::combine(result, lane);
-        }
-    }
-    for (; done < count; ++done) {
-        result = Reduction::combine(result, static_cast<Accumulator>(x[done]));
+    for (const Accumulator lane : lanes) {
+        result = Reduction::combine(result, lane);
     }
     return result;
 }
 
 template <typename Reduction>
 void reduce_rows(const float* x, const Extents& e, float* y) {
-    if (e.kept >= 8) {
+    if (e.kept >= 8 || e.reduced < 1024) {
         return cpu::parallel_items(e.kept, e.reduced, [=](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-                y[i] = static_cast<float>(reduce_range<Reduction>(x + i * e.reduced, e.reduced));
+            constexpr int64_t kTogether = 64;
+            typename Reduction::Accumulator results[kTogether];
+            for (int64_t i = begin; i < end; i += kTogether) {
+                const int64_t rows = std::min(kTogether, end - i);
+                reduce_rows_loop<Reduction>(x + i * e.reduced, rows, e.reduced, results);
+                std::transform(results, results + rows, y + i, [](auto value) { return static_cast<float>(value); });
             }
         });
     }

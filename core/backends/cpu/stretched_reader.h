@@ -43,6 +43,8 @@ public:
     [[nodiscard]] bool is_scalar() const { return rank_ == 1 && strides_[0] == 0; }
     [[nodiscard]] const float* data() const { return data_; }
 
+    /// How often each element is read in succession, 0 if they are not all read so.
+    [[nodiscard]] int64_t repetition() const { return rank_ == 2 && strides_[1] == 0 ? extents_[1] : 0; }
     /// The length of a row that is read again and again, 0 if there is none.
     [[nodiscard]] int64_t period() const { return rank_ == 2 && strides_[0] == 0 ? extents_[1] : 0; }
 
@@ -98,15 +100,5 @@ private:
     int64_t kept_ = 0;  // so many elements of the repeated row are in the buffer
     alignas(64) float buffer_[kBlock];
 };
-
-/// Block length at whose multiples a row of `period` elements begins again.
-[[nodiscard]] inline int64_t block_for_period(int64_t period) {
-    // A multiple of 16 elements keeps blocks at the beginning of a cache line.
-    int64_t aligned = period;
-    while (aligned % 16 != 0 && aligned <= kBlock) {
-        aligned *= 2;
-    }
-    return period == 0 || aligned > kBlock ? kBlock : kBlock / aligned * aligned;
-}
 
 }  // namespace backlight::cpu

@@ -56,7 +56,7 @@ void CpuBackend::unary(UnaryOp op, const Tensor& x, double p, Tensor& y) {
     if (count < cpu::kParallelElements) {
         return loop(in, parameter, out, count);
     }
-    cpu::write_elements(out, count, cpu::kBlock, [=] {
+    cpu::write_elements(out, count, 0, [=] {
         return [=](float* block, int64_t at, int64_t n) { loop(in + at, parameter, block, n); };
     });
 }

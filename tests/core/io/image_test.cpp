@@ -188,6 +188,18 @@ TEST_CASE("decode_image: a small file that claims a huge picture is refused befo
                    "bomb.png: picture of 16384 x 16384 pixels"));
 }
 
+TEST_CASE("decode_image: a JPEG whose Huffman table has more than 256 codes is refused") {
+    Bytes jpeg = {0xFF, 0xD8, 0xFF, 0xC4, 0x02, 0x13, 0x00};  // a segment of 2 + 1 + 16 + 512 bytes
+    Bytes counts(16, 0);
+    counts[14] = counts[15] = 255;
+    counts[13] = 2;
+    jpeg.insert(jpeg.end(), counts.begin(), counts.end());
+    jpeg.resize(jpeg.size() + 512);
+    jpeg.insert(jpeg.end(), {0xFF, 0xD9});
+    CHECK(contains(error_of([&] { (void)decode_image(jpeg, "x.jpg"); }),
+                   "x.jpg: damaged JPEG picture: Huffman table"));
+}
+
 TEST_CASE("decode_image: damaged copies are read or refused, never anything else") {
     for (const char* name : kPictures) {
         CAPTURE(name);
