@@ -27,4 +27,7 @@ Run add_list(CLI::App& app, const Common& common);
 Run add_data(CLI::App& app, const Common& common);
 Run add_demo(CLI::App& app, const Common& common);
 
+/// The options of this call as a TOML file: the common ones, then the section of the command.
+std::string config_text(const CLI::App& app, const std::string& command);
+
 }  // namespace backlight::apps

@@ -39,7 +39,7 @@ Run add_data(CLI::App& app, const Common&) {
     auto c = std::make_shared<Config>();
     cmd->add_option("spec", c->spec, "Data set, e.g. digits, cifar10:DIR (backlight list data)")->required();
     cmd->add_option("--out", c->out, "Contact sheet of the training set (PNG)");
-    cmd->add_option("--columns", c->columns, "Pictures a class on the sheet")->capture_default_str()->check(CLI::PositiveNumber);
+    cmd->add_option("--columns", c->columns, "Pictures a class on the sheet")->check(CLI::PositiveNumber);
     return [c] {
         const auto data = load_data(c->spec);
         for (const std::string& name : data->split_names()) {

@@ -15,9 +15,9 @@ namespace backlight::apps {
 Run add_demo(CLI::App& app, const Common&) {
     CLI::App* cmd = app.add_subcommand("demo", "Train on digits, explain, find a planted mark; writes a report");
     auto config = std::make_shared<DemoConfig>();
-    cmd->add_option("--run", config->run, "Folder for everything the run writes")->capture_default_str();
+    cmd->add_option("--run", config->run, "Folder for everything the run writes");
     cmd->add_flag("--quick", config->quick, "Few epochs: shows that everything works");
-    cmd->add_option("--seed", config->seed, "Random seed")->capture_default_str();
+    cmd->add_option("--seed", config->seed, "Random seed");
     return [&app, config] {
         TrainingDisplay display;
         run_demo(*config, display.hooks(), std::cout);
@@ -25,7 +25,7 @@ Run add_demo(CLI::App& app, const Common&) {
             std::cout << "interrupted\n";
             return 0;
         }
-        write_file_atomically(config->run / "config.toml", app.config_to_str(true, false));
+        write_file_atomically(config->run / "config.toml", config_text(app, "demo"));
         std::cout << "\nrun folder: " << config->run.string() << "\nreport:     "
                   << (config->run / "report.html").string() << "\n";
         return 0;

@@ -21,10 +21,9 @@ Run add_evaluate(CLI::App& app, const Common&) {
     cmd->add_option("--model", c->model, "Model (backlight list models)")->required();
     cmd->add_option("--weights", c->weights, "Weights (safetensors)")->required();
     cmd->add_option("--data", c->data, "Data set (backlight list data)")->required();
-    cmd->add_option("--split", c->split, "Part of the data: test, train, or what the data set names besides")
-        ->capture_default_str();
+    cmd->add_option("--split", c->split, "Part of the data: test, train, or what the data set names besides");
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
-    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->capture_default_str()->check(CLI::PositiveNumber);
+    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(CLI::PositiveNumber);
     cmd->add_option("--out", c->out, "Also write the numbers as JSON");
     return [c] {
         LoadedModel loaded = load_model(c->model, c->classes, c->weights);

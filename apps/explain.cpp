@@ -155,25 +155,20 @@ Run add_explain(CLI::App& app, const Common&) {
     cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture")->required();
     cmd->add_option("--method", c->method, "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; "
                                            "start=one|logit|prob|... sets what arrives at the output "
-                                           "(backlight list methods)")
-        ->capture_default_str();
-    cmd->add_option("--target", c->target, "Class number or name, predicted, or all")->capture_default_str();
+                                           "(backlight list methods)");
+    cmd->add_option("--target", c->target, "Class number or name, predicted, or all");
     cmd->add_option("--layer", c->layer, "Explain the output of this layer, or its input: LAYER:in");
     cmd->add_option("--out", c->out, "R.npy of the explained tensor's shape, or R.png")->required();
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
-        ->capture_default_str()
         ->check(CLI::IsMember({"f32", "f64"}));
-    cmd->add_option("--reduce", c->reduce, "Channels of a picture: sum, abs-sum, max-abs, mean, l2, pos-sum")
-        ->capture_default_str();
-    cmd->add_option("--colormap", c->colormap, "blue-white-red, grey, viridis")->capture_default_str();
+    cmd->add_option("--reduce", c->reduce, "Channels of a picture: sum, abs-sum, max-abs, mean, l2, pos-sum");
+    cmd->add_option("--colormap", c->colormap, "blue-white-red, grey, viridis");
     cmd->add_option("--view", c->view, "Picture: overlay, raw, side")
-        ->capture_default_str()
         ->check(CLI::IsMember({"overlay", "raw", "side"}));
     cmd->add_option("--percentile", c->percentile, "Clip |R| above this percentile in pictures")
-        ->capture_default_str()
         ->check(CLI::Range(0.0, 100.0));
-    cmd->add_option("--seed", c->seed, "Random seed of methods that draw")->capture_default_str();
+    cmd->add_option("--seed", c->seed, "Random seed of methods that draw");
     return [c] { return run(*c); };
 }
 

@@ -59,6 +59,7 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.fallthrough();
     app.allow_config_extras(CLI::config_extras_mode::error);
+    app.option_defaults()->always_capture_default();  // help and config.toml show what holds
     app.set_version_flag("--version", BACKLIGHT_VERSION);
     backlight::apps::Common common;
     app.add_option("--threads", common.threads, "Threads of the kernels; 0: as OpenMP decides")

@@ -27,11 +27,10 @@ Run add_predict(CLI::App& app, const Common&) {
     cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture")->required();
     cmd->add_option("--out", c->out, "Logits (N,K) as .npy")->required();
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
-    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->capture_default_str()->check(CLI::PositiveNumber);
+    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(CLI::PositiveNumber);
     cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
-        ->capture_default_str()
         ->check(CLI::IsMember({"f32", "f64"}));
-    cmd->add_option("--top", c->top, "Classes to print a sample")->capture_default_str()->check(CLI::NonNegativeNumber);
+    cmd->add_option("--top", c->top, "Classes to print a sample")->check(CLI::NonNegativeNumber);
     return [c] {
         BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ", c->out);
         LoadedModel loaded = load_model(c->model, c->classes, c->weights);

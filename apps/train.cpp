@@ -19,37 +19,32 @@ void add_options(CLI::App& cmd, TrainConfig& c) {
     cmd.add_option("--run", c.run, "Folder for everything the run writes")->required();
     cmd.add_option("--weights", c.weights, "Start from these weights (safetensors)");
     cmd.add_option("--classes", c.classes, "Number of outputs; 0: as the data has");
-    cmd.add_option("--epochs", c.epochs, "Passes over the training set")->capture_default_str();
-    cmd.add_option("--batch-size", c.batch_size, "Samples a step")->capture_default_str();
-    cmd.add_option("--lr", c.lr, "Learning rate")->capture_default_str();
-    cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta")->capture_default_str();
-    cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd")->capture_default_str();
+    cmd.add_option("--epochs", c.epochs, "Passes over the training set");
+    cmd.add_option("--batch-size", c.batch_size, "Samples a step");
+    cmd.add_option("--lr", c.lr, "Learning rate");
+    cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta");
+    cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd");
     cmd.add_flag("--nesterov", c.optimizer.nesterov, "Nesterov momentum of sgd");
-    cmd.add_option("--weight-decay", c.optimizer.weight_decay, "L2 penalty (decoupled for adamw)")->capture_default_str();
+    cmd.add_option("--weight-decay", c.optimizer.weight_decay, "L2 penalty (decoupled for adamw)");
     cmd.add_option("--schedule", c.schedule,
-                   "constant, step(every=30, gamma=0.1), multi_step(at=30:60, gamma=0.1), cosine(min=0)")
-        ->capture_default_str();
-    cmd.add_option("--warmup", c.warmup_steps, "Steps over which the learning rate grows to its value")
-        ->capture_default_str();
-    cmd.add_option("--clip-norm", c.clip_norm, "Largest norm of the gradient; 0: any")->capture_default_str();
-    cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes")
-        ->capture_default_str();
-    cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout")->capture_default_str();
-    cmd.add_option("--validation", c.validation, "Share of the training set held out")->capture_default_str();
-    cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never")
-        ->capture_default_str();
-    cmd.add_option("--checkpoint-every", c.checkpoint_every, "Steps between checkpoints; 0: each epoch")
-        ->capture_default_str();
-    cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data")->capture_default_str();
-    cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit");
-    cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run");
+                   "constant, step(every=30, gamma=0.1), multi_step(at=30:60, gamma=0.1), cosine(min=0)");
+    cmd.add_option("--warmup", c.warmup_steps, "Steps over which the learning rate grows to its value");
+    cmd.add_option("--clip-norm", c.clip_norm, "Largest norm of the gradient; 0: any");
+    cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes");
+    cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
+    cmd.add_option("--validation", c.validation, "Share of the training set held out");
+    cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");
+    cmd.add_option("--checkpoint-every", c.checkpoint_every, "Steps between checkpoints; 0: each epoch");
+    cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data");
+    cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit")->configurable(false);
+    cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run")->configurable(false);
     cmd.add_flag("--tune", c.tune, "Time the convolution implementations of each shape once and record the choice");
 }
 
 int run(const CLI::App& app, const TrainConfig& config) {
     TrainingDisplay display;
     TrainHooks hooks = display.hooks();
-    hooks.begin = [&] { write_file_atomically(config.run / "config.toml", app.config_to_str(true, false)); };
+    hooks.begin = [&] { write_file_atomically(config.run / "config.toml", config_text(app, "train")); };
     const TrainResult result = train(config, hooks);
     if (result.interrupted) {
         std::cout << "interrupted after step " << result.steps << "; saved in " << config.run.string()

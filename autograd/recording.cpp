@@ -35,7 +35,9 @@ std::string Recording::begin_call(const std::string& path) {
 void Recording::end_call(const std::string& call_name, const std::string& scope, const Variable& input,
                          const Variable& output) {
     layers_.calls_[call_name] = {input, output};
-    layers_.names_.push_back(call_name);
+    if (!call_name.empty()) {  // the network itself has no name
+        layers_.names_.push_back(call_name);
+    }
     // The output's node is this layer's own when it was made directly in its scope, not in a child's.
     if (output.requires_grad() && !output.node()->is_leaf()) {
         const std::string own = (scope.empty() ? "" : scope + ".") + std::string(output.node()->op->kind()) + "#";

@@ -8,6 +8,7 @@
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "core/error.h"
+#include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "core/random.h"
 #include "datasets/loader.h"
@@ -249,6 +250,9 @@ private:
         }
         state_.metrics_bytes = log_->bytes();
         state_.tuning = ConvTuning::record();
+        if (!state_.tuning.empty()) {
+            write_file_atomically(in_run("tuning.txt"), state_.tuning);
+        }
         save_checkpoint(in_run("checkpoint.safetensors"), *result_.model.net, *optimizer_, state_);
     }
 

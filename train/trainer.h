@@ -1,5 +1,6 @@
 // The training loop: model, data and optimiser from a configuration; metrics, checkpoints, resume.
-// A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors, checkpoint.safetensors.
+// A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors, checkpoint.safetensors,
+// and tuning.txt where convolution implementations were timed.
 #pragma once
 
 #include <atomic>

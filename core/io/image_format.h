@@ -16,8 +16,8 @@ enum class ImageFormat : uint8_t { png, jpeg, gif, bmp };
 [[nodiscard]] ImageFormat identify_image(std::span<const uint8_t> bytes, std::string_view name);
 
 /// Walks the file's segments; what lies behind the picture is not looked at. Throws Error when the file ends
-/// before its picture does, when a checksum of a PNG is wrong, or when a Huffman table of a JPEG has more codes
-/// than the decoder has room for.
+/// before its picture does, when a checksum of a PNG is wrong, or when a Huffman table of a JPEG has more
+/// codes than the decoder has room for.
 void check_image_complete(ImageFormat format, std::span<const uint8_t> bytes, std::string_view name);
 
 }  // namespace backlight

@@ -8,6 +8,7 @@
 
 namespace backlight::test {
 
+// clang-format off
 inline const std::map<std::string, std::vector<double>> golden_values = {
     {"conv2d plain", {6.6261969465293973, 2.9551777369255712, 2.0965980538961513, 2.7435434158784151}},
     {"conv2d stride padding", {-0.32114498578570583, -0.15449922077976641, -1.2165158911469849, 0.23615687108087996}},
@@ -54,5 +55,6 @@ inline const std::map<std::string, std::vector<double>> golden_values = {
     {"clamp", {-1.5932428294375833, 23.192794133276649}},
     {"amax ties", {-0.77319587628865993, 0.023094909129556834}},
 };
+// clang-format on
 
 }  // namespace backlight::test

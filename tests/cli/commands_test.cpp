@@ -68,7 +68,7 @@ TEST_CASE("cli: info describes a model, a weight file and the build") {
 TEST_CASE("cli: data counts samples and draws a contact sheet") {
     const Workshop shop;
     const std::string printed = shop.succeed({"data", "digits(mark=3)", "--out", shop / "sheet.png", "--columns", "2"});
-    CHECK(contains(printed, "train: 1438 samples of shape (8, 8, 1)"));
+    CHECK(contains(printed, "train: 1442 samples of shape (8, 8, 1)"));
     CHECK(contains(printed, "unmarked: "));
     CHECK(slurp(shop / "sheet.png").starts_with("\x89PNG"));
     shop.refuse({"data", "toy1", "--out", shop / "toy.png"}, {"(5,)"}, shop / "toy.png");

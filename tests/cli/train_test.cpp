@@ -69,7 +69,7 @@ TEST_CASE("cli: train refuses what cannot work before it writes") {
     shop.refuse(toy(run) + Arguments{"--early-stop", "2"}, {"early"}, run);
     shop.refuse(toy(run) + Arguments{"--weights", shop / "none.safetensors"}, {"none.safetensors"}, run);
     shop.refuse(toy(run) + Arguments{"--label-smoothing", "1.5"}, {"label-smoothing"}, run);
-    shop.refuse(toy(run) + Arguments{"--lr", "nan"}, {"lr > 0"}, run);
+    shop.refuse({"train", "--model", "toy1", "--data", "toy1", "--run", run, "--lr", "nan"}, {"lr > 0"}, run);
     shop.refuse({"train", "--model", "toy2", "--data", "toy1", "--run", run}, {"(N, 4)", "(1, 5)"}, run);
     testing::write_text(shop / "file", "in the way");
     const Result blocked = shop.run(toy(shop / "file"));

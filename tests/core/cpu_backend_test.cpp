@@ -278,12 +278,12 @@ TEST_CASE("cpu permute: every permutation of every rank moves the same bits") {
     }
 }
 
-TEST_CASE("cpu optimisers: the bits of the reference") {
+TEST_CASE("cpu optimisers: the bits of the reference; Adam's quotient to rounding of f32") {
     Draw draw(11);
     const Shape shape{70001};
     const Tensor g = draw.tensor(shape);
     const Tensor start[] = {draw.tensor(shape), absolute(draw.tensor(shape)), absolute(draw.tensor(shape))};
-    const auto same = [&](const auto& step) {
+    const auto same = [&](const auto& step, double tolerance = 0.0) {
         Tensor state[2][3];
         Backend* backends[] = {&cpu_backend(), &reference_backend()};
         for (size_t i = 0; i < 2; ++i) {
@@ -293,7 +293,7 @@ TEST_CASE("cpu optimisers: the bits of the reference") {
             step(*backends[i], state[i]);
         }
         for (size_t k = 0; k < 3; ++k) {
-            check_close(state[0][k], state[1][k], 0);
+            check_close(state[0][k], state[1][k], k == 0 ? tolerance : 0.0, k == 0 ? tolerance : 0.0);
         }
     };
     for (const double momentum : {0.0, 0.9}) {
@@ -304,7 +304,7 @@ TEST_CASE("cpu optimisers: the bits of the reference") {
     }
     for (const bool decoupled : {false, true}) {
         const AdamAttrs attrs{.lr = 1e-2, .weight_decay = 0.1, .decoupled = decoupled, .step = 3};
-        same([&](Backend& b, Tensor* s) { b.adam_step(attrs, s[0], g, s[1], s[2]); });
+        same([&](Backend& b, Tensor* s) { b.adam_step(attrs, s[0], g, s[1], s[2]); }, 2e-7);
     }
     same([&](Backend& b, Tensor* s) { b.adadelta_step({.weight_decay = 0.01}, s[0], g, s[1], s[2]); });
 }

@@ -111,7 +111,7 @@ def main():
     print("// Written by tests/oracle/ops.py with torch", torch.__version__, "and numpy", np.__version__ + ", float64.")
     print("// A case: the sum of y c, then of d_x c for each input; inputs and c are the formulas of the script.")
     print("#pragma once\n\n#include <map>\n#include <string>\n#include <vector>\n")
-    print("namespace backlight::test {\n")
+    print("namespace backlight::test {\n\n// clang-format off")
     print("inline const std::map<std::string, std::vector<double>> golden_values = {")
     for name, shapes, function in CASES:
         inputs = [ramp(shape, k).requires_grad_() for k, shape in enumerate(shapes)]
@@ -120,7 +120,7 @@ def main():
         total.backward()
         numbers = [total.item()] + [(x.grad.reshape(-1) * coefficients(x.numel())).sum().item() for x in inputs]
         print(f'    {{"{name}", {{{", ".join(f"{n:.17g}" for n in numbers)}}}}},')
-    print("};\n\n}  // namespace backlight::test")
+    print("};\n// clang-format on\n\n}  // namespace backlight::test")
 
 
 main()

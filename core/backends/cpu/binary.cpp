@@ -77,14 +77,20 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y
     }
     const cpu::StretchedReader reader_a(a, y.shape());
     const cpu::StretchedReader reader_b(b, y.shape());
-    // A column: one scalar for each run of elements.
-    const int64_t run = reader_b.repetition();
+    // A long row is read where it lies, a column as one scalar for each run of elements.
+    const int64_t run = std::max(reader_b.repetition(), reader_b.period());
     if (whole_a && run >= kLongRun) {
+        const bool is_row = reader_b.period() > 0;
         return cpu::write_elements(out, count, run, [&] {
             return [&](float* target, int64_t at, int64_t n) {
-                for (int64_t done = 0; done < n;) {
-                    const int64_t piece = std::min(run - (at + done) % run, n - done);
-                    loops.scalar_b(left + at + done, right[(at + done) / run], target + done, piece);
+                auto [row, inside] = cpu::divide(at, run);
+                for (int64_t done = 0; done < n; ++row, inside = 0) {
+                    const int64_t piece = std::min(run - inside, n - done);
+                    if (is_row) {
+                        loops.both(left + at + done, right + inside, target + done, piece);
+                    } else {
+                        loops.scalar_b(left + at + done, right[row], target + done, piece);
+                    }
                     done += piece;
                 }
             };

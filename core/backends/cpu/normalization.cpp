@@ -73,8 +73,8 @@ BACKLIGHT_CLONES void gradient_loop(const float* x, const float* d_y, const floa
 template <typename Run>
 auto by_wide_rows(const WideRows& wide, Run run) {
     return [width = wide.width, run](float* out, int64_t at, int64_t count) {
-        for (int64_t done = 0; done < count;) {
-            const int64_t column = (at + done) % width;
+        int64_t column = cpu::divide(at, width).remainder;
+        for (int64_t done = 0; done < count; column = 0) {
             const int64_t piece = std::min(width - column, count - done);
             run(at + done, column, piece, out + done);
             done += piece;

@@ -1,5 +1,6 @@
 // One step of an optimiser in one pass over memory; formulas: core/backends/reference/optimizer.cpp. The arithmetic is
-// the reference's, in double: the same bits.
+// the reference's, in double: the same bits, except that Adam's quotient is taken in float, which a core divides four
+// times as fast.
 #include <cmath>
 
 #include "core/backends/buffer.h"
@@ -34,8 +35,9 @@ BACKLIGHT_CLONES void adam_loop(const AdamAttrs& attrs, float* w, const float* g
     const AdamAttrs a = attrs;
     const double correction1 = 1 - std::pow(a.beta1, static_cast<double>(a.step));
     const double correction2 = 1 - std::pow(a.beta2, static_cast<double>(a.step));
-    const double rate = a.lr / correction1;
-    const double root = std::sqrt(correction2);
+    const auto rate = static_cast<float>(a.lr / correction1);
+    const auto root = static_cast<float>(1.0 / std::sqrt(correction2));
+    const auto eps = static_cast<float>(a.eps);
     const double shrink = a.decoupled ? a.lr * a.weight_decay : 0.0;
     const double decay = a.decoupled ? 0.0 : a.weight_decay;
     BACKLIGHT_INDEPENDENT
@@ -45,9 +47,11 @@ BACKLIGHT_CLONES void adam_loop(const AdamAttrs& attrs, float* w, const float* g
         weight -= shrink * weight;
         const double first = a.beta1 * static_cast<double>(m[i]) + (1 - a.beta1) * gradient;
         const double second = a.beta2 * static_cast<double>(v[i]) + (1 - a.beta2) * gradient * gradient;
-        m[i] = static_cast<float>(first);
-        v[i] = static_cast<float>(second);
-        w[i] = static_cast<float>(weight - rate * first / (std::sqrt(second) / root + a.eps));
+        const auto mean = static_cast<float>(first);
+        const auto square = static_cast<float>(second);
+        m[i] = mean;
+        v[i] = square;
+        w[i] = static_cast<float>(weight - static_cast<double>(rate * mean / (std::sqrt(square) * root + eps)));
     }
 }
 

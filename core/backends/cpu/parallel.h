@@ -18,6 +18,19 @@
 
 namespace backlight::cpu {
 
+/// Quotient and remainder of non-negative numbers. 64-bit division takes three times as long as 32-bit division.
+struct Division {
+    int64_t quotient, remainder;
+};
+[[nodiscard]] inline Division divide(int64_t a, int64_t b) {
+    if (((a | b) >> 32) == 0) {
+        const auto small_a = static_cast<uint32_t>(a);
+        const auto small_b = static_cast<uint32_t>(b);
+        return {small_a / small_b, small_a % small_b};
+    }
+    return {a / b, a % b};
+}
+
 /// Below this many elements of simple work a second thread costs more than it brings: waking one takes microseconds.
 inline constexpr int64_t kParallelElements = 1 << 15;
 

@@ -98,8 +98,12 @@ void multiply(const SmallMatmul& m) {
     alignas(64) float panel[kSmallInner * kPanel];
     const int64_t a_row = m.transpose_a ? 1 : m.inner;
     const int64_t a_step = m.transpose_a ? m.rows : 1;
-    for (int64_t j = 0; j < m.columns; j += kPanel) {
-        const int64_t columns = std::min(kPanel, m.columns - j);
+    // Panels of equal width: three vectors and one would waste more than two and two.
+    const int64_t all_vectors = (m.columns + kLanes - 1) / kLanes;
+    const int64_t panels = (all_vectors + kTileColumns - 1) / kTileColumns;
+    const int64_t width = (all_vectors + panels - 1) / panels * kLanes;
+    for (int64_t j = 0; j < m.columns; j += width) {
+        const int64_t columns = std::min(width, m.columns - j);
         const int64_t vectors = (columns + kLanes - 1) / kLanes;
         const int64_t last = columns - (vectors - 1) * kLanes;
         const float* b = m.b + j;

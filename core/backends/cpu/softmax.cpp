@@ -15,35 +15,44 @@ constexpr int64_t kBlock = 2048;
 
 float greatest_of(const float* x, int64_t count) {
     constexpr int64_t kLanes = 64;
-    float greatest = x[0];
-    int64_t done = 0;
-    if (count >= 2 * kLanes) {
-        float lanes[kLanes];
-        std::copy_n(x, kLanes, static_cast<float*>(lanes));
-        cpu::reduce_columns<cpu::MaximumReduction>(x, count / kLanes, kLanes, kLanes, lanes);
-        greatest = *std::max_element(lanes, lanes + kLanes);
-        done = count / kLanes * kLanes;
-    }
-    for (; done < count; ++done) {
-        greatest = x[done] > greatest ? x[done] : greatest;
+    float lanes[kLanes];
+    std::copy_n(x, kLanes, static_cast<float*>(lanes));
+    cpu::reduce_columns<cpu::MaximumReduction>(x, count / kLanes, kLanes, kLanes, lanes);
+    float greatest = *std::max_element(lanes, lanes + kLanes);
+    for (int64_t i = count / kLanes * kLanes; i < count; ++i) {
+        greatest = x[i] > greatest ? x[i] : greatest;
     }
     return greatest;
 }
 
-BACKLIGHT_CLONES void subtract_loop(const float* x, float shift, float* y, int64_t count) {
+// y = x - greatest of the row
+BACKLIGHT_CLONES void shift_rows(const float* x, int64_t rows, int64_t length, float* y) {
+    constexpr int64_t kShort = 128;
+    for (int64_t r = 0; r < rows; ++r) {
+        const float* row = x + r * length;
+        float greatest = row[0];
+        if (length < kShort) {
+            for (int64_t i = 1; i < length; ++i) {
+                greatest = row[i] > greatest ? row[i] : greatest;
+            }
+        } else {
+            greatest = greatest_of(row, length);
+        }
+        BACKLIGHT_INDEPENDENT
+        for (int64_t i = 0; i < length; ++i) {
+            y[r * length + i] = row[i] - greatest;
+        }
+    }
+}
+
+BACKLIGHT_CLONES void exp_loop(const float* x, float* y, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        y[i] = x[i] - shift;
+        y[i] = cpu::vector_exp(x[i]);
     }
 }
 
-BACKLIGHT_CLONES void exp_loop(float* y, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        y[i] = cpu::vector_exp(y[i]);
-    }
-}
-
-BACKLIGHT_CLONES double sum_loop(const float* x, int64_t count) {
+inline double sum_of(const float* x, int64_t count) {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < count; ++i) {
@@ -52,38 +61,50 @@ BACKLIGHT_CLONES double sum_loop(const float* x, int64_t count) {
     return sum;
 }
 
-BACKLIGHT_CLONES void scale_loop(float* y, float factor, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        y[i] *= factor;
+BACKLIGHT_CLONES void divide_rows(float* y, int64_t rows, int64_t length) {
+    for (int64_t r = 0; r < rows; ++r) {
+        float* row = y + r * length;
+        const auto factor = static_cast<float>(1.0 / sum_of(row, length));
+        for (int64_t i = 0; i < length; ++i) {
+            row[i] *= factor;
+        }
     }
 }
 
-BACKLIGHT_CLONES void subtract_double_loop(const float* x, double shift, float* y, int64_t count) {
-    BACKLIGHT_INDEPENDENT
+BACKLIGHT_CLONES double sum_loop(const float* x, int64_t count) { return sum_of(x, count); }
+
+BACKLIGHT_CLONES void subtract_loop(float* y, double shift, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-        y[i] = static_cast<float>(static_cast<double>(x[i]) - shift);
+        y[i] = static_cast<float>(static_cast<double>(y[i]) - shift);
     }
 }
 
 void softmax_rows(const float* x, int64_t rows, int64_t length, float* y) {
-    for (int64_t r = 0; r < rows; ++r) {
-        subtract_loop(x + r * length, greatest_of(x + r * length, length), y + r * length, length);
-    }
-    exp_loop(y, rows * length);
-    for (int64_t r = 0; r < rows; ++r) {
-        scale_loop(y + r * length, static_cast<float>(1.0 / sum_loop(y + r * length, length)), length);
-    }
+    shift_rows(x, rows, length, y);
+    exp_loop(y, y, rows * length);
+    divide_rows(y, rows, length);
 }
 
+// x - greatest is exact or rounded to a unit of its own size, so that taking log sum exp off in double is enough.
 void log_softmax_rows(const float* x, int64_t rows, int64_t length, float* y) {
-    for (int64_t r = 0; r < rows; ++r) {
-        subtract_loop(x + r * length, greatest_of(x + r * length, length), y + r * length, length);
+    shift_rows(x, rows, length, y);
+    float exps[kBlock];
+    if (length <= kBlock) {
+        exp_loop(y, exps, rows * length);
     }
-    exp_loop(y, rows * length);
     for (int64_t r = 0; r < rows; ++r) {
-        const float* row = x + r * length;
-        const double shift = static_cast<double>(greatest_of(row, length)) + std::log(sum_loop(y + r * length, length));
-        subtract_double_loop(row, shift, y + r * length, length);
+        float* row = y + r * length;
+        double sum = 0;
+        if (length <= kBlock) {
+            sum = sum_loop(exps + r * length, length);
+        } else {
+            for (int64_t i = 0; i < length; i += kBlock) {
+                const int64_t count = std::min(kBlock, length - i);
+                exp_loop(row + i, exps, count);
+                sum += sum_loop(exps, count);
+            }
+        }
+        subtract_loop(row, std::log(sum), length);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/blocks.h"
+#include "core/backends/cpu/parallel.h"
 #include "core/backends/reference/walk.h"
 
 namespace backlight::cpu {
@@ -38,6 +39,11 @@ public:
         }
     }
 
+    // A copy has its own buffer, empty at first.
+    StretchedReader(const StretchedReader& other)
+        : data_(other.data_), rank_(other.rank_), extents_(other.extents_), strides_(other.strides_) {}
+    StretchedReader& operator=(const StretchedReader&) = delete;
+
     [[nodiscard]] bool is_contiguous() const { return rank_ == 1 && (strides_[0] == 1 || extents_[0] == 1); }
     /// One element, read everywhere.
     [[nodiscard]] bool is_scalar() const { return rank_ == 1 && strides_[0] == 0; }
@@ -55,17 +61,17 @@ public:
         }
         const size_t last = rank_ - 1;
         const int64_t length = extents_[last];
-        int64_t inside = at % length;
+        auto [rest, inside] = divide(at, length);
         if (inside == 0 && kept_ >= count) {
             return buffer_;  // a row repeated from its beginning, as it was before
         }
         std::array<int64_t, kMaxRank> position{};
         int64_t offset = 0;
-        for (int64_t rest = at / length, axis = static_cast<int64_t>(last) - 1; axis >= 0; --axis) {
-            const auto k = static_cast<size_t>(axis);
-            position[k] = rest % extents_[k];
-            offset += position[k] * strides_[k];
-            rest /= extents_[k];
+        for (size_t axis = last; axis-- > 0;) {
+            const Division split = divide(rest, extents_[axis]);
+            position[axis] = split.remainder;
+            offset += split.remainder * strides_[axis];
+            rest = split.quotient;
         }
         if (strides_[last] == 1 && inside + count <= length) {
             return data_ + offset + inside;

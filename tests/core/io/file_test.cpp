@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -90,6 +91,9 @@ TEST_CASE("read_file_bytes: reads files that state no size to their end") {
                   : 1);
     }
     CHECK(read_file_bytes(pipe) == sample(200000));
+    int status = -1;
+    CHECK(waitpid(writer, &status, 0) == writer);
+    CHECK(status == 0);
 }
 
 TEST_CASE("read_file_bytes: an error names the path and the reason") {
