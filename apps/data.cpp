@@ -16,14 +16,16 @@ namespace backlight::apps {
 namespace {
 
 void write_contact_sheet(const std::string& path, const Dataset& data, int64_t columns) {
-    BACKLIGHT_CHECK(data.sample_shape().rank() == 3 && (data.sample_shape()[2] == 1 || data.sample_shape()[2] == 3),
-                    "data: samples of shape ", data.sample_shape(), " are not pictures, so there is no contact sheet");
+    BACKLIGHT_CHECK(
+        data.sample_shape().rank() == 3 && (data.sample_shape()[2] == 1 || data.sample_shape()[2] == 3),
+        "data: samples of shape ", data.sample_shape(), " are not pictures, so there is no contact sheet");
     const int64_t classes = std::max<int64_t>(data.num_classes(), 1);
     std::vector<std::vector<Tensor>> rows(static_cast<size_t>(classes));
     const InputRange range = data.input_range();
     for (const int64_t index : samples_of_each_class(data, classes * columns)) {
         const Example example = data.get(index);
-        rows[static_cast<size_t>(example.label)].push_back(report::picture(example.input, range.low[0], range.high[0]));
+        rows[static_cast<size_t>(example.label)].push_back(
+            report::picture(example.input, range.low[0], range.high[0]));
     }
     write_png(path, report::grid(rows, {.rows = data.class_names()}));
 }

@@ -13,7 +13,8 @@
 namespace backlight::apps {
 
 Run add_demo(CLI::App& app, const Common&) {
-    CLI::App* cmd = app.add_subcommand("demo", "Train on digits, explain, find a planted mark; writes a report");
+    CLI::App* cmd =
+        app.add_subcommand("demo", "Train on digits, explain, find a planted mark; writes a report");
     auto config = std::make_shared<DemoConfig>();
     cmd->add_option("--run", config->run, "Folder for everything the run writes");
     cmd->add_flag("--quick", config->quick, "Few epochs: shows that everything works");
@@ -26,8 +27,8 @@ Run add_demo(CLI::App& app, const Common&) {
             return 0;
         }
         write_file_atomically(config->run / "config.toml", config_text(app, "demo"));
-        std::cout << "\nrun folder: " << config->run.string() << "\nreport:     "
-                  << (config->run / "report.html").string() << "\n";
+        std::cout << "\nrun folder: " << config->run.string()
+                  << "\nreport:     " << (config->run / "report.html").string() << "\n";
         return 0;
     };
 }

@@ -38,8 +38,10 @@ Run add_evaluate(CLI::App& app, const Common&) {
         print_class_accuracy(std::cout, result, split.class_names());
         std::cout << "loss " << result.loss << "\n";
         if (!c->out.empty()) {
-            const nlohmann::json json = {{"loss", result.loss}, {"accuracy", result.accuracy},
-                                         {"samples", result.samples}, {"confusion", result.confusion}};
+            const nlohmann::json json = {{"loss", result.loss},
+                                         {"accuracy", result.accuracy},
+                                         {"samples", result.samples},
+                                         {"confusion", result.confusion}};
             write_file_atomically(c->out, json.dump(2) + "\n");
             std::cout << "written: " << c->out << "\n";
         }

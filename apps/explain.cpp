@@ -51,14 +51,14 @@ std::vector<std::vector<int64_t>> targets_of(const Config& c, const ExplainedFor
         BACKLIGHT_CHECK(error == std::errc() && end == c.target.data() + c.target.size(),
                         "--target: expected a class number, predicted or all, got \"", c.target, "\"");
     }
-    BACKLIGHT_CHECK(target >= 0 && target < classes, "--target: ", c.target, " is out of range, the model has classes 0..",
-                    classes - 1);
+    BACKLIGHT_CHECK(target >= 0 && target < classes, "--target: ", c.target,
+                    " is out of range, the model has classes 0..", classes - 1);
     return {std::vector<int64_t>(samples, target)};
 }
 
 /// Prints sum, explained logit and gap of each sample.
-void print_sums(const Tensor& relevance, const Tensor& logits, const std::vector<int64_t>& targets, Start start,
-                const std::string& method) {
+void print_sums(const Tensor& relevance, const Tensor& logits, const std::vector<int64_t>& targets,
+                Start start, const std::string& method) {
     const NoGrad off;
     const Tensor per_sample = sum(flatten(Variable(relevance.to(DType::f64))), {1}).data();
     const auto sums = per_sample.to_vector<double>();
@@ -67,8 +67,9 @@ void print_sums(const Tensor& relevance, const Tensor& logits, const std::vector
     constexpr size_t kShown = 10;
     for (size_t n = 0; n < std::min(sums.size(), kShown); ++n) {
         const double logit = scores[n * classes + static_cast<size_t>(targets[n])];
-        std::cout << method << " (start=" << name_of(start) << ") sample " << n << " target " << targets[n] << ": sum "
-                  << std::setprecision(9) << sums[n] << "  logit " << logit << "  gap " << logit - sums[n] << "\n";
+        std::cout << method << " (start=" << name_of(start) << ") sample " << n << " target " << targets[n]
+                  << ": sum " << std::setprecision(9) << sums[n] << "  logit " << logit << "  gap "
+                  << logit - sums[n] << "\n";
     }
     if (sums.size() > kShown) {
         std::cout << "... and " << sums.size() - kShown << " more samples\n";
@@ -81,8 +82,9 @@ Tensor pixels(const Tensor& map, report::Reduce reduce, int64_t n) {
 
 /// Pictures of the maps, one column a target, one row a sample.
 Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
-    BACKLIGHT_CHECK(maps[0].rank() == 4, "--out: a picture needs a relevance of shape (N,H,W,C), this one is ",
-                    maps[0].shape(), "; write .npy");
+    BACKLIGHT_CHECK(maps[0].rank() == 4,
+                    "--out: a picture needs a relevance of shape (N,H,W,C), this one is ", maps[0].shape(),
+                    "; write .npy");
     const report::Reduce reduce = report::parse_reduce(c.reduce);
     report::HeatmapOptions heatmap{.colormap = c.colormap, .percentile = c.percentile};
     const auto low = amin(Variable(x.to(DType::f64))).item();
@@ -97,10 +99,12 @@ Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
                 row.push_back(report::heatmap_image(relevance, heatmap));
                 continue;
             }
-            const Tensor image = report::picture(report::batch_item(x.to(DType::f32), n), low, std::max(high, low + 1e-9));
+            const Tensor image =
+                report::picture(report::batch_item(x.to(DType::f32), n), low, std::max(high, low + 1e-9));
             const Tensor over = report::overlay(image, relevance, {.heatmap = heatmap});
-            row.push_back(c.view == "side" ? report::side_by_side({image, report::heatmap_image(relevance, heatmap), over})
-                                           : over);
+            row.push_back(c.view == "side"
+                              ? report::side_by_side({image, report::heatmap_image(relevance, heatmap), over})
+                              : over);
         }
         rows.push_back(row);
     }
@@ -109,13 +113,14 @@ Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
 
 int run(const Config& c) {
     const bool as_picture = c.out.ends_with(".png");
-    BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy"), "--out: expected a name that ends in .npy or .png, got ", c.out);
+    BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy"),
+                    "--out: expected a name that ends in .npy or .png, got ", c.out);
     LoadedModel loaded = load_model(c.model, c.classes, c.weights);
     const DType dtype = c.precision == "f64" ? DType::f64 : DType::f32;
     loaded.model.net->to(dtype);
     const Tensor x = read_input(c.input, loaded.model, dtype);
-    const auto explainer = build_method(
-        c.method, {.cam_layer = loaded.model.cam_layer, .low = loaded.low, .high = loaded.high});
+    const auto explainer =
+        build_method(c.method, {.cam_layer = loaded.model.cam_layer, .low = loaded.low, .high = loaded.high});
     const ExplainedForward forward(*loaded.model.net, x);
     if (!forward.stripped().empty()) {
         std::cout << "explained: the input of the final " << forward.stripped() << "\n";
@@ -153,9 +158,10 @@ Run add_explain(CLI::App& app, const Common&) {
     cmd->add_option("--model", c->model, "Model (backlight list models)")->required();
     cmd->add_option("--weights", c->weights, "Weights (safetensors)")->required();
     cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture")->required();
-    cmd->add_option("--method", c->method, "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; "
-                                           "start=one|logit|prob|... sets what arrives at the output "
-                                           "(backlight list methods)");
+    cmd->add_option("--method", c->method,
+                    "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; "
+                    "start=one|logit|prob|... sets what arrives at the output "
+                    "(backlight list methods)");
     cmd->add_option("--target", c->target, "Class number or name, predicted, or all");
     cmd->add_option("--layer", c->layer, "Explain the output of this layer, or its input: LAYER:in");
     cmd->add_option("--out", c->out, "R.npy of the explained tensor's shape, or R.png")->required();

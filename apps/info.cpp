@@ -35,7 +35,8 @@ Run add_info(CLI::App& app, const Common&) {
         std::string model, weights;
         int64_t classes = 0;
     };
-    CLI::App* cmd = app.add_subcommand("info", "Layers of a model, contents of a weight file, facts of this build");
+    CLI::App* cmd =
+        app.add_subcommand("info", "Layers of a model, contents of a weight file, facts of this build");
     auto c = std::make_shared<Config>();
     cmd->add_option("--model", c->model, "Model (backlight list models)");
     cmd->add_option("--weights", c->weights, "Weight file (safetensors)");

@@ -10,7 +10,8 @@ namespace backlight::apps {
 namespace {
 
 Tensor read_picture(const std::filesystem::path& path, const Model& model) {
-    BACKLIGHT_CHECK(model.input.rank() == 3, path.string(), ": the model takes vectors, not pictures; give it an .npy");
+    BACKLIGHT_CHECK(model.input.rank() == 3, path.string(),
+                    ": the model takes vectors, not pictures; give it an .npy");
     const int64_t channels = model.input[2];
     BACKLIGHT_CHECK(channels == 1 || channels == 3, path.string(), ": the model takes ", channels,
                     " channels; pictures have 1 or 3");
@@ -18,8 +19,10 @@ Tensor read_picture(const std::filesystem::path& path, const Model& model) {
     if (model.input[0] > 0 && (image.height != model.input[0] || image.width != model.input[1])) {
         // The shorter side fills the window, the rest is cut off evenly.
         const bool wide = image.width * model.input[0] > image.height * model.input[1];
-        const int64_t height = wide ? model.input[0] : std::max(model.input[0], image.height * model.input[1] / image.width);
-        const int64_t width = wide ? std::max(model.input[1], image.width * model.input[0] / image.height) : model.input[1];
+        const int64_t height =
+            wide ? model.input[0] : std::max(model.input[0], image.height * model.input[1] / image.width);
+        const int64_t width =
+            wide ? std::max(model.input[1], image.width * model.input[0] / image.height) : model.input[1];
         image = center_crop(resize(image, height, width), model.input[0], model.input[1]);
     }
     for (size_t i = 0; i < image.values.size(); ++i) {
@@ -37,7 +40,8 @@ Tensor read_input(const std::filesystem::path& path, const Model& model, DType d
     const std::string extension = path.extension().string();
     Tensor x = extension == ".npy" ? read_npy(path) : read_picture(path, model);
     BACKLIGHT_CHECK(is_floating(x.dtype()), path.string(), ": expected float32 or float64, got ", x.dtype());
-    BACKLIGHT_CHECK(x.rank() == 2 || x.rank() == 4, path.string(), ": expected (N,H,W,C) or (N,D), got ", x.shape());
+    BACKLIGHT_CHECK(x.rank() == 2 || x.rank() == 4, path.string(), ": expected (N,H,W,C) or (N,D), got ",
+                    x.shape());
     BACKLIGHT_CHECK(x.dim(0) > 0, path.string(), ": holds no samples, its shape is ", x.shape());
     model.check_input(x.shape());
     x = x.to(dtype);

@@ -1,4 +1,5 @@
-// Reading what `predict` and `explain` are given: X.npy as it is, pictures resized and normalised as the model states.
+// Reading what `predict` and `explain` are given: X.npy as it is, pictures resized and normalised as the
+// model states.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +8,8 @@
 
 namespace backlight::apps {
 
-/// (N,H,W,C) or (N,D) in `dtype`. Throws Error when the file cannot be read, does not fit the model or is not finite.
+/// (N,H,W,C) or (N,D) in `dtype`. Throws Error when the file cannot be read, does not fit the model or is not
+/// finite.
 [[nodiscard]] Tensor read_input(const std::filesystem::path& path, const Model& model, DType dtype);
 
 }  // namespace backlight::apps

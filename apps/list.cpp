@@ -16,7 +16,8 @@ namespace {
 
 void print(const std::string& name, const std::string& description) {
     constexpr size_t kColumn = 28;
-    std::cout << name << std::string(name.size() < kColumn ? kColumn - name.size() : 1, ' ') << description << "\n";
+    std::cout << name << std::string(name.size() < kColumn ? kColumn - name.size() : 1, ' ') << description
+              << "\n";
 }
 
 template <typename Entries>
@@ -59,11 +60,13 @@ int run(const std::string& what) {
 }  // namespace
 
 Run add_list(CLI::App& app, const Common&) {
-    CLI::App* cmd = app.add_subcommand("list", "Name what there is: models, data, methods, rules, composites, ...");
+    CLI::App* cmd =
+        app.add_subcommand("list", "Name what there is: models, data, methods, rules, composites, ...");
     auto what = std::make_shared<std::string>();
     cmd->add_option("what", *what, "models, data, methods, rules, composites, optimizers, schedules")
         ->required()
-        ->check(CLI::IsMember({"models", "data", "methods", "rules", "composites", "optimizers", "schedules"}));
+        ->check(
+            CLI::IsMember({"models", "data", "methods", "rules", "composites", "optimizers", "schedules"}));
     return [what] { return run(*what); };
 }
 

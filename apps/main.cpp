@@ -1,9 +1,9 @@
 // backlight: trains networks, explains them, and measures both.
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
-#include <unistd.h>
 #include <vector>
 
 #include "apps/commands.h"
@@ -12,8 +12,9 @@
 
 namespace {
 
-/// Threads that wait for work must sleep: spinning ones slow every other run on the machine, and this one too. libgomp
-/// reads its policy before main begins, so the process starts itself once more with it, unless the user has set one.
+/// Threads that wait for work must sleep: spinning ones slow every other run on the machine, and this one
+/// too. libgomp reads its policy before main begins, so the process starts itself once more with it, unless
+/// the user has set one.
 void sleep_while_waiting(char** argv) {
     if (std::getenv("OMP_WAIT_POLICY") == nullptr && ::setenv("OMP_WAIT_POLICY", "passive", 1) == 0) {
         ::execv("/proc/self/exe", argv);  // comes back only where /proc is missing: then it works, but spins
@@ -32,17 +33,18 @@ std::vector<std::string> names_of(const std::vector<const CLI::Option*>& options
 
 /// What the parser says, in one line; a mistyped command or option comes with the names that exist.
 std::string text_of(const CLI::ParseError& error, const CLI::App& app) {
-    const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
     const std::vector<std::string> rest = app.remaining(true);
     const auto chosen = app.get_subcommands();
-    if (chosen.empty() && (extra || dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)) {
+    const bool in_line = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+                         dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    if (in_line && chosen.empty()) {
         std::vector<std::string> commands;
         for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
             commands.push_back(command->get_name());
         }
         return backlight::unknown_name("command", rest.empty() ? "" : rest[0], commands);
     }
-    if (extra && !rest.empty() && rest[0].starts_with('-')) {
+    if (in_line && !rest.empty() && rest[0].starts_with('-')) {
         const CLI::App& command = *chosen.front();
         std::vector<std::string> names = names_of(command.get_options());
         const std::vector<std::string> common = names_of(app.get_options());
@@ -66,12 +68,13 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(0, 4096));
     app.add_option("--backend", common.backend, "Kernels: cpu (oneDNN, OpenMP) or reference (plain loops)")
         ->check(CLI::IsMember({"cpu", "reference"}));
-    app.set_config("--config", "", "Read options from a TOML file; those of a command stand in its section, [train]");
+    app.set_config("--config", "",
+                   "Read options from a TOML file; those of a command stand in its section, [train]");
 
     using namespace backlight::apps;
-    const std::vector<Run> runs = {add_train(app, common),   add_evaluate(app, common), add_predict(app, common),
-                                   add_explain(app, common), add_info(app, common),     add_list(app, common),
-                                   add_data(app, common),    add_demo(app, common)};
+    const std::vector<Run> runs = {
+        add_train(app, common), add_evaluate(app, common), add_predict(app, common), add_explain(app, common),
+        add_info(app, common),  add_list(app, common),     add_data(app, common),    add_demo(app, common)};
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

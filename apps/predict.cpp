@@ -32,7 +32,8 @@ Run add_predict(CLI::App& app, const Common&) {
         ->check(CLI::IsMember({"f32", "f64"}));
     cmd->add_option("--top", c->top, "Classes to print a sample")->check(CLI::NonNegativeNumber);
     return [c] {
-        BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ", c->out);
+        BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ",
+                        c->out);
         LoadedModel loaded = load_model(c->model, c->classes, c->weights);
         const DType dtype = c->precision == "f64" ? DType::f64 : DType::f32;
         loaded.model.net->to(dtype);

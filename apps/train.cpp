@@ -38,7 +38,8 @@ void add_options(CLI::App& cmd, TrainConfig& c) {
     cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data");
     cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit")->configurable(false);
     cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run")->configurable(false);
-    cmd.add_flag("--tune", c.tune, "Time the convolution implementations of each shape once and record the choice");
+    cmd.add_flag("--tune", c.tune,
+                 "Time the convolution implementations of each shape once and record the choice");
 }
 
 int run(const CLI::App& app, const TrainConfig& config) {
@@ -56,8 +57,8 @@ int run(const CLI::App& app, const TrainConfig& config) {
     }
     print_class_accuracy(std::cout, result.test, result.data->test->class_names());
     write_run_report(config.run, result);
-    std::cout << "run folder: " << config.run.string() << "\nreport:     " << (config.run / "report.html").string()
-              << "\n";
+    std::cout << "run folder: " << config.run.string()
+              << "\nreport:     " << (config.run / "report.html").string() << "\n";
     return 0;
 }
 

@@ -1,5 +1,6 @@
-// Differentiable functions of Variables. Each is one op (or a few); shapes broadcast as in numpy where two meet.
-// Axes may be negative. All throw Error on shapes or types that do not fit, naming what was expected and what came.
+// Differentiable functions of Variables. Each is one op (or a few); shapes broadcast as in numpy where two
+// meet. Axes may be negative. All throw Error on shapes or types that do not fit, naming what was expected
+// and what came.
 #pragma once
 
 #include <array>
@@ -26,7 +27,7 @@ namespace backlight {
 [[nodiscard]] Variable operator*(double a, const Variable& b);
 [[nodiscard]] Variable operator/(double a, const Variable& b);
 [[nodiscard]] Variable operator-(const Variable& a);
-[[nodiscard]] Variable pow(const Variable& a, const Variable& b);  // a > 0
+[[nodiscard]] Variable pow(const Variable& a, const Variable& b);      // a > 0
 [[nodiscard]] Variable maximum(const Variable& a, const Variable& b);  // at ties the gradient goes to b
 [[nodiscard]] Variable minimum(const Variable& a, const Variable& b);
 /// a / b, and 0 where b is 0: neither the value nor a derivative becomes infinite there.
@@ -60,7 +61,8 @@ namespace backlight {
 [[nodiscard]] Variable sigmoid(const Variable& x);
 [[nodiscard]] Variable tanh(const Variable& x);
 [[nodiscard]] Variable clamp(const Variable& x, double low, double high);  // derivative 0 at the bounds
-[[nodiscard]] Variable positive_part(const Variable& x);  // max(x, 0): as relu, but not an activation of the network
+[[nodiscard]] Variable positive_part(
+    const Variable& x);  // max(x, 0): as relu, but not an activation of the network
 [[nodiscard]] Variable negative_part(const Variable& x);  // min(x, 0)
 /// x + eps sgn*(x) with sgn*(0) = +1; derivative 1.
 [[nodiscard]] Variable stabilize(const Variable& x, double eps);
@@ -70,7 +72,8 @@ namespace backlight {
 // Reductions. Empty `axes`: over all. `keep`: reduced axes stay with extent 1.
 [[nodiscard]] Variable sum(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
 [[nodiscard]] Variable mean(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
-/// Maximum over axes; the gradient goes to the elements equal to it, shared evenly when the axes have several.
+/// Maximum over axes; the gradient goes to the elements equal to it, shared evenly when the axes have
+/// several.
 [[nodiscard]] Variable amax(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
 [[nodiscard]] Variable amin(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
 /// Sums out what broadcasting stretched, down to `shape`.
@@ -79,7 +82,8 @@ namespace backlight {
 [[nodiscard]] Tensor argmax(const Tensor& x, int axis);  // i64, the first of equals
 
 // Data movement.
-[[nodiscard]] Variable reshape(const Variable& x, const std::vector<int64_t>& extents);  // one extent may be -1
+[[nodiscard]] Variable reshape(const Variable& x,
+                               const std::vector<int64_t>& extents);  // one extent may be -1
 [[nodiscard]] Variable reshape(const Variable& x, const Shape& shape);
 [[nodiscard]] inline Variable reshape(const Variable& x, std::initializer_list<int64_t> extents) {
     return reshape(x, std::vector<int64_t>(extents));
@@ -107,10 +111,10 @@ namespace backlight {
 [[nodiscard]] Variable conv2d_backward_data(const Variable& d_y, const Variable& weight, const Shape& x_shape,
                                             const Conv2dAttrs& attrs = {});
 /// The adjoint of conv2d in the weight -> `weight_shape`.
-[[nodiscard]] Variable conv2d_backward_weights(const Variable& x, const Variable& d_y, const Shape& weight_shape,
-                                               const Conv2dAttrs& attrs = {});
-/// x (N,H,W,I), weight (I,Kh,Kw,O/groups): the layout of the convolution whose adjoint it is. Output size as PyTorch:
-/// (H-1) stride - padding + dilation (K-1) + output_padding + 1, output_padding < stride.
+[[nodiscard]] Variable conv2d_backward_weights(const Variable& x, const Variable& d_y,
+                                               const Shape& weight_shape, const Conv2dAttrs& attrs = {});
+/// x (N,H,W,I), weight (I,Kh,Kw,O/groups): the layout of the convolution whose adjoint it is. Output size as
+/// PyTorch: (H-1) stride - padding + dilation (K-1) + output_padding + 1, output_padding < stride.
 [[nodiscard]] Variable conv_transpose2d(const Variable& x, const Variable& weight, const Variable& bias = {},
                                         const Conv2dAttrs& attrs = {},
                                         std::array<int64_t, 2> output_padding = {0, 0});
@@ -119,29 +123,32 @@ namespace backlight {
 [[nodiscard]] Variable max_pool2d(const Variable& x, const PoolAttrs& attrs);
 [[nodiscard]] Variable avg_pool2d(const Variable& x, const PoolAttrs& attrs);
 [[nodiscard]] Variable adaptive_avg_pool2d(const Variable& x, int64_t height, int64_t width);
-[[nodiscard]] Variable resize(const Variable& x, int64_t height, int64_t width, ResizeMode mode = ResizeMode::bilinear);
+[[nodiscard]] Variable resize(const Variable& x, int64_t height, int64_t width,
+                              ResizeMode mode = ResizeMode::bilinear);
 
 // Rows.
-[[nodiscard]] Variable softmax(const Variable& x);      // over the last axis
-[[nodiscard]] Variable log_softmax(const Variable& x);  // never log(softmax)
+[[nodiscard]] Variable softmax(const Variable& x);                          // over the last axis
+[[nodiscard]] Variable log_softmax(const Variable& x);                      // never log(softmax)
 [[nodiscard]] std::pair<Tensor, Tensor> top_k(const Tensor& x, int64_t k);  // values, index (i64), descending
 
 // Normalisation over all axes but the last (channels).
 struct BatchStatistics {
     Tensor mean, variance;  // (C), biased variance
 };
-/// With the batch's own statistics, which `statistics` receives: y = (x - mean) / sqrt(variance + eps) scale + shift.
+/// With the batch's own statistics, which `statistics` receives: y = (x - mean) / sqrt(variance + eps) scale
+/// + shift.
 [[nodiscard]] Variable batch_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps,
                                   BatchStatistics& statistics);
 /// With given statistics, constants: affine in x.
 [[nodiscard]] Variable batch_norm_affine(const Variable& x, const Variable& scale, const Variable& shift,
                                          const Tensor& mean, const Tensor& variance, double eps);
 /// Over the last axis: (x - mean) / sqrt(variance + eps) scale + shift.
-[[nodiscard]] Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps);
+[[nodiscard]] Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                                  double eps);
 
 // Losses: means over the batch.
-/// logits (N,K), labels (N) i64. `label_smoothing` spreads that share evenly over all classes. `class_weight` (K) or
-/// undefined: PyTorch's weighted mean.
+/// logits (N,K), labels (N) i64. `label_smoothing` spreads that share evenly over all classes. `class_weight`
+/// (K) or undefined: PyTorch's weighted mean.
 [[nodiscard]] Variable cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0,
                                      const Tensor& class_weight = {});
 /// targets of the logits' shape in [0, 1]; mean over all elements.

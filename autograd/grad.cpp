@@ -17,7 +17,8 @@ const Traversal::Entry* Traversal::find(const Node* node) const {
 class TraversalRunner {
 public:
     TraversalRunner(std::span<const Variable> outputs, const GradOptions& options)
-        : options_(options), retain_(options.retain_graph || options.create_graph || options.rules != nullptr) {
+        : options_(options),
+          retain_(options.retain_graph || options.create_graph || options.rules != nullptr) {
         for (const Variable& output : outputs) {
             BACKLIGHT_CHECK(output.requires_grad(), "grad: an output of shape ", output.shape(),
                             " has no history: nothing that requires a gradient leads to it");
@@ -32,8 +33,9 @@ public:
         std::vector<NodePtr> pending;
         const auto visit = [&](const NodePtr& node) {
             if (node && node->sequence >= oldest && index.emplace(node.get(), entries.size()).second) {
-                BACKLIGHT_CHECK(!node->released,
-                                "grad: the graph was already freed; ask for retain_graph in the first traversal");
+                BACKLIGHT_CHECK(
+                    !node->released,
+                    "grad: the graph was already freed; ask for retain_graph in the first traversal");
                 entries.push_back({.node = node, .cotangent = {}});
                 pending.push_back(node);
             }
@@ -107,10 +109,10 @@ private:
                                 " needs a seed; only a scalar starts with 1");
                 start = Tensor::ones(output.shape(), output.dtype(), output.data().device());
             }
-            BACKLIGHT_CHECK(start.shape() == output.shape(), "grad: the seed of an output of shape ", output.shape(),
-                            " has shape ", start.shape());
-            BACKLIGHT_CHECK(start.dtype() == output.dtype(), "grad: the seed of a ", output.dtype(), " output has type ",
-                            start.dtype());
+            BACKLIGHT_CHECK(start.shape() == output.shape(), "grad: the seed of an output of shape ",
+                            output.shape(), " has shape ", start.shape());
+            BACKLIGHT_CHECK(start.dtype() == output.dtype(), "grad: the seed of a ", output.dtype(),
+                            " output has type ", start.dtype());
             if (auto* entry = find(output)) {  // an output that is older than all inputs was not collected
                 add(*entry, start);
             }
@@ -157,8 +159,9 @@ private:
             if (!wants(mask, static_cast<int>(i)) || !arriving.defined()) {
                 continue;
             }
-            BACKLIGHT_CHECK(arriving.shape() == node.inputs[i].shape(), node.op->kind(), ": input ", i, " of shape ",
-                            node.inputs[i].shape(), " was sent a gradient of shape ", arriving.shape());
+            BACKLIGHT_CHECK(arriving.shape() == node.inputs[i].shape(), node.op->kind(), ": input ", i,
+                            " of shape ", node.inputs[i].shape(), " was sent a gradient of shape ",
+                            arriving.shape());
             add(*find(node.inputs[i]), arriving);
         }
         if (!retain_) {
@@ -172,19 +175,21 @@ private:
     bool retain_;
 };
 
-Variables grad(std::span<const Variable> outputs, std::span<const Variable> seeds, std::span<const Variable> inputs,
-               const GradOptions& options) {
+Variables grad(std::span<const Variable> outputs, std::span<const Variable> seeds,
+               std::span<const Variable> inputs, const GradOptions& options) {
     TraversalRunner runner(outputs, options);
     uint64_t oldest = ~uint64_t{0};
     for (const Variable& input : inputs) {
-        BACKLIGHT_CHECK(input.requires_grad(), "grad: an input of shape ", input.shape(), " does not require a gradient");
+        BACKLIGHT_CHECK(input.requires_grad(), "grad: an input of shape ", input.shape(),
+                        " does not require a gradient");
         oldest = std::min(oldest, input.node()->sequence);
     }
     runner.collect(oldest);
     for (const Variable& input : inputs) {
         auto* entry = runner.find(input);
-        BACKLIGHT_CHECK(entry != nullptr || options.allow_unused, "grad: the outputs do not depend on an input of shape ",
-                        input.shape(), "; allow_unused returns an undefined gradient for it");
+        BACKLIGHT_CHECK(entry != nullptr || options.allow_unused,
+                        "grad: the outputs do not depend on an input of shape ", input.shape(),
+                        "; allow_unused returns an undefined gradient for it");
         if (entry != nullptr) {
             entry->requested = true;
         }
@@ -209,8 +214,10 @@ Variables grad(std::span<const Variable> outputs, std::span<const Variable> seed
     return results;
 }
 
-Variables grad(const Variable& output, const Variable& seed, const Variables& inputs, const GradOptions& options) {
-    const std::span<const Variable> seeds = seed.defined() ? std::span(&seed, 1) : std::span<const Variable>();
+Variables grad(const Variable& output, const Variable& seed, const Variables& inputs,
+               const GradOptions& options) {
+    const std::span<const Variable> seeds =
+        seed.defined() ? std::span(&seed, 1) : std::span<const Variable>();
     return grad(std::span(&output, 1), seeds, inputs, options);
 }
 

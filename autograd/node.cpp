@@ -9,8 +9,9 @@ namespace {
 
 std::atomic<uint64_t> next_sequence{1};
 thread_local bool grad_mode = true;
-// Nodes whose last handle is gone wait in a list while one destruction is running: no recursion along a chain.
-// A list and not a container: variables of static lifetime are destroyed after the containers of their thread.
+// Nodes whose last handle is gone wait in a list while one destruction is running: no recursion along a
+// chain. A list and not a container: variables of static lifetime are destroyed after the containers of their
+// thread.
 thread_local Node* graveyard = nullptr;
 thread_local bool burying = false;
 
@@ -59,7 +60,8 @@ Variable Variable::leaf(Tensor data) {
 }
 
 const Tensor& Variable::grad() const {
-    BACKLIGHT_CHECK(node_ && node_->is_leaf(), "grad: only leaves accumulate gradients; use grad(...) for others");
+    BACKLIGHT_CHECK(node_ && node_->is_leaf(),
+                    "grad: only leaves accumulate gradients; use grad(...) for others");
     return node_->grad;
 }
 
@@ -102,8 +104,8 @@ const Tensor& NodeView::kept(int i) const {
 }
 
 Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
-    BACKLIGHT_CHECK(inputs.size() <= kMaxInputs, op->kind(), ": an op has at most ", kMaxInputs, " inputs, got ",
-                    inputs.size());
+    BACKLIGHT_CHECK(inputs.size() <= kMaxInputs, op->kind(), ": an op has at most ", kMaxInputs,
+                    " inputs, got ", inputs.size());
     Forward result = op->forward(inputs);
     bool requires_grad = false;
     if (grad_mode) {

@@ -1,4 +1,5 @@
-// Op: a function with its derivative. Node: one application of an op in the graph. NodeView: what a vjp and a rule see.
+// Op: a function with its derivative. Node: one application of an op in the graph. NodeView: what a vjp and a
+// rule see.
 #pragma once
 
 #include <atomic>
@@ -35,16 +36,17 @@ struct Forward {
     std::vector<Tensor> kept;
 };
 
-/// A node that is linear in one input, with the weight in view: z = apply(x, W) + b. Rules see ops through this only.
-/// apply, adjoint and adjoint_params are differentiable in both arguments and honour all attributes of the op:
+/// A node that is linear in one input, with the weight in view: z = apply(x, W) + b. Rules see ops through
+/// this only. apply, adjoint and adjoint_params are differentiable in both arguments and honour all
+/// attributes of the op:
 ///   <apply(x, W), s> = <x, adjoint(s, W)> = <W, adjoint_params(x, s)>
 struct LinearView {
-    int input = 0;    // which input of the node x is
-    Variable x;       // recorded input
-    Variable weight;  // split by sign by the rules
-    Variable bias;    // (O); undefined: none
+    int input = 0;        // which input of the node x is
+    Variable x;           // recorded input
+    Variable weight;      // split by sign by the rules
+    Variable bias;        // (O); undefined: none
     int output_axis = 0;  // axis of `weight` that the output channels index
-    int input_axis = 1;   // axis of `weight` that the input channels index; equal to output_axis when diagonal
+    int input_axis = 1;  // axis of `weight` that the input channels index; equal to output_axis when diagonal
     std::function<Variable(const Variable& x, const Variable& weight)> apply;
     std::function<Variable(const Variable& s, const Variable& weight)> adjoint;
     std::function<Variable(const Variable& x, const Variable& s)> adjoint_params;
@@ -61,8 +63,8 @@ public:
     /// The field's word for it: "conv2d". Composites match on it.
     [[nodiscard]] virtual std::string_view kind() const = 0;
     [[nodiscard]] virtual Forward forward(Inputs inputs) const = 0;
-    /// Gradients of the inputs in `mask` (others may be undefined), in differentiable ops, so that any order follows.
-    /// An undefined entry is a zero gradient.
+    /// Gradients of the inputs in `mask` (others may be undefined), in differentiable ops, so that any order
+    /// follows. An undefined entry is a zero gradient.
     [[nodiscard]] virtual Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const = 0;
     [[nodiscard]] virtual Saves saves() const { return {}; }
     [[nodiscard]] virtual std::optional<LinearView> as_linear(const NodeView&) const { return std::nullopt; }
@@ -70,7 +72,8 @@ public:
 
 using OpPtr = std::shared_ptr<const Op>;
 
-/// One application of an op. Holds tensors and its inputs' handles, never its own Variable: no cycle can arise.
+/// One application of an op. Holds tensors and its inputs' handles, never its own Variable: no cycle can
+/// arise.
 class Node {
 public:
     std::atomic<uint32_t> references{0};
@@ -104,7 +107,9 @@ public:
     [[nodiscard]] int input_count() const { return static_cast<int>(node_->inputs.size()); }
     /// Throws Error when the data was not saved, or was changed in place since.
     [[nodiscard]] Variable input(int i) const;
-    [[nodiscard]] const Shape& input_shape(int i) const { return node_->inputs[static_cast<size_t>(i)].shape(); }
+    [[nodiscard]] const Shape& input_shape(int i) const {
+        return node_->inputs[static_cast<size_t>(i)].shape();
+    }
     [[nodiscard]] bool input_requires_grad(int i) const {
         return node_->inputs[static_cast<size_t>(i)].requires_grad();
     }

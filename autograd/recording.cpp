@@ -22,7 +22,8 @@ Variable Recording::Layers::at(const std::string& name) const {
 
 void Recording::name_node(Node& node) {
     const std::string scope = ScopeName::path();
-    std::string base = scope.empty() ? std::string(node.op->kind()) : scope + "." + std::string(node.op->kind());
+    std::string base =
+        scope.empty() ? std::string(node.op->kind()) : scope + "." + std::string(node.op->kind());
     const int count = counts_[base]++;
     node.name = base + "#" + std::to_string(count);
 }
@@ -40,7 +41,8 @@ void Recording::end_call(const std::string& call_name, const std::string& scope,
     }
     // The output's node is this layer's own when it was made directly in its scope, not in a child's.
     if (output.requires_grad() && !output.node()->is_leaf()) {
-        const std::string own = (scope.empty() ? "" : scope + ".") + std::string(output.node()->op->kind()) + "#";
+        const std::string own =
+            (scope.empty() ? "" : scope + ".") + std::string(output.node()->op->kind()) + "#";
         if (output.node()->name.starts_with(own)) {
             output.node()->name = call_name;
         }

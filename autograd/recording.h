@@ -1,5 +1,5 @@
-// Recording: while it lives, every node keeps its inputs, its output and a name, so that rules can read them, and the
-// input and output of every named module can be asked for.
+// Recording: while it lives, every node keeps its inputs, its output and a name, so that rules can read them,
+// and the input and output of every named module can be asked for.
 #pragma once
 
 #include <map>
@@ -11,7 +11,8 @@
 namespace backlight {
 
 /// Names: the output node of a module's call bears the module's path ("features.0"); its second call is
-/// "features.0#1". Ops that are not the output of a module are "scope.kind#k", k counting from 0 in that scope.
+/// "features.0#1". Ops that are not the output of a module are "scope.kind#k", k counting from 0 in that
+/// scope.
 class Recording {
 public:
     Recording();
@@ -25,7 +26,8 @@ public:
     };
     class Layers {
     public:
-        /// Output of layer `name`, or its input for "name:in". Throws Error listing the near names when there is none.
+        /// Output of layer `name`, or its input for "name:in". Throws Error listing the near names when there
+        /// is none.
         [[nodiscard]] Variable at(const std::string& name) const;
         /// Module calls in the order in which they ended.
         [[nodiscard]] const std::vector<std::string>& names() const { return names_; }

@@ -1,4 +1,5 @@
-// Variable: data with a history. A handle to a tensor and to the graph node that made it; copying shares both.
+// Variable: data with a history. A handle to a tensor and to the graph node that made it; copying shares
+// both.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace backlight {
 
 class Node;
 
-/// Intrusive handle of a graph node. Destruction is iterative: a chain of any length does not overflow the stack.
+/// Intrusive handle of a graph node. Destruction is iterative: a chain of any length does not overflow the
+/// stack.
 class NodePtr {
 public:
     NodePtr() = default;
@@ -41,7 +43,8 @@ public:
     /// Undefined: what a vjp returns where no gradient flows.
     Variable() = default;
     /// A constant: no history, no gradient.
-    Variable(Tensor data) : data_(std::move(data)) {}  // NOLINT(google-explicit-constructor): constants read as data
+    Variable(Tensor data)
+        : data_(std::move(data)) {}  // NOLINT(google-explicit-constructor): constants read as data
     Variable(Tensor data, NodePtr node) : data_(std::move(data)), node_(std::move(node)) {}
 
     [[nodiscard]] static Variable constant(Tensor data) { return Variable(std::move(data)); }

@@ -38,8 +38,8 @@ void train_step(benchmark::State& state, const std::string& spec, const Shape& b
         backward(loss);
         optimizer->step(0.01);
     }
-    state.counters["samples/s"] = benchmark::Counter(
-        static_cast<double>(state.iterations() * batch[0]), benchmark::Counter::kIsRate);
+    state.counters["samples/s"] =
+        benchmark::Counter(static_cast<double>(state.iterations() * batch[0]), benchmark::Counter::kIsRate);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Backend: the kernels of one device, and the owner of its memory. Outputs are allocated by the caller; shapes, types
-// and devices were checked by the op that calls, kernels trust them.
+// Backend: the kernels of one device, and the owner of its memory. Outputs are allocated by the caller;
+// shapes, types and devices were checked by the op that calls, kernels trust them.
 #pragma once
 
 #include <array>
@@ -13,31 +13,56 @@ namespace backlight {
 
 /// Elementwise functions of one tensor; `p` is the kernel's parameter. Bodies: core/backends/functors.h.
 enum class UnaryOp : uint8_t {
-    identity, negative, absolute, sign, exp, log, sqrt, square, reciprocal, sin, cos, tanh, sigmoid, erf, gelu, silu,
-    relu,            // max(x, 0)
-    negative_part,   // min(x, 0)
-    stabilizer_sign, // +1 if x >= 0, else -1
-    is_positive,     // 1[x > 0]
-    is_negative,     // 1[x < 0]
-    is_zero,         // 1[x = 0]
-    is_finite,       // 1[x is neither infinite nor NaN]
-    add_scalar,      // x + p
-    multiply_scalar, // x p
-    power_scalar,    // x^p
-    leaky_relu,      // x > 0 ? x : p x
-    elu,             // x > 0 ? x : p (exp x - 1)
-    softplus,        // log(1 + exp(p x)) / p
-    stabilize,       // x + p sgn*(x), sgn* as stabilizer_sign
-    stabilize_clip,  // sgn*(x) max(|x|, p)
-    clamp_min,       // max(x, p)
-    clamp_max,       // min(x, p)
+    identity,
+    negative,
+    absolute,
+    sign,
+    exp,
+    log,
+    sqrt,
+    square,
+    reciprocal,
+    sin,
+    cos,
+    tanh,
+    sigmoid,
+    erf,
+    gelu,
+    silu,
+    relu,             // max(x, 0)
+    negative_part,    // min(x, 0)
+    stabilizer_sign,  // +1 if x >= 0, else -1
+    is_positive,      // 1[x > 0]
+    is_negative,      // 1[x < 0]
+    is_zero,          // 1[x = 0]
+    is_finite,        // 1[x is neither infinite nor NaN]
+    add_scalar,       // x + p
+    multiply_scalar,  // x p
+    power_scalar,     // x^p
+    leaky_relu,       // x > 0 ? x : p x
+    elu,              // x > 0 ? x : p (exp x - 1)
+    softplus,         // log(1 + exp(p x)) / p
+    stabilize,        // x + p sgn*(x), sgn* as stabilizer_sign
+    stabilize_clip,   // sgn*(x) max(|x|, p)
+    clamp_min,        // max(x, p)
+    clamp_max,        // min(x, p)
     floor,
 };
 
 /// Elementwise functions of two tensors that broadcast.
 enum class BinaryOp : uint8_t {
-    add, subtract, multiply, divide, power, maximum, minimum,
-    greater, greater_equal, less, less_equal, equal,  // 1 or 0
+    add,
+    subtract,
+    multiply,
+    divide,
+    power,
+    maximum,
+    minimum,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    equal,           // 1 or 0
     divide_or_zero,  // b = 0 ? 0 : a / b
     where_positive,  // b > 0 ? a : 0
 };
@@ -58,7 +83,8 @@ struct MatmulAttrs {
 struct Padding {
     int64_t top = 0, left = 0, bottom = 0, right = 0;
     constexpr Padding() = default;
-    constexpr Padding(int64_t height, int64_t width) : top(height), left(width), bottom(height), right(width) {}
+    constexpr Padding(int64_t height, int64_t width)
+        : top(height), left(width), bottom(height), right(width) {}
     constexpr Padding(int64_t t, int64_t l, int64_t b, int64_t r) : top(t), left(l), bottom(b), right(r) {}
     bool operator==(const Padding&) const = default;
 };
@@ -78,7 +104,8 @@ struct PoolAttrs {
     std::array<int64_t, 2> stride{1, 1};
     Padding padding{};
     bool count_padding = true;  // average: divide by the whole window, as PyTorch does by default
-    bool ceil_mode = false;     // round the output size up, as PyTorch does: a window starts inside input or left padding
+    bool ceil_mode =
+        false;  // round the output size up, as PyTorch does: a window starts inside input or left padding
     bool operator==(const PoolAttrs&) const = default;
 };
 
@@ -90,7 +117,8 @@ struct SgdAttrs {
     bool nesterov = false;
     bool first_step = false;  // the buffer starts as the gradient, as PyTorch does
 };
-/// Adam (Kingma and Ba, 2015); `decoupled` decay is AdamW (Loshchilov and Hutter, 2019). `step` counts from 1.
+/// Adam (Kingma and Ba, 2015); `decoupled` decay is AdamW (Loshchilov and Hutter, 2019). `step` counts
+/// from 1.
 struct AdamAttrs {
     double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
     bool decoupled = false;
@@ -124,24 +152,29 @@ public:
     virtual void cast(const Tensor& x, Tensor& y) = 0;
 
     // Random numbers (floating y).
-    virtual void random_uniform(Tensor& y, const RandomKey& key) = 0;                // [0, 1)
-    virtual void random_normal(Tensor& y, const RandomKey& key) = 0;                 // N(0, 1)
+    virtual void random_uniform(Tensor& y, const RandomKey& key) = 0;                        // [0, 1)
+    virtual void random_normal(Tensor& y, const RandomKey& key) = 0;                         // N(0, 1)
     virtual void random_bernoulli(Tensor& y, double probability, const RandomKey& key) = 0;  // 1 or 0
 
     // Elementwise.
     virtual void unary(UnaryOp op, const Tensor& x, double p, Tensor& y) = 0;
-    virtual void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y has the broadcast shape
-    virtual void select(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) = 0;  // equal shapes; != 0
+    virtual void binary(BinaryOp op, const Tensor& a, const Tensor& b,
+                        Tensor& y) = 0;  // y has the broadcast shape
+    virtual void select(const Tensor& condition, const Tensor& a, const Tensor& b,
+                        Tensor& y) = 0;                       // equal shapes; != 0
     virtual void accumulate(Tensor& y, const Tensor& x) = 0;  // y += x, equal shapes
 
-    // Reductions. y has the shape of x with the reduced axes at extent 1 (or any shape with as many elements).
+    // Reductions. y has the shape of x with the reduced axes at extent 1 (or any shape with as many
+    // elements).
     virtual void reduce(ReduceOp op, const Tensor& x, AxisMask axes, Tensor& y) = 0;
-    virtual void arg_reduce(ArgReduceOp op, const Tensor& x, int axis, Tensor& y) = 0;  // y i64; first of equals
-    virtual void broadcast(const Tensor& x, Tensor& y) = 0;                             // x stretched to y's shape
+    virtual void arg_reduce(ArgReduceOp op, const Tensor& x, int axis,
+                            Tensor& y) = 0;                  // y i64; first of equals
+    virtual void broadcast(const Tensor& x, Tensor& y) = 0;  // x stretched to y's shape
 
     // Linear algebra.
     /// bias (may be undefined): a row added to every row of y.
-    virtual void matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& y) = 0;
+    virtual void matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias,
+                        Tensor& y) = 0;
     virtual void conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         Tensor& y) = 0;  // bias (O) or undefined
     virtual void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
@@ -152,7 +185,8 @@ public:
     // Pooling and resizing over (N,H,W,C).
     /// index (u8, shape of y): the winning tap a*Kw+b of each window; the first in row order on ties.
     virtual void max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y, Tensor& index) = 0;
-    virtual void max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index, Tensor& d_x) = 0;
+    virtual void max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index,
+                                  Tensor& d_x) = 0;
     virtual void max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const Tensor& index, Tensor& y) = 0;
     virtual void avg_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y) = 0;
     virtual void avg_pool_adjoint(const PoolAttrs& attrs, const Tensor& d_y, Tensor& d_x) = 0;
@@ -168,23 +202,28 @@ public:
 
     // Per channel (last axis), statistics over all other axes.
     virtual void channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) = 0;  // biased variance
-    virtual void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu, Tensor& y) = 0;
-    /// Batch norm's gradient with batch statistics. `d_scale`, `d_shift` (C); `relu_output` (may be undefined): the
-    /// output of a fused ReLU whose positive elements pass d_y.
-    virtual void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
-                                     const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
-                                     Tensor& d_shift) = 0;
+    virtual void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
+                                Tensor& y) = 0;
+    /// Batch norm's gradient with batch statistics. `d_scale`, `d_shift` (C); `relu_output` (may be
+    /// undefined): the output of a fused ReLU whose positive elements pass d_y.
+    virtual void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
+                                     const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
+                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift) = 0;
 
     // Data movement.
-    virtual void permute(const Tensor& x, std::span<const int> axes, Tensor& y) = 0;  // y axis i is x axis axes[i]
-    virtual void slice(const Tensor& x, const Shape& start, Tensor& y) = 0;           // y's extents from `start` on
-    virtual void pad(const Tensor& x, const Shape& start, Tensor& y) = 0;             // zeros, x placed at `start`
+    virtual void permute(const Tensor& x, std::span<const int> axes,
+                         Tensor& y) = 0;                                     // y axis i is x axis axes[i]
+    virtual void slice(const Tensor& x, const Shape& start, Tensor& y) = 0;  // y's extents from `start` on
+    virtual void pad(const Tensor& x, const Shape& start, Tensor& y) = 0;    // zeros, x placed at `start`
     virtual void concat(std::span<const Tensor> parts, int axis, Tensor& y) = 0;
-    virtual void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;       // y[i] = x[index[i]] (axis 0)
-    virtual void scatter_add_rows(const Tensor& d_y, const Tensor& index, Tensor& d_x) = 0;  // d_x zeroed, then +=
-    virtual void gather_last(const Tensor& x, const Tensor& index, Tensor& y) = 0;   // y[r] = x[r, index[r]]
+    virtual void gather_rows(const Tensor& x, const Tensor& index,
+                             Tensor& y) = 0;  // y[i] = x[index[i]] (axis 0)
+    virtual void scatter_add_rows(const Tensor& d_y, const Tensor& index,
+                                  Tensor& d_x) = 0;                                 // d_x zeroed, then +=
+    virtual void gather_last(const Tensor& x, const Tensor& index, Tensor& y) = 0;  // y[r] = x[r, index[r]]
     virtual void scatter_last(const Tensor& d_y, const Tensor& index, Tensor& d_x) = 0;  // zeros elsewhere
-    virtual void top_k(const Tensor& x, int64_t k, Tensor& values, Tensor& index) = 0;   // last axis, descending
+    virtual void top_k(const Tensor& x, int64_t k, Tensor& values,
+                       Tensor& index) = 0;  // last axis, descending
 
     // Optimisers, in place: the parameter and its state change, the gradient does not.
     virtual void sgd_step(const SgdAttrs& attrs, Tensor& w, const Tensor& g, Tensor& velocity) = 0;
@@ -200,7 +239,8 @@ public:
 /// oneDNN and OpenMP for f32; everything else as reference.
 [[nodiscard]] Backend& cpu_backend();
 
-/// While it lives, tensors on the CPU use `backend` (in this thread). For tests and for `--backend reference`.
+/// While it lives, tensors on the CPU use `backend` (in this thread). For tests and for `--backend
+/// reference`.
 class BackendScope {
 public:
     explicit BackendScope(Backend& backend);
@@ -216,12 +256,12 @@ private:
 [[nodiscard]] Shape conv2d_output_shape(const Conv2dAttrs& attrs, const Shape& x, const Shape& weight);
 [[nodiscard]] Shape pool_output_shape(const PoolAttrs& attrs, const Shape& x);
 
-/// How the CPU backend picks among oneDNN's implementations. A fixed rule by default; with tuning, each new shape is
-/// timed once and the choice is recorded, so that a later run that loads the record repeats it.
+/// How the CPU backend picks among oneDNN's implementations. A fixed rule by default; with tuning, each new
+/// shape is timed once and the choice is recorded, so that a later run that loads the record repeats it.
 struct ConvTuning {
     static void enable(bool on);
-    [[nodiscard]] static std::string record();            // text, one line a shape and direction, sorted
-    static void restore(const std::string& record);       // throws Error on a line that is not understood
+    [[nodiscard]] static std::string record();       // text, one line a shape and direction, sorted
+    static void restore(const std::string& record);  // throws Error on a line that is not understood
 };
 
 /// Threads that kernels may use. 0 means: as OpenMP decides.

@@ -46,7 +46,8 @@ std::string ScopeName::path() {
     return path;
 }
 
-std::string unknown_name(std::string_view what, std::string_view name, const std::vector<std::string>& known) {
+std::string unknown_name(std::string_view what, std::string_view name,
+                         const std::vector<std::string>& known) {
     std::string text = concat_text("unknown ", what, " \"", name, "\"");
     const auto nearest = std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
         return edit_distance(name, a) < edit_distance(name, b);

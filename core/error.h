@@ -15,7 +15,8 @@ public:
     using std::runtime_error::runtime_error;
 };
 
-/// The environment failed (disk full, file not writable, a library call that broke): exit code 1 in the binaries.
+/// The environment failed (disk full, file not writable, a library call that broke): exit code 1 in the
+/// binaries.
 class SystemError : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
@@ -32,8 +33,8 @@ template <typename... Args>
 /// Throws Error with the text, followed by ` [layer NAME]` when a layer is being executed.
 [[noreturn]] void throw_error(const std::string& text);
 
-/// Names what this thread executes now: a stack of local names ("features", "5"). Error texts and the names of graph
-/// nodes come from it. `name` must outlive the scope; an empty name adds nothing.
+/// Names what this thread executes now: a stack of local names ("features", "5"). Error texts and the names
+/// of graph nodes come from it. `name` must outlive the scope; an empty name adds nothing.
 class ScopeName {
 public:
     explicit ScopeName(std::string_view name);
@@ -52,9 +53,9 @@ public:
 }  // namespace backlight
 
 /// Checks a condition that a caller can break; builds the text only on failure.
-#define BACKLIGHT_CHECK(condition, ...)                                         \
-    do {                                                                        \
-        if (!(condition)) [[unlikely]] {                                        \
-            ::backlight::throw_error(::backlight::concat_text(__VA_ARGS__));    \
-        }                                                                       \
+#define BACKLIGHT_CHECK(condition, ...)                                      \
+    do {                                                                     \
+        if (!(condition)) [[unlikely]] {                                     \
+            ::backlight::throw_error(::backlight::concat_text(__VA_ARGS__)); \
+        }                                                                    \
     } while (false)

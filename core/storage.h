@@ -1,4 +1,5 @@
-// Storage: one block of a backend's memory, shared by the tensors that view it, with a version for caches and checks.
+// Storage: one block of a backend's memory, shared by the tensors that view it, with a version for caches and
+// checks.
 #pragma once
 
 #include <atomic>

@@ -46,9 +46,13 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
     return t;
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) { return full(shape, 0.0, dtype, device); }
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+    return full(shape, 0.0, dtype, device);
+}
 
-Tensor Tensor::ones(const Shape& shape, DType dtype, Device device) { return full(shape, 1.0, dtype, device); }
+Tensor Tensor::ones(const Shape& shape, DType dtype, Device device) {
+    return full(shape, 1.0, dtype, device);
+}
 
 Tensor Tensor::scalar(double value, DType dtype, Device device) { return full({}, value, dtype, device); }
 
@@ -68,8 +72,8 @@ Tensor Tensor::from_bytes(const void* host, const Shape& shape, DType dtype, Dev
 
 template <typename T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device) {
-    BACKLIGHT_CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: shape ", shape, " expects ",
-                    shape.numel(), " values, got ", values.size());
+    BACKLIGHT_CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: shape ", shape,
+                    " expects ", shape.numel(), " values, got ", values.size());
     return from_bytes(values.data(), shape, DTypeOf<T>::value, device);
 }
 
@@ -81,8 +85,8 @@ std::vector<T> Tensor::to_vector() const {
     return values;
 }
 
-#define BACKLIGHT_INSTANTIATE(T)                                                    \
-    template Tensor Tensor::from<T>(std::span<const T>, const Shape&, Device);      \
+#define BACKLIGHT_INSTANTIATE(T)                                               \
+    template Tensor Tensor::from<T>(std::span<const T>, const Shape&, Device); \
     template std::vector<T> Tensor::to_vector<T>() const;
 BACKLIGHT_INSTANTIATE(float)
 BACKLIGHT_INSTANTIATE(double)
@@ -105,16 +109,16 @@ Tensor Tensor::reshape(const std::vector<int64_t>& extents) const {
     }
     std::vector<int64_t> filled = extents;
     if (inferred >= 0) {
-        BACKLIGHT_CHECK(known > 0 && numel() % known == 0, "reshape: cannot infer -1 for ", numel(), " elements of ",
-                        shape_);
+        BACKLIGHT_CHECK(known > 0 && numel() % known == 0, "reshape: cannot infer -1 for ", numel(),
+                        " elements of ", shape_);
         filled[static_cast<size_t>(inferred)] = numel() / known;
     }
     return reshape(Shape(std::span<const int64_t>(filled)));
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
-    BACKLIGHT_CHECK(shape.numel() == numel(), "reshape: ", shape_, " has ", numel(), " elements, ", shape, " needs ",
-                    shape.numel());
+    BACKLIGHT_CHECK(shape.numel() == numel(), "reshape: ", shape_, " has ", numel(), " elements, ", shape,
+                    " needs ", shape.numel());
     Tensor t = *this;
     t.shape_ = shape;
     return t;
@@ -158,17 +162,21 @@ void Tensor::copy_to_host(void* host) const {
 double Tensor::item() const {
     BACKLIGHT_CHECK(defined_ && numel() == 1, "item: expected one element, got shape ", shape_);
     switch (dtype_) {
-        case DType::f32: return static_cast<double>(to_vector<float>()[0]);
-        case DType::f64: return to_vector<double>()[0];
-        case DType::i64: return static_cast<double>(to_vector<int64_t>()[0]);
-        case DType::u8: return static_cast<double>(to_vector<uint8_t>()[0]);
+        case DType::f32:
+            return static_cast<double>(to_vector<float>()[0]);
+        case DType::f64:
+            return to_vector<double>()[0];
+        case DType::i64:
+            return static_cast<double>(to_vector<int64_t>()[0]);
+        case DType::u8:
+            return static_cast<double>(to_vector<uint8_t>()[0]);
     }
     return 0;
 }
 
 void Tensor::copy_from(const Tensor& source) {
-    BACKLIGHT_CHECK(source.shape() == shape_ && source.dtype() == dtype_, "copy_from: expected ", dtype_, " ", shape_,
-                    ", got ", source.dtype(), " ", source.shape());
+    BACKLIGHT_CHECK(source.shape() == shape_ && source.dtype() == dtype_, "copy_from: expected ", dtype_, " ",
+                    shape_, ", got ", source.dtype(), " ", source.shape());
     backend().copy(source.to(device_), *this);
     mark_modified();
 }

@@ -1,5 +1,6 @@
-// Tensor: data without a history. Shape, element type, device, shared storage; always contiguous and row-major.
-// No strides and no offset views: reshape shares the storage, everything else that moves data copies.
+// Tensor: data without a history. Shape, element type, device, shared storage; always contiguous and
+// row-major. No strides and no offset views: reshape shares the storage, everything else that moves data
+// copies.
 #pragma once
 
 #include <initializer_list>
@@ -22,7 +23,8 @@ public:
     /// Uninitialised elements.
     [[nodiscard]] static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = {});
     [[nodiscard]] static Tensor empty_like(const Tensor& other);
-    [[nodiscard]] static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = {});
+    [[nodiscard]] static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
+                                     Device device = {});
     [[nodiscard]] static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = {});
     [[nodiscard]] static Tensor ones(const Shape& shape, DType dtype = DType::f32, Device device = {});
     /// A tensor of shape ().
@@ -37,11 +39,13 @@ public:
         return from(std::span<const T>(values), shape, device);
     }
     template <typename T>
-    [[nodiscard]] static Tensor from(std::initializer_list<T> values, const Shape& shape, Device device = {}) {
+    [[nodiscard]] static Tensor from(std::initializer_list<T> values, const Shape& shape,
+                                     Device device = {}) {
         return from(std::span<const T>(values.begin(), values.size()), shape, device);
     }
     /// Copies `shape.numel()` elements of `dtype` from host memory.
-    [[nodiscard]] static Tensor from_bytes(const void* host, const Shape& shape, DType dtype, Device device = {});
+    [[nodiscard]] static Tensor from_bytes(const void* host, const Shape& shape, DType dtype,
+                                           Device device = {});
 
     [[nodiscard]] bool defined() const { return defined_; }
     /// False for what stands in for data that was not kept: shape and type are known, the elements are gone.
@@ -56,7 +60,8 @@ public:
     /// The kernels for this tensor's device.
     [[nodiscard]] Backend& backend() const;
 
-    /// Same elements in the same order, shared storage; one extent may be -1. Throws Error when the numbers differ.
+    /// Same elements in the same order, shared storage; one extent may be -1. Throws Error when the numbers
+    /// differ.
     [[nodiscard]] Tensor reshape(const std::vector<int64_t>& extents) const;
     [[nodiscard]] Tensor reshape(const Shape& shape) const;
     [[nodiscard]] Tensor reshape(std::initializer_list<int64_t> extents) const {
@@ -64,7 +69,8 @@ public:
     }
     /// A copy with its own storage.
     [[nodiscard]] Tensor clone() const;
-    /// Converts the element type (rounds to nearest, floating to integer truncates); itself when it is the same.
+    /// Converts the element type (rounds to nearest, floating to integer truncates); itself when it is the
+    /// same.
     [[nodiscard]] Tensor to(DType dtype) const;
     [[nodiscard]] Tensor to(Device device) const;
     /// Shape and type without the elements.

@@ -8,20 +8,28 @@ namespace backlight {
 
 size_t size_of(DType dtype) {
     switch (dtype) {
-        case DType::f32: return 4;
-        case DType::f64: return 8;
-        case DType::i64: return 8;
-        case DType::u8: return 1;
+        case DType::f32:
+            return 4;
+        case DType::f64:
+            return 8;
+        case DType::i64:
+            return 8;
+        case DType::u8:
+            return 1;
     }
     return 0;
 }
 
 std::string_view name_of(DType dtype) {
     switch (dtype) {
-        case DType::f32: return "float32";
-        case DType::f64: return "float64";
-        case DType::i64: return "int64";
-        case DType::u8: return "uint8";
+        case DType::f32:
+            return "float32";
+        case DType::f64:
+            return "float64";
+        case DType::i64:
+            return "int64";
+        case DType::u8:
+            return "uint8";
     }
     return "?";
 }
@@ -84,8 +92,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view who) {
         const int in_b = i - (rank - b.rank());
         const int64_t extent_a = in_a < 0 ? 1 : a.extents()[static_cast<size_t>(in_a)];
         const int64_t extent_b = in_b < 0 ? 1 : b.extents()[static_cast<size_t>(in_b)];
-        BACKLIGHT_CHECK(extent_a == extent_b || extent_a == 1 || extent_b == 1, who, ": shapes ", a, " and ", b,
-                        " do not broadcast");
+        BACKLIGHT_CHECK(extent_a == extent_b || extent_a == 1 || extent_b == 1, who, ": shapes ", a, " and ",
+                        b, " do not broadcast");
         result.push_back(extent_a == 1 ? extent_b : extent_a);
     }
     return result;

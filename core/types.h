@@ -20,13 +20,21 @@ enum class DType : uint8_t { f32, f64, i64, u8 };
 template <typename T>
 struct DTypeOf;
 template <>
-struct DTypeOf<float> { static constexpr DType value = DType::f32; };
+struct DTypeOf<float> {
+    static constexpr DType value = DType::f32;
+};
 template <>
-struct DTypeOf<double> { static constexpr DType value = DType::f64; };
+struct DTypeOf<double> {
+    static constexpr DType value = DType::f64;
+};
 template <>
-struct DTypeOf<int64_t> { static constexpr DType value = DType::i64; };
+struct DTypeOf<int64_t> {
+    static constexpr DType value = DType::i64;
+};
 template <>
-struct DTypeOf<uint8_t> { static constexpr DType value = DType::u8; };
+struct DTypeOf<uint8_t> {
+    static constexpr DType value = DType::u8;
+};
 
 /// Where a tensor's elements lie. Each kind has one Backend that owns its memory and its kernels.
 struct Device {
@@ -50,7 +58,9 @@ public:
     /// Extent of an axis; negative axes count from the end. Throws Error when out of range.
     [[nodiscard]] int64_t operator[](int axis) const;
     [[nodiscard]] int64_t numel() const;
-    [[nodiscard]] std::span<const int64_t> extents() const { return {extents_.data(), static_cast<size_t>(rank_)}; }
+    [[nodiscard]] std::span<const int64_t> extents() const {
+        return {extents_.data(), static_cast<size_t>(rank_)};
+    }
     [[nodiscard]] const int64_t* begin() const { return extents_.data(); }
     [[nodiscard]] const int64_t* end() const { return extents_.data() + rank_; }
     void push_back(int64_t extent);

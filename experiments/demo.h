@@ -1,5 +1,5 @@
-// The main job: a small network learns handwritten digits and is explained; then a mark is planted in one class, and
-// the explanation shows that the network reads the mark ("Clever Hans", Lapuschkin et al., 2019).
+// The main job: a small network learns handwritten digits and is explained; then a mark is planted in one
+// class, and the explanation shows that the network reads the mark ("Clever Hans", Lapuschkin et al., 2019).
 #pragma once
 
 #include <filesystem>

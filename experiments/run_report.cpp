@@ -59,7 +59,8 @@ std::string percent_text(double share) {
     return out.str();
 }
 
-void print_class_accuracy(std::ostream& out, const Evaluation& evaluation, const std::vector<std::string>& classes) {
+void print_class_accuracy(std::ostream& out, const Evaluation& evaluation,
+                          const std::vector<std::string>& classes) {
     const auto accuracy = evaluation.class_accuracy();
     size_t width = 5;
     for (const std::string& name : classes) {
@@ -71,8 +72,9 @@ void print_class_accuracy(std::ostream& out, const Evaluation& evaluation, const
             count += n;
         }
         if (count > 0) {
-            out << "  " << std::left << std::setw(static_cast<int>(width)) << class_name(classes, static_cast<int64_t>(k))
-                << std::right << "  " << std::setw(7) << percent_text(accuracy[k]) << "  of " << count << "\n";
+            out << "  " << std::left << std::setw(static_cast<int>(width))
+                << class_name(classes, static_cast<int64_t>(k)) << std::right << "  " << std::setw(7)
+                << percent_text(accuracy[k]) << "  of " << count << "\n";
         }
     }
     out << "accuracy " << std::fixed << std::setprecision(2) << 100.0 * evaluation.accuracy << " % of "
@@ -82,13 +84,16 @@ void print_class_accuracy(std::ostream& out, const Evaluation& evaluation, const
 
 void add_curves(report::Page& page, const std::filesystem::path& metrics) {
     std::ifstream in(metrics);
-    report::Series train{.name = "training"}, test{.name = "test"}, accuracy{.name = "test accuracy", .markers = true};
+    report::Series train{.name = "training"}, test{.name = "test"},
+        accuracy{.name = "test accuracy", .markers = true};
     for (std::string line; std::getline(in, line);) {
         const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
         if (entry.is_discarded() || !entry.contains("epoch")) {
             continue;
         }
-        const auto number = [](const nlohmann::json& value) { return value.is_number() ? value.get<double>() : NAN; };
+        const auto number = [](const nlohmann::json& value) {
+            return value.is_number() ? value.get<double>() : NAN;
+        };
         const double epoch = number(entry["epoch"]);
         const std::string split = entry.contains("validation") ? "validation" : "test";
         if (!entry.contains(split)) {
@@ -106,30 +111,44 @@ void add_curves(report::Page& page, const std::filesystem::path& metrics) {
     if (train.x.empty()) {
         return;
     }
-    page.figures({{.svg = report::line_chart({.title = "Loss", .x_label = "epoch", .y_label = "cross-entropy",
-                                              .series = {train, test}, .width = 440, .height = 300}),
+    page.figures({{.svg = report::line_chart({.title = "Loss",
+                                              .x_label = "epoch",
+                                              .y_label = "cross-entropy",
+                                              .series = {train, test},
+                                              .width = 440,
+                                              .height = 300}),
                    .caption = "Mean cross-entropy an epoch."},
-                  {.svg = report::line_chart({.title = "Accuracy", .x_label = "epoch", .series = {accuracy},
-                                              .y_percent = true, .width = 440, .height = 300}),
+                  {.svg = report::line_chart({.title = "Accuracy",
+                                              .x_label = "epoch",
+                                              .series = {accuracy},
+                                              .y_percent = true,
+                                              .width = 440,
+                                              .height = 300}),
                    .caption = "Share of right answers after each epoch."}});
 }
 
-void add_confusion(report::Page& page, const Evaluation& evaluation, const std::vector<std::string>& classes) {
+void add_confusion(report::Page& page, const Evaluation& evaluation,
+                   const std::vector<std::string>& classes) {
     report::ConfusionMatrix matrix;
-    report::BarChart bars{.title = "Accuracy by class", .percent = true, .reference = evaluation.accuracy,
-                          .reference_label = "all classes", .width = 440};
+    report::BarChart bars{.title = "Accuracy by class",
+                          .percent = true,
+                          .reference = evaluation.accuracy,
+                          .reference_label = "all classes",
+                          .width = 440};
     bars.x_min = 0.0;
     bars.x_max = 1.0;
     const auto accuracy = evaluation.class_accuracy();
     for (size_t k = 0; k < evaluation.confusion.size(); ++k) {
         matrix.classes.push_back(class_name(classes, static_cast<int64_t>(k)));
-        matrix.counts.insert(matrix.counts.end(), evaluation.confusion[k].begin(), evaluation.confusion[k].end());
+        matrix.counts.insert(matrix.counts.end(), evaluation.confusion[k].begin(),
+                             evaluation.confusion[k].end());
         if (std::isfinite(accuracy[k])) {
             bars.bars.push_back({matrix.classes.back(), accuracy[k], ""});
         }
     }
-    page.figures({{.svg = report::confusion_matrix(matrix), .caption = "Rows: true class. Columns: predicted class."},
-                  {.svg = report::bar_chart(bars), .caption = "Share of right answers of each class."}});
+    page.figures(
+        {{.svg = report::confusion_matrix(matrix), .caption = "Rows: true class. Columns: predicted class."},
+         {.svg = report::bar_chart(bars), .caption = "Share of right answers of each class."}});
 }
 
 std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count) {
@@ -153,8 +172,9 @@ std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count) {
     return chosen;
 }
 
-void add_explanations(report::Page& page, const Model& model, const Dataset& data, const std::vector<int64_t>& indices,
-                      const std::filesystem::path& folder, const std::string& caption) {
+void add_explanations(report::Page& page, const Model& model, const Dataset& data,
+                      const std::vector<int64_t>& indices, const std::filesystem::path& folder,
+                      const std::string& caption) {
     if (indices.empty()) {
         return;
     }
@@ -173,9 +193,11 @@ void add_explanations(report::Page& page, const Model& model, const Dataset& dat
     report::FigureGrid grid{.columns = {"input"}, .caption = caption, .legend = report::color_bar({})};
     grid.pictures.resize(indices.size());
     for (size_t n = 0; n < indices.size(); ++n) {
-        grid.rows.push_back(class_name(data.class_names(), labels[n]) +
-                            (labels[n] == predicted[n] ? "" : ", taken for " + class_name(data.class_names(), predicted[n])));
-        grid.pictures[n].push_back(report::picture(report::batch_item(batch.input, static_cast<int64_t>(n)), low, high));
+        grid.rows.push_back(
+            class_name(data.class_names(), labels[n]) +
+            (labels[n] == predicted[n] ? "" : ", taken for " + class_name(data.class_names(), predicted[n])));
+        grid.pictures[n].push_back(
+            report::picture(report::batch_item(batch.input, static_cast<int64_t>(n)), low, high));
     }
     const int64_t upscale = std::max<int64_t>(1, 128 / std::max<int64_t>(batch.input.dim(1), 1));
     for (const Column& column : columns()) {
@@ -183,7 +205,8 @@ void add_explanations(report::Page& page, const Model& model, const Dataset& dat
             continue;
         }
         const auto method = build_method(column.method, {.cam_layer = model.cam_layer});
-        const Tensor maps = report::reduce_channels(forward.explain(*method, {.targets = predicted}), report::Reduce::sum);
+        const Tensor maps =
+            report::reduce_channels(forward.explain(*method, {.targets = predicted}), report::Reduce::sum);
         grid.columns.push_back(column.title);
         for (size_t n = 0; n < indices.size(); ++n) {
             const Tensor map = report::batch_item(maps, static_cast<int64_t>(n));
@@ -205,16 +228,19 @@ void write_run_report(const std::filesystem::path& run, const TrainResult& resul
     page.kicker("Backlight training run");
     page.fact("Model", result.model.spec).fact("Data", result.data->spec);
     page.fact("Parameters", std::to_string(result.model.net->parameter_count()));
-    page.tile(percent_text(result.test.accuracy), "test accuracy", std::to_string(result.test.samples) + " samples");
+    page.tile(percent_text(result.test.accuracy), "test accuracy",
+              std::to_string(result.test.samples) + " samples");
     page.tile(std::to_string(result.epochs_done), "epochs", std::to_string(result.steps) + " steps");
     page.section("Training");
     add_curves(page, run / "metrics.jsonl");
     page.section("Test");
     add_confusion(page, result.test, test.class_names());
     page.section("Explanations");
-    add_explanations(page, result.model, test, samples_of_each_class(test, 10), run / "explanations",
-                     "Test samples, explained for the predicted class. Red speaks for it, blue against it, white is zero; "
-                     "each map has its own scale. The gradient and Grad-CAM start with 1 at the logit, LRP with the logit.");
+    add_explanations(
+        page, result.model, test, samples_of_each_class(test, 10), run / "explanations",
+        "Test samples, explained for the predicted class. Red speaks for it, blue against it, white is zero; "
+        "each map has its own scale. The gradient and Grad-CAM start with 1 at the logit, LRP with the "
+        "logit.");
     page.write(run / "report.html");
 }
 

@@ -1,4 +1,5 @@
-// The report of a training run: curves, confusion matrix, accuracy per class, and explanations of test samples.
+// The report of a training run: curves, confusion matrix, accuracy per class, and explanations of test
+// samples.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +13,8 @@
 namespace backlight {
 
 /// A table of right answers per class, and the total.
-void print_class_accuracy(std::ostream& out, const Evaluation& evaluation, const std::vector<std::string>& classes);
+void print_class_accuracy(std::ostream& out, const Evaluation& evaluation,
+                          const std::vector<std::string>& classes);
 
 /// "97.8 %".
 [[nodiscard]] std::string percent_text(double share);
@@ -22,10 +24,12 @@ void add_curves(report::Page& page, const std::filesystem::path& metrics);
 /// Confusion matrix and accuracy per class.
 void add_confusion(report::Page& page, const Evaluation& evaluation, const std::vector<std::string>& classes);
 
-/// A grid "input | gradient | Grad-CAM | LRP", a row a sample, explained for the predicted class; for data sets of
-/// vectors the mean |relevance| of each feature instead. Writes each map as two PNGs, raw and overlay, into `folder`.
-void add_explanations(report::Page& page, const Model& model, const Dataset& data, const std::vector<int64_t>& indices,
-                      const std::filesystem::path& folder, const std::string& caption);
+/// A grid "input | gradient | Grad-CAM | LRP", a row a sample, explained for the predicted class; for data
+/// sets of vectors the mean |relevance| of each feature instead. Writes each map as two PNGs, raw and
+/// overlay, into `folder`.
+void add_explanations(report::Page& page, const Model& model, const Dataset& data,
+                      const std::vector<int64_t>& indices, const std::filesystem::path& folder,
+                      const std::string& caption);
 
 /// The first sample of each class, then the second, up to `count`: a fixed choice that shows every class.
 [[nodiscard]] std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count);

@@ -5,13 +5,15 @@
 
 namespace backlight {
 
-/// guided: R_y⁺ 1[z > 0] (Springenberg et al., "Striving for simplicity", 2015). deconvnet: R_y⁺ (Zeiler and Fergus,
-/// "Visualizing and understanding convolutional networks", 2014). Every ReLU node, however it was written.
+/// guided: R_y⁺ 1[z > 0] (Springenberg et al., "Striving for simplicity", 2015). deconvnet: R_y⁺ (Zeiler and
+/// Fergus, "Visualizing and understanding convolutional networks", 2014). Every ReLU node, however it was
+/// written.
 class RectifierRules final : public BackwardRules {
 public:
     enum class Kind { guided, deconvnet };
     explicit RectifierRules(Kind kind) : kind_(kind) {}
-    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y, InputMask mask) override;
+    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
+                                                    InputMask mask) override;
 
 private:
     Kind kind_;

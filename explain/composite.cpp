@@ -10,15 +10,17 @@ namespace backlight {
 namespace {
 
 constexpr std::array<std::string_view, 3> kWeighted = {"linear", "conv2d", "conv_transpose2d"};
-constexpr std::array<std::string_view, 14> kActivations = {"relu", "leaky_relu", "elu",  "softplus", "gelu",
-                                                           "silu", "sigmoid",    "tanh", "clamp_min", "clamp_max",
-                                                           "dropout", "abs", "add_scalar", "layer_norm"};
-constexpr std::array<std::string_view, 5> kAverages = {"add", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
+constexpr std::array<std::string_view, 14> kActivations = {
+    "relu", "leaky_relu", "elu",       "softplus", "gelu", "silu",       "sigmoid",
+    "tanh", "clamp_min",  "clamp_max", "dropout",  "abs",  "add_scalar", "layer_norm"};
+constexpr std::array<std::string_view, 5> kAverages = {"add", "avg_pool2d", "adaptive_avg_pool2d", "resize",
+                                                       "sum"};
 // A value that is never negative, whatever it is fed.
 constexpr std::array<std::string_view, 4> kNonNegative = {"relu", "sigmoid", "softmax", "positive_part"};
 // A value that is not negative when its inputs are not.
-constexpr std::array<std::string_view, 10> kKeepsSign = {"max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "dropout",
-                                                         "reshape", "permute", "slice", "concat", "pad", "add"};
+constexpr std::array<std::string_view, 10> kKeepsSign = {
+    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "dropout", "reshape", "permute", "slice", "concat",
+    "pad",        "add"};
 
 template <size_t N>
 bool contains(const std::array<std::string_view, N>& kinds, std::string_view kind) {
@@ -29,7 +31,8 @@ bool is_weighted(const Node& node) { return !node.is_leaf() && contains(kWeighte
 
 bool is_batch_norm(const Node& node) { return !node.is_leaf() && node.op->kind() == "batch_norm"; }
 
-/// Decided on the graph, not by looking at values: an input that happens to be positive has other derivatives.
+/// Decided on the graph, not by looking at values: an input that happens to be positive has other
+/// derivatives.
 bool is_nonnegative(const Variable& v) {
     std::vector<const Node*> pending{v.node().get()};
     while (!pending.empty()) {
@@ -72,18 +75,31 @@ bool is_first(const Node& node) {
     return true;
 }
 
-/// `values` (C) along `axis` of a tensor of `rank` axes.
-Variable along_axis(const Variable& values, int axis, int rank) {
+/// The weight with one factor a channel along `axis`. In a grouped convolution the last axis holds one
+/// group's channels while the first runs over all groups: the factors then differ from group to group.
+Variable scale_channels(const Variable& weight, const Variable& factors, int axis) {
+    const int64_t channels = weight.dim(axis);
+    const int64_t groups = channels > 0 ? factors.dim(0) / channels : 1;
     Shape shape;
-    for (int i = 0; i < rank; ++i) {
-        shape.push_back(i == axis ? values.dim(0) : 1);
+    for (int i = 0; i < weight.rank(); ++i) {
+        shape.push_back(i == axis ? channels : 1);
     }
-    return reshape(values, shape);
+    if (groups == 1) {
+        return weight * reshape(factors, shape);
+    }
+    Shape grouped{groups, weight.dim(0) / groups};  // (G, O/G, Kh, Kw, C/G) times (G, 1, 1, 1, C/G)
+    Shape grouped_factors{groups, 1};
+    for (int i = 1; i < weight.rank(); ++i) {
+        grouped.push_back(weight.dim(i));
+        grouped_factors.push_back(shape[i]);
+    }
+    return reshape(reshape(weight, grouped) * reshape(factors, grouped_factors), weight.shape());
 }
 
 LinearView view_of(const NodeView& node) {
     auto view = node.op().as_linear(node);
-    BACKLIGHT_CHECK(view.has_value(), node.kind(), ": not linear in its input, so no LRP rule for weights acts on it");
+    BACKLIGHT_CHECK(view.has_value(), node.kind(),
+                    ": not linear in its input, so no LRP rule for weights acts on it");
     return std::move(*view);
 }
 
@@ -162,7 +178,8 @@ const Rule& LrpRules::rule_for(const NodeView& node) const {
     }
     static const Rule pass = rules::pass();
     static const Rule gradient = rules::gradient();
-    BACKLIGHT_CHECK(!weighted, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ", node.name());
+    BACKLIGHT_CHECK(!weighted, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
+                    node.name());
     if (contains(kAverages, node.kind())) {
         return composite_.sum_rule;
     }
@@ -178,14 +195,15 @@ RuleInput LrpRules::linear_input(const NodeView& node) const {
         const Variable offset = broadcast_to(norm.bias, op.x.shape().with(0, 1));
         const Variable shift = op.apply(offset, op.weight);
         op.bias = op.bias.defined() ? op.bias + shift : shift;
-        op.weight = op.weight * along_axis(norm.weight, op.input_axis, op.weight.rank());
+        op.weight = scale_channels(op.weight, norm.weight, op.input_axis);
         op.x = norm.x;
     }
-    if (found != plans_.end() && found->second.norm_behind) {  // W x + b -> k (W x + b) + c: one op with output z
+    if (found != plans_.end() &&
+        found->second.norm_behind) {  // W x + b -> k (W x + b) + c: one op with output z
         const NodeView norm_node(found->second.norm_behind);
         const LinearView norm = view_of(norm_node);
         LinearView& op = in.linear;
-        op.weight = op.weight * along_axis(norm.weight, op.output_axis, op.weight.rank());
+        op.weight = scale_channels(op.weight, norm.weight, op.output_axis);
         op.bias = op.bias.defined() ? op.bias * norm.weight + norm.bias : norm.bias;
         in.z = norm_node.output();
     }
@@ -206,11 +224,13 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
     matched_.emplace_back(node.name(), rule.name());
     Variables r(count);
     switch (rule.kind()) {
-        case Rule::Kind::zero: return r;
-        case Rule::Kind::gradient: return std::nullopt;
+        case Rule::Kind::zero:
+            return r;
+        case Rule::Kind::gradient:
+            return std::nullopt;
         case Rule::Kind::pass:
-            BACKLIGHT_CHECK(node.input_shape(0) == r_y.shape(), node.kind(), ": relevance of shape ", r_y.shape(),
-                            " cannot pass unchanged to an input of shape ", node.input_shape(0));
+            BACKLIGHT_CHECK(node.input_shape(0) == r_y.shape(), node.kind(), ": relevance of shape ",
+                            r_y.shape(), " cannot pass unchanged to an input of shape ", node.input_shape(0));
             r[0] = r_y;
             return r;
         case Rule::Kind::linear: {
@@ -218,7 +238,8 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             r[static_cast<size_t>(in.linear.input)] = rule.relevance(in, r_y);
             return r;
         }
-        case Rule::Kind::norm: break;
+        case Rule::Kind::norm:
+            break;
     }
     // A constant that is added carries no activation: what the sum received belongs to the other input.
     if (node.kind() == "add") {
@@ -249,14 +270,16 @@ RuleOptions rule_options(const PresetOptions& options) {
     return read;
 }
 
-/// ε on linear layers, `convolution` on convolutions, `first` (if any) on the first weighted op of `first_kinds`.
+/// ε on linear layers, `convolution` on convolutions, `first` (if any) on the first weighted op of
+/// `first_kinds`.
 Composite preset(std::string name, const PresetOptions& options, const Rule& convolution,
                  const std::optional<Rule>& first = {}, std::set<std::string, std::less<>> first_kinds = {}) {
     const RuleOptions common = rule_options(options);
-    Composite composite{.name = std::move(name),
-                        .parts = {{.kinds = {"linear"}, .layer = {}, .rule = rules::epsilon(options.epsilon, common)},
-                                  {.kinds = {"conv2d", "conv_transpose2d"}, .layer = {}, .rule = convolution}},
-                        .sum_rule = rules::norm({.eps = common.stabilizer})};
+    Composite composite{
+        .name = std::move(name),
+        .parts = {{.kinds = {"linear"}, .layer = {}, .rule = rules::epsilon(options.epsilon, common)},
+                  {.kinds = {"conv2d", "conv_transpose2d"}, .layer = {}, .rule = convolution}},
+        .sum_rule = rules::norm({.eps = common.stabilizer})};
     return first ? composite.overridden_by(
                        {.kinds = std::move(first_kinds), .layer = {}, .first_only = true, .rule = *first})
                  : composite;
@@ -270,8 +293,12 @@ Composite uniform(std::string name, const PresetOptions& options, const Rule& ru
 
 }  // namespace
 
-Composite epsilon(const PresetOptions& o) { return uniform("epsilon", o, rules::epsilon(o.epsilon, rule_options(o))); }
-Composite epsilon_plus(const PresetOptions& o) { return preset("epsilon_plus", o, rules::zplus(rule_options(o))); }
+Composite epsilon(const PresetOptions& o) {
+    return uniform("epsilon", o, rules::epsilon(o.epsilon, rule_options(o)));
+}
+Composite epsilon_plus(const PresetOptions& o) {
+    return preset("epsilon_plus", o, rules::zplus(rule_options(o)));
+}
 Composite epsilon_plus_flat(const PresetOptions& o) {
     return preset("epsilon_plus_flat", o, rules::zplus(rule_options(o)), rules::flat(rule_options(o)));
 }
@@ -279,7 +306,8 @@ Composite epsilon_alpha2_beta1(const PresetOptions& o) {
     return preset("epsilon_alpha2_beta1", o, rules::alpha_beta(2, 1, rule_options(o)));
 }
 Composite epsilon_alpha2_beta1_flat(const PresetOptions& o) {
-    return preset("epsilon_alpha2_beta1_flat", o, rules::alpha_beta(2, 1, rule_options(o)), rules::flat(rule_options(o)));
+    return preset("epsilon_alpha2_beta1_flat", o, rules::alpha_beta(2, 1, rule_options(o)),
+                  rules::flat(rule_options(o)));
 }
 Composite epsilon_gamma_box(const PresetOptions& o) {
     BACKLIGHT_CHECK(!o.low.empty() && !o.high.empty(),
@@ -289,7 +317,9 @@ Composite epsilon_gamma_box(const PresetOptions& o) {
                   rules::zbox(o.low, o.high, rule_options(o)), {"conv2d", "conv_transpose2d"});
 }
 Composite z_plus(const PresetOptions& o) { return uniform("z_plus", o, rules::zplus(rule_options(o))); }
-Composite gamma(const PresetOptions& o) { return uniform("gamma", o, rules::gamma(o.gamma, rule_options(o))); }
+Composite gamma(const PresetOptions& o) {
+    return uniform("gamma", o, rules::gamma(o.gamma, rule_options(o)));
+}
 Composite w2_first(const PresetOptions& o) {
     return preset("w2_first", o, rules::zplus(rule_options(o)), rules::w_square(rule_options(o)));
 }
@@ -300,12 +330,14 @@ const std::vector<CompositeEntry>& list_composites() {
     static const std::vector<CompositeEntry> entries = {
         {"epsilon", "epsilon rule everywhere (LRP-0 with a small epsilon)", composites::epsilon},
         {"epsilon_plus", "epsilon on linear layers, z+ on convolutions", composites::epsilon_plus},
-        {"epsilon_plus_flat", "epsilon_plus with the flat rule on the first layer", composites::epsilon_plus_flat},
+        {"epsilon_plus_flat", "epsilon_plus with the flat rule on the first layer",
+         composites::epsilon_plus_flat},
         {"epsilon_alpha2_beta1", "epsilon on linear layers, alpha=2 beta=1 on convolutions",
          composites::epsilon_alpha2_beta1},
         {"epsilon_alpha2_beta1_flat", "epsilon_alpha2_beta1 with the flat rule on the first layer",
          composites::epsilon_alpha2_beta1_flat},
-        {"epsilon_gamma_box", "epsilon on linear layers, gamma on convolutions, box rule on the first: low, high",
+        {"epsilon_gamma_box",
+         "epsilon on linear layers, gamma on convolutions, box rule on the first: low, high",
          composites::epsilon_gamma_box},
         {"z_plus", "z+ everywhere", composites::z_plus},
         {"gamma", "gamma everywhere", composites::gamma},

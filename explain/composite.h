@@ -1,6 +1,7 @@
-// Composite: which rule acts where. An ordered list of (op kinds, layer name, position) -> rule; the first match wins.
-// Ops that no part names get the base map: activations and unmerged batch norm pass, sums and averages share by norm,
-// max pooling and data movement route like a gradient, inner softmax uses its gradient.
+// Composite: which rule acts where. An ordered list of (op kinds, layer name, position) -> rule; the first
+// match wins. Ops that no part names get the base map: activations and unmerged batch norm pass, sums and
+// averages share by norm, max pooling and data movement route like a gradient, inner softmax uses its
+// gradient.
 #pragma once
 
 #include <map>
@@ -31,15 +32,16 @@ struct Composite {
     [[nodiscard]] Composite overridden_by(CompositePart part) const;
 };
 
-/// LRP as rules of the one traversal. Batch norm directly behind (or before) a linear op is merged with it where nothing
-/// else reads the value between and nobody asked for it. One object may serve any number of traversals; it keeps what
-/// it matched in the last one.
+/// LRP as rules of the one traversal. Batch norm directly behind (or before) a linear op is merged with it
+/// where nothing else reads the value between and nobody asked for it. One object may serve any number of
+/// traversals; it keeps what it matched in the last one.
 class LrpRules final : public BackwardRules {
 public:
     explicit LrpRules(Composite composite) : composite_(std::move(composite)) {}
 
     void prepare(const Traversal& traversal) override;
-    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y, InputMask mask) override;
+    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
+                                                    InputMask mask) override;
 
     /// What the last traversal did: layer (or node) name -> rule, in the order visited, latest layer first.
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& matched() const { return matched_; }

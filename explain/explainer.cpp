@@ -26,17 +26,21 @@ ExplainedForward::ExplainedForward(Module& net, const Tensor& x) {
         stripped_ = kind;
         logits_ = logits_.node()->inputs[0];
     }
-    BACKLIGHT_CHECK(logits_.rank() == 2, "explain: expected a network whose output is (N,K), got ", logits_.shape());
+    BACKLIGHT_CHECK(logits_.rank() == 2, "explain: expected a network whose output is (N,K), got ",
+                    logits_.shape());
 }
 
-std::vector<int64_t> ExplainedForward::predicted() const { return argmax(logits_.data(), 1).to_vector<int64_t>(); }
+std::vector<int64_t> ExplainedForward::predicted() const {
+    return argmax(logits_.data(), 1).to_vector<int64_t>();
+}
 
 Tensor ExplainedForward::explain(Explainer& explainer, const ExplainRequest& request) const {
     const Tensor relevance = explainer.explain(layers_, input_, logits_, request, false).data();
     const Tensor finite = mask(UnaryOp::is_finite, relevance);
-    BACKLIGHT_CHECK(static_cast<int64_t>(sum(Variable(finite).data().to(DType::f64)).item()) == relevance.numel(),
-                    explainer.name(), ": the relevance is not finite", request.layer.empty() ? "" : " at layer ",
-                    request.layer);
+    BACKLIGHT_CHECK(
+        static_cast<int64_t>(sum(Variable(finite).data().to(DType::f64)).item()) == relevance.numel(),
+        explainer.name(), ": the relevance is not finite", request.layer.empty() ? "" : " at layer ",
+        request.layer);
     return relevance;
 }
 

@@ -1,4 +1,5 @@
-// Explainer: a method with its options, applied to a network and a batch. The method names of the command line.
+// Explainer: a method with its options, applied to a network and a batch. The method names of the command
+// line.
 #pragma once
 
 #include <memory>
@@ -24,16 +25,18 @@ struct ExplainRequest {
     std::string layer;             // empty: the input. "L": output of layer L; "L:in": its input
 };
 
-/// A method on one recorded forward pass: any number of targets may be asked of it, the forward is not run again.
+/// A method on one recorded forward pass: any number of targets may be asked of it, the forward is not run
+/// again.
 class Explainer {
 public:
     virtual ~Explainer() = default;
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual Start start() const = 0;
-    /// `input` is the leaf that the recorded forward began with, `logits` (N,K) its end. Result: of the explained
-    /// tensor's shape; CAM methods (N,H,W,1). With `create_graph` it has a history.
-    [[nodiscard]] virtual Variable explain(const Recording::Layers& layers, const Variable& input, const Variable& logits,
-                                           const ExplainRequest& request, bool create_graph) = 0;
+    /// `input` is the leaf that the recorded forward began with, `logits` (N,K) its end. Result: of the
+    /// explained tensor's shape; CAM methods (N,H,W,1). With `create_graph` it has a history.
+    [[nodiscard]] virtual Variable explain(const Recording::Layers& layers, const Variable& input,
+                                           const Variable& logits, const ExplainRequest& request,
+                                           bool create_graph) = 0;
 };
 
 struct MethodEntry {
@@ -44,7 +47,8 @@ struct MethodEntry {
 /// Presets of composites are methods too.
 [[nodiscard]] const std::vector<MethodEntry>& list_methods();
 /// "grad_cam", "epsilon_plus(epsilon=0.25, start=one)", "lrp". Throws Error on an unknown name or option.
-[[nodiscard]] std::unique_ptr<Explainer> build_method(const std::string& text, const ExplainContext& context = {});
+[[nodiscard]] std::unique_ptr<Explainer> build_method(const std::string& text,
+                                                      const ExplainContext& context = {});
 
 /// A forward pass in evaluation mode, recorded, that any number of explanations read.
 class ExplainedForward {

@@ -22,12 +22,14 @@ public:
         : name_(std::move(name)), start_(start), rules_(std::move(rules)), times_input_(times_input) {}
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] Start start() const override { return start_; }
-    [[nodiscard]] Variable explain(const Recording::Layers& layers, const Variable& input, const Variable& logits,
-                                   const ExplainRequest& request, bool create_graph) override {
+    [[nodiscard]] Variable explain(const Recording::Layers& layers, const Variable& input,
+                                   const Variable& logits, const ExplainRequest& request,
+                                   bool create_graph) override {
         const Variable at = explained(layers, input, request);
         const Variable seed = start_values(start_, create_graph ? logits : logits.detach(), request.targets);
-        const Variable r = grad(logits, seed, {at},
-                                {.create_graph = create_graph, .retain_graph = true, .rules = rules_.get()})[0];
+        const Variable r =
+            grad(logits, seed, {at},
+                 {.create_graph = create_graph, .retain_graph = true, .rules = rules_.get()})[0];
         return times_input_ ? (create_graph ? at : at.detach()) * r : r;
     }
 
@@ -38,14 +40,16 @@ private:
     bool times_input_;
 };
 
-/// |gradient|, the largest channel at each position (Simonyan et al., "Deep inside convolutional networks", 2014).
+/// |gradient|, the largest channel at each position (Simonyan et al., "Deep inside convolutional networks",
+/// 2014).
 class SaliencyExplainer final : public Explainer {
 public:
     SaliencyExplainer(Start start, std::string reduce) : start_(start), reduce_(std::move(reduce)) {}
     [[nodiscard]] std::string name() const override { return "saliency"; }
     [[nodiscard]] Start start() const override { return start_; }
-    [[nodiscard]] Variable explain(const Recording::Layers& layers, const Variable& input, const Variable& logits,
-                                   const ExplainRequest& request, bool create_graph) override {
+    [[nodiscard]] Variable explain(const Recording::Layers& layers, const Variable& input,
+                                   const Variable& logits, const ExplainRequest& request,
+                                   bool create_graph) override {
         TraversalExplainer gradient("gradient", start_, nullptr, false);
         const Variable g = abs(gradient.explain(layers, input, logits, request, create_graph));
         return reduce_ == "none" ? g : amax(g, {-1}, true);
@@ -62,17 +66,20 @@ public:
         : start_(start), layer_(std::move(layer)), rectify_(rectify), upsample_(upsample) {}
     [[nodiscard]] std::string name() const override { return "grad_cam"; }
     [[nodiscard]] Start start() const override { return start_; }
-    [[nodiscard]] Variable explain(const Recording::Layers& layers, const Variable& input, const Variable& logits,
-                                   const ExplainRequest& request, bool create_graph) override {
+    [[nodiscard]] Variable explain(const Recording::Layers& layers, const Variable& input,
+                                   const Variable& logits, const ExplainRequest& request,
+                                   bool create_graph) override {
         const std::string layer = request.layer.empty() ? layer_ : request.layer;
-        BACKLIGHT_CHECK(!layer.empty(), "grad_cam: the model states no layer with a spatial extent; name one with --layer");
+        BACKLIGHT_CHECK(!layer.empty(),
+                        "grad_cam: the model states no layer with a spatial extent; name one with --layer");
         const Variable activations = layers.at(layer);
-        BACKLIGHT_CHECK(activations.rank() == 4, "grad_cam: layer ", layer, " has no spatial extent, its output is ",
-                        activations.shape());
+        BACKLIGHT_CHECK(activations.rank() == 4, "grad_cam: layer ", layer,
+                        " has no spatial extent, its output is ", activations.shape());
         const Variable seed = start_values(start_, create_graph ? logits : logits.detach(), request.targets);
         const Variable gradient =
             grad(logits, seed, {activations}, {.create_graph = create_graph, .retain_graph = true})[0];
-        const Variable map = grad_cam_map(create_graph ? activations : activations.detach(), gradient, rectify_);
+        const Variable map =
+            grad_cam_map(create_graph ? activations : activations.detach(), gradient, rectify_);
         return upsample_ && input.rank() == 4 ? resize(map, input.dim(1), input.dim(2)) : map;
     }
 
@@ -111,11 +118,14 @@ std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Optio
 const std::vector<MethodEntry>& list_methods() {
     static const std::vector<MethodEntry> methods = {
         {"gradient", "signed gradient of the logit: start=one",
-         [](const Options& o, const ExplainContext&) { return traversal("gradient", start_option(o, "one"), nullptr); }},
+         [](const Options& o, const ExplainContext&) {
+             return traversal("gradient", start_option(o, "one"), nullptr);
+         }},
         {"saliency", "absolute gradient, largest channel: reduce=max-abs|none, start=one",
          [](const Options& o, const ExplainContext&) -> std::unique_ptr<Explainer> {
              const Start start = start_option(o, "one");
-             return std::make_unique<SaliencyExplainer>(start, o.choose("reduce", "max-abs", {"max-abs", "none"}));
+             return std::make_unique<SaliencyExplainer>(start,
+                                                        o.choose("reduce", "max-abs", {"max-abs", "none"}));
          }},
         {"input_x_gradient", "input times gradient: start=one",
          [](const Options& o, const ExplainContext&) {
@@ -160,7 +170,8 @@ std::unique_ptr<Explainer> build_method(const std::string& text, const ExplainCo
             explainer = build_preset(entry, options, context);
         }
     }
-    BACKLIGHT_CHECK(explainer != nullptr, unknown_name("method", spec.name, known), " (backlight list methods)");
+    BACKLIGHT_CHECK(explainer != nullptr, unknown_name("method", spec.name, known),
+                    " (backlight list methods)");
     options.finish();
     return explainer;
 }

@@ -40,7 +40,8 @@ Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
         Variable denominator = group.denominator;
         if (!denominator.defined()) {
             for (const RuleTerm& term : group.terms) {
-                const Variable ones = Tensor::ones(op.x.shape().with(0, 1), op.x.dtype(), op.x.data().device());
+                const Variable ones =
+                    Tensor::ones(op.x.shape().with(0, 1), op.x.dtype(), op.x.data().device());
                 Variable z = op.apply(term.x.defined() ? term.x : ones, term.weight);
                 z = term.bias.defined() ? z + term.bias : z;
                 denominator = denominator.defined() ? denominator + z : z;
@@ -66,7 +67,8 @@ Stabilizer stabilizer_of(const RuleOptions& options, double eps) {
 }
 
 Rule linear_rule(std::string name, const RuleOptions& options, Rule::Groups groups) {
-    return {std::move(name), std::move(groups), stabilizer_of(options, options.stabilizer), options.zero_bias};
+    return {std::move(name), std::move(groups), stabilizer_of(options, options.stabilizer),
+            options.zero_bias};
 }
 
 Variable bias_of(const RuleInput& in) { return in.zero_bias ? Variable() : in.linear.bias; }
@@ -75,12 +77,13 @@ Variable positive(const Variable& v) { return v.defined() ? positive_part(v) : v
 Variable negative(const Variable& v) { return v.defined() ? negative_part(v) : v; }
 
 /// Terms (x⁺, same, bias), (x⁻, opposite): the second is absent where x is known to be non-negative.
-std::vector<RuleTerm> split_terms(const RuleInput& in, const Variable& with_positive, const Variable& with_negative,
-                                  const Variable& bias) {
+std::vector<RuleTerm> split_terms(const RuleInput& in, const Variable& with_positive,
+                                  const Variable& with_negative, const Variable& bias) {
     if (in.x_is_nonnegative) {
         return {{in.linear.x, with_positive, bias}};
     }
-    return {{positive_part(in.linear.x), with_positive, bias}, {negative_part(in.linear.x), with_negative, {}}};
+    return {{positive_part(in.linear.x), with_positive, bias},
+            {negative_part(in.linear.x), with_negative, {}}};
 }
 
 Variable scaled_sum(const Variable& a, double factor, const Variable& b) {
@@ -90,8 +93,8 @@ Variable scaled_sum(const Variable& a, double factor, const Variable& b) {
 /// A value per channel as a tensor of x's shape with batch 1: the padding of a convolution then adds nothing.
 Variable constant_image(const std::vector<double>& values, const Variable& x, std::string_view what) {
     const auto channels = static_cast<size_t>(x.dim(-1));
-    BACKLIGHT_CHECK(values.size() == 1 || values.size() == channels, "zbox: expected 1 or ", channels, " values for ", what,
-                    ", got ", values.size());
+    BACKLIGHT_CHECK(values.size() == 1 || values.size() == channels, "zbox: expected 1 or ", channels,
+                    " values for ", what, ", got ", values.size());
     std::vector<double> row(channels, values[0]);
     if (values.size() == channels) {
         row = values;
@@ -106,14 +109,16 @@ Rule epsilon(double epsilon, RuleOptions options) {
     options.stabilizer = epsilon;
     return linear_rule("epsilon", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
         const bool drop = in.zero_bias && in.linear.bias.defined();
-        return {{.terms = {{in.linear.x, in.linear.weight, {}}}, .denominator = drop ? in.z - in.linear.bias : in.z}};
+        return {{.terms = {{in.linear.x, in.linear.weight, {}}},
+                 .denominator = drop ? in.z - in.linear.bias : in.z}};
     });
 }
 
 Rule zplus(const RuleOptions& options) {
     return linear_rule("zplus", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
         const Variable w_negative = in.x_is_nonnegative ? Variable() : negative_part(in.linear.weight);
-        return {{.terms = split_terms(in, positive_part(in.linear.weight), w_negative, positive(bias_of(in)))}};
+        return {
+            {.terms = split_terms(in, positive_part(in.linear.weight), w_negative, positive(bias_of(in)))}};
     });
 }
 
@@ -127,8 +132,8 @@ Rule alpha_beta(double alpha, double beta, const RuleOptions& options) {
         std::vector<RuleGroup> groups = {
             {.coefficient = alpha, .terms = split_terms(in, w_positive, w_negative, positive(bias_of(in)))}};
         if (beta != 0) {
-            groups.push_back(
-                {.coefficient = -beta, .terms = split_terms(in, w_negative, w_positive, negative(bias_of(in)))});
+            groups.push_back({.coefficient = -beta,
+                              .terms = split_terms(in, w_negative, w_positive, negative(bias_of(in)))});
         }
         return groups;
     });
@@ -141,8 +146,9 @@ Rule gamma(double gamma, const RuleOptions& options) {
         const Variable b = bias_of(in);
         const Variable up = w + positive_part(w) * gamma;
         const Variable down = w + negative_part(w) * gamma;
-        return {{.terms = split_terms(in, up, down, scaled_sum(b, gamma, positive(b))), .gate = in.z.detach()},
-                {.terms = split_terms(in, down, up, scaled_sum(b, gamma, negative(b))), .gate = -in.z.detach()}};
+        return {
+            {.terms = split_terms(in, up, down, scaled_sum(b, gamma, positive(b))), .gate = in.z.detach()},
+            {.terms = split_terms(in, down, up, scaled_sum(b, gamma, negative(b))), .gate = -in.z.detach()}};
     });
 }
 
@@ -153,11 +159,13 @@ Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& 
         const double h = high[high.size() == 1 ? 0 : std::min(i, high.size() - 1)];
         BACKLIGHT_CHECK(l <= h, "zbox: expected low <= high, got low=", l, " high=", h);
     }
-    return linear_rule("zbox", options, [low = std::move(low), high = std::move(high)](const RuleInput& in) -> std::vector<RuleGroup> {
-        const Variable& x = in.linear.x;
-        return {{.terms = {{x - constant_image(low, x, "low"), positive_part(in.linear.weight), {}},
-                           {x - constant_image(high, x, "high"), negative_part(in.linear.weight), {}}}}};
-    });
+    return linear_rule(
+        "zbox", options,
+        [low = std::move(low), high = std::move(high)](const RuleInput& in) -> std::vector<RuleGroup> {
+            const Variable& x = in.linear.x;
+            return {{.terms = {{x - constant_image(low, x, "low"), positive_part(in.linear.weight), {}},
+                               {x - constant_image(high, x, "high"), negative_part(in.linear.weight), {}}}}};
+        });
 }
 
 Rule w_square(const RuleOptions& options) {
@@ -196,7 +204,9 @@ const std::vector<RuleEntry>& list_rules() {
     static const std::vector<RuleEntry> entries = {
         {"zero", "nothing passes", [](const Options&) { return rules::zero(); }},
         {"epsilon", "LRP-0 and LRP-epsilon: epsilon=1e-6, zero_bias, form=add|clip, norm_scale",
-         [](const Options& o) { return rules::epsilon(o.get_within("epsilon", 1e-6, 0.0, 1e6), read_rule_options(o)); }},
+         [](const Options& o) {
+             return rules::epsilon(o.get_within("epsilon", 1e-6, 0.0, 1e6), read_rule_options(o));
+         }},
         {"zplus", "positive contributions only: stabilizer, zero_bias",
          [](const Options& o) { return rules::zplus(read_rule_options(o)); }},
         {"alpha_beta", "alpha times the positive, beta times the negative part: alpha=2, beta=1",
@@ -215,7 +225,8 @@ const std::vector<RuleEntry>& list_rules() {
          }},
         {"w2", "by squared weights, independent of the input: zero_bias",
          [](const Options& o) { return rules::w_square(read_rule_options(o)); }},
-        {"flat", "evenly over the receptive field", [](const Options& o) { return rules::flat(read_rule_options(o)); }},
+        {"flat", "evenly over the receptive field",
+         [](const Options& o) { return rules::flat(read_rule_options(o)); }},
         {"pass", "unchanged", [](const Options&) { return rules::pass(); }},
         {"norm", "sums and averages, by share: stabilizer, form, norm_scale",
          [](const Options& o) {
@@ -235,7 +246,9 @@ Rule build_rule(const std::string& text) {
     if (open != std::string::npos && text.ends_with(')') && text.find('=') == std::string::npos &&
         text.find_first_not_of(" ", open + 1) != text.size() - 1) {
         spec.name = text.substr(0, open);
-        const std::string key = spec.name == "alpha_beta" ? "alpha" : spec.name == "zplus" ? "stabilizer" : spec.name;
+        const std::string key = spec.name == "alpha_beta" ? "alpha"
+                                : spec.name == "zplus"    ? "stabilizer"
+                                                          : spec.name;
         spec.values[key] = text.substr(open + 1, text.size() - open - 2);
     } else {
         spec = parse_spec(text);

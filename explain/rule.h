@@ -1,8 +1,9 @@
 // A rule says what relevance leaves an op's inputs. For ops that are linear in their input it is data:
 //   z_i = F(x_i; W_i) + b_i      D_j = Σ_{i in j} z_i      s_j = c_j R_y / stab(D_j)
 //   R_x = Σ_j Σ_{i in j} x_i ⊙ B(s_j; W_i)
-// F, B: the op's forward and adjoint (autograd/op.h, LinearView). Nothing here names an op, and nothing is detached, so
-// a relevance can stand in a loss and be differentiated with respect to the weights, the input and R_y.
+// F, B: the op's forward and adjoint (autograd/op.h, LinearView). Nothing here names an op, and nothing is
+// detached, so a relevance can stand in a loss and be differentiated with respect to the weights, the input
+// and R_y.
 #pragma once
 
 #include <functional>
@@ -42,7 +43,7 @@ struct RuleGroup {
 /// What a rule is told about an op: its linear view, its full output and what is known of its input's sign.
 struct RuleInput {
     LinearView linear;
-    Variable z;               // output of the (merged) op, bias included
+    Variable z;  // output of the (merged) op, bias included
     bool x_is_nonnegative = false;
     bool zero_bias = false;
 };
@@ -60,7 +61,10 @@ public:
 
     Rule(std::string name, Kind kind) : name_(std::move(name)), kind_(kind) {}
     Rule(std::string name, Groups groups, Stabilizer stabilizer, bool zero_bias)
-        : name_(std::move(name)), kind_(Kind::linear), groups_(std::move(groups)), stabilizer_(stabilizer),
+        : name_(std::move(name)),
+          kind_(Kind::linear),
+          groups_(std::move(groups)),
+          stabilizer_(stabilizer),
           zero_bias_(zero_bias) {}
 
     [[nodiscard]] const std::string& name() const { return name_; }
@@ -94,7 +98,8 @@ namespace rules {
 /// Source: Bach et al., "On pixel-wise explanations ...", 2015, Eq. 58.
 [[nodiscard]] Rule epsilon(double epsilon = 1e-6, RuleOptions options = {});
 /// Only positive contributions: D = F(x⁺;W⁺) + F(x⁻;W⁻) + b⁺. R_y >= 0 gives R_x >= 0. For x of any sign.
-/// Source: Montavon et al., "Explaining nonlinear classification decisions with deep Taylor decomposition", 2017.
+/// Source: Montavon et al., "Explaining nonlinear classification decisions with deep Taylor decomposition",
+/// 2017.
 [[nodiscard]] Rule zplus(const RuleOptions& options = {});
 /// α times the positive part minus β times the negative one; throws Error unless α - β = 1, α >= 1, β >= 0.
 /// Source: Bach et al., 2015, Eq. 60.
@@ -105,7 +110,8 @@ namespace rules {
 /// Inputs in a box l <= x <= h (scalars, or one per channel): D = F(x-l;W⁺) + F(x-h;W⁻); biases cancel.
 /// Source: Montavon et al., 2017 (z^B). Throws Error when a low exceeds its high.
 [[nodiscard]] Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options = {});
-/// R_x = B(R_y / stab(F(1;W²) + b²); W²): independent of x, for unbounded real inputs. Source: Montavon et al., 2017.
+/// R_x = B(R_y / stab(F(1;W²) + b²); W²): independent of x, for unbounded real inputs. Source: Montavon et
+/// al., 2017.
 [[nodiscard]] Rule w_square(const RuleOptions& options = {});
 /// Every output spreads its relevance evenly over the inputs of its receptive field that are not padding.
 [[nodiscard]] Rule flat(const RuleOptions& options = {});
@@ -124,7 +130,8 @@ struct RuleEntry {
     std::string description;
     Rule (*build)(const Options& options);
 };
-/// Rules by name, for text forms: "gamma(gamma=0.25)". A sole number may stand without its key: "gamma(0.25)".
+/// Rules by name, for text forms: "gamma(gamma=0.25)". A sole number may stand without its key:
+/// "gamma(0.25)".
 [[nodiscard]] const std::vector<RuleEntry>& list_rules();
 [[nodiscard]] Rule build_rule(const std::string& text);
 [[nodiscard]] RuleOptions read_rule_options(const Options& options);

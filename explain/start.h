@@ -1,4 +1,5 @@
-// Where a relevance pass starts: what arrives at the logits. Names as on the command line: start=one|logit|...
+// Where a relevance pass starts: what arrives at the logits. Names as on the command line:
+// start=one|logit|...
 #pragma once
 
 #include <cstdint>

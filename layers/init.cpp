@@ -38,9 +38,12 @@ Tensor normal(const Shape& shape, double deviation, const RandomKey& key) {
 Tensor weight_values(const Shape& shape, Init scheme, const RandomKey& key) {
     const Fan fan = fan_of(shape);
     switch (scheme) {
-        case Init::pytorch: return uniform(shape, 1.0 / std::sqrt(fan.in), key);
-        case Init::he_normal: return normal(shape, std::sqrt(2.0 / fan.in), key);
-        case Init::xavier_uniform: return uniform(shape, std::sqrt(6.0 / (fan.in + fan.out)), key);
+        case Init::pytorch:
+            return uniform(shape, 1.0 / std::sqrt(fan.in), key);
+        case Init::he_normal:
+            return normal(shape, std::sqrt(2.0 / fan.in), key);
+        case Init::xavier_uniform:
+            return uniform(shape, std::sqrt(6.0 / (fan.in + fan.out)), key);
     }
     return {};
 }
@@ -51,7 +54,8 @@ void initialize(Module& root, Init scheme, uint64_t seed) {
     const NoGrad off;
     uint64_t place = 0;
     for (const auto& [path, module] : root.modules()) {
-        const bool is_norm = dynamic_cast<BatchNorm*>(module) != nullptr || dynamic_cast<LayerNorm*>(module) != nullptr;
+        const bool is_norm =
+            dynamic_cast<BatchNorm*>(module) != nullptr || dynamic_cast<LayerNorm*>(module) != nullptr;
         const bool is_embedding = dynamic_cast<Embedding*>(module) != nullptr;
         double fan_in = 1;
         for (const Parameter& parameter : module->own_parameters()) {
@@ -67,7 +71,8 @@ void initialize(Module& root, Init scheme, uint64_t seed) {
                 fan_in = fan_of(shape).in;
                 start = weight_values(shape, scheme, key);
             } else {
-                start = scheme == Init::pytorch ? uniform(shape, 1.0 / std::sqrt(fan_in), key) : Tensor::zeros(shape);
+                start = scheme == Init::pytorch ? uniform(shape, 1.0 / std::sqrt(fan_in), key)
+                                                : Tensor::zeros(shape);
             }
             value.copy_from(start.to(value.dtype()));
         }

@@ -1,4 +1,5 @@
-// Initialisation of weights. Each parameter draws from its own stream, keyed by the seed and its place in the model.
+// Initialisation of weights. Each parameter draws from its own stream, keyed by the seed and its place in the
+// model.
 #pragma once
 
 #include "layers/module.h"
@@ -11,8 +12,8 @@ enum class Init {
     xavier_uniform,  // U(±√(6/(fan_in + fan_out))), zero bias (Glorot and Bengio, 2010)
 };
 
-/// Fills all parameters: weights of at least two axes by the scheme, scales of norms with 1, their shifts with 0;
-/// buffers are reset. Embeddings get N(0, 1).
+/// Fills all parameters: weights of at least two axes by the scheme, scales of norms with 1, their shifts
+/// with 0; buffers are reset. Embeddings get N(0, 1).
 void initialize(Module& root, Init scheme, uint64_t seed);
 
 }  // namespace backlight

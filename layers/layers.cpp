@@ -8,16 +8,17 @@
 namespace backlight {
 namespace {
 
-std::string describe_convolution(std::string_view name, int64_t in, int64_t out, const std::array<int64_t, 2>& kernel,
-                                 const Conv2dAttrs& attrs) {
+std::string describe_convolution(std::string_view name, int64_t in, int64_t out,
+                                 const std::array<int64_t, 2>& kernel, const Conv2dAttrs& attrs) {
     std::string text = concat_text(name, '(', in, ", ", out, ", kernel ", kernel[0], 'x', kernel[1]);
     if (attrs.stride[0] != 1 || attrs.stride[1] != 1) {
         text += concat_text(", stride ", attrs.stride[0], 'x', attrs.stride[1]);
     }
     const Padding& p = attrs.padding;
     if (!(p == Padding())) {
-        text += p == Padding(p.top, p.top) ? concat_text(", padding ", p.top)
-                                           : concat_text(", padding ", p.top, '/', p.left, '/', p.bottom, '/', p.right);
+        text += p == Padding(p.top, p.top)
+                    ? concat_text(", padding ", p.top)
+                    : concat_text(", padding ", p.top, '/', p.left, '/', p.bottom, '/', p.right);
     }
     if (attrs.dilation[0] != 1 || attrs.dilation[1] != 1) {
         text += concat_text(", dilation ", attrs.dilation[0], 'x', attrs.dilation[1]);
@@ -74,8 +75,8 @@ Variable ConvTranspose2d::forward(const Variable& x) {
 Linear::Linear(const Config& config) : config_(config) {
     FileLayout layout;
     if (config.flattened_image.rank() == 3) {
-        BACKLIGHT_CHECK(config.flattened_image.numel() == config.in, "Linear: an image of shape ", config.flattened_image,
-                        " has not ", config.in, " elements");
+        BACKLIGHT_CHECK(config.flattened_image.numel() == config.in, "Linear: an image of shape ",
+                        config.flattened_image, " has not ", config.in, " elements");
         layout = {FileLayout::Kind::flattened_image, config.flattened_image};
     }
     add_parameter("weight", {config.out, config.in}, layout);
@@ -125,13 +126,16 @@ LayerNorm::LayerNorm(const Config& config) : config_(config) {
 
 std::string LayerNorm::describe() const { return concat_text("LayerNorm(", config_.features, ')'); }
 
-Variable LayerNorm::forward(const Variable& x) { return layer_norm(x, parameter(0), parameter(1), config_.eps); }
+Variable LayerNorm::forward(const Variable& x) {
+    return layer_norm(x, parameter(0), parameter(1), config_.eps);
+}
 
 std::unique_ptr<Module> make_relu() {
     return function("ReLU", [](const Variable& x) { return relu(x); });
 }
 std::unique_ptr<Module> make_leaky_relu(double slope) {
-    return function(concat_text("LeakyReLU(", slope, ')'), [slope](const Variable& x) { return leaky_relu(x, slope); });
+    return function(concat_text("LeakyReLU(", slope, ')'),
+                    [slope](const Variable& x) { return leaky_relu(x, slope); });
 }
 std::unique_ptr<Module> make_elu(double alpha) {
     return function(concat_text("ELU(", alpha, ')'), [alpha](const Variable& x) { return elu(x, alpha); });
@@ -149,16 +153,21 @@ std::unique_ptr<Module> make_tanh() {
     return function("Tanh", [](const Variable& x) { return tanh(x); });
 }
 std::unique_ptr<Module> make_softplus(double beta) {
-    return function(concat_text("Softplus(", beta, ')'), [beta](const Variable& x) { return softplus(x, beta); });
+    return function(concat_text("Softplus(", beta, ')'),
+                    [beta](const Variable& x) { return softplus(x, beta); });
 }
 std::unique_ptr<Module> make_max_pool(const PoolAttrs& attrs) {
-    return function(concat_text("MaxPool2d(", attrs.kernel[0], 'x', attrs.kernel[1], ", stride ", attrs.stride[0], ')'),
-                    [attrs](const Variable& x) { return max_pool2d(x, attrs); });
+    return function(
+        concat_text("MaxPool2d(", attrs.kernel[0], 'x', attrs.kernel[1], ", stride ", attrs.stride[0], ')'),
+        [attrs](const Variable& x) { return max_pool2d(x, attrs); });
 }
-std::unique_ptr<Module> make_max_pool(int64_t size) { return make_max_pool({.kernel = {size, size}, .stride = {size, size}}); }
+std::unique_ptr<Module> make_max_pool(int64_t size) {
+    return make_max_pool({.kernel = {size, size}, .stride = {size, size}});
+}
 std::unique_ptr<Module> make_avg_pool(const PoolAttrs& attrs) {
-    return function(concat_text("AvgPool2d(", attrs.kernel[0], 'x', attrs.kernel[1], ", stride ", attrs.stride[0], ')'),
-                    [attrs](const Variable& x) { return avg_pool2d(x, attrs); });
+    return function(
+        concat_text("AvgPool2d(", attrs.kernel[0], 'x', attrs.kernel[1], ", stride ", attrs.stride[0], ')'),
+        [attrs](const Variable& x) { return avg_pool2d(x, attrs); });
 }
 std::unique_ptr<Module> make_adaptive_avg_pool(int64_t height, int64_t width) {
     return function(concat_text("AdaptiveAvgPool2d(", height, 'x', width, ')'),
@@ -169,7 +178,9 @@ std::unique_ptr<Module> make_flatten() {
     return function("Flatten", [](const Variable& x) { return flatten(x); });
 }
 
-Dropout::Dropout(double p) : p_(p) { BACKLIGHT_CHECK(p >= 0 && p < 1, "Dropout: expected 0 <= p < 1, got ", p); }
+Dropout::Dropout(double p) : p_(p) {
+    BACKLIGHT_CHECK(p >= 0 && p < 1, "Dropout: expected 0 <= p < 1, got ", p);
+}
 
 std::string Dropout::describe() const { return concat_text("Dropout(", p_, ')'); }
 
@@ -179,10 +190,15 @@ Variable Dropout::forward(const Variable& x) {
     }
     RandomContext& context = RandomContext::current();
     return dropout(x, p_,
-                   {.seed = context.seed, .purpose = purpose::kDropout, .step = context.step, .sample = context.draws++});
+                   {.seed = context.seed,
+                    .purpose = purpose::kDropout,
+                    .step = context.step,
+                    .sample = context.draws++});
 }
 
-Embedding::Embedding(int64_t vocabulary, int64_t features) { add_parameter("weight", {vocabulary, features}); }
+Embedding::Embedding(int64_t vocabulary, int64_t features) {
+    add_parameter("weight", {vocabulary, features});
+}
 
 std::string Embedding::describe() const {
     return concat_text("Embedding(", parameter(0).dim(0), ", ", parameter(0).dim(1), ')');

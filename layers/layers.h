@@ -1,4 +1,5 @@
-// The layers. Shapes: images (N,H,W,C), rows (..,D). Weights are created zero; see layers/init.h for initialisation.
+// The layers. Shapes: images (N,H,W,C), rows (..,D). Weights are created zero; see layers/init.h for
+// initialisation.
 #pragma once
 
 #include <optional>
@@ -47,8 +48,8 @@ private:
     Config config_;
 };
 
-/// weight (O,I), bias (O). (..,I) -> (..,O). `flattened_image` (H,W,C): the input is such an image, flattened; weight
-/// files then order its features as (C,H,W).
+/// weight (O,I), bias (O). (..,I) -> (..,O). `flattened_image` (H,W,C): the input is such an image,
+/// flattened; weight files then order its features as (C,H,W).
 class Linear final : public Module {
 public:
     struct Config {
@@ -66,8 +67,8 @@ private:
     Config config_;
 };
 
-/// Over all axes but the last, for images and rows. Training: statistics of the batch; the running ones move by
-/// `momentum` (the variance unbiased, as PyTorch's). Evaluation: the running statistics.
+/// Over all axes but the last, for images and rows. Training: statistics of the batch; the running ones move
+/// by `momentum` (the variance unbiased, as PyTorch's). Evaluation: the running statistics.
 class BatchNorm final : public Module {
 public:
     struct Config {
@@ -132,7 +133,8 @@ private:
 [[nodiscard]] std::unique_ptr<Module> make_global_avg_pool();  // (N,H,W,C) -> (N,1,1,C)
 [[nodiscard]] std::unique_ptr<Module> make_flatten();          // (N,...) -> (N,rest)
 
-/// In training, zeroes with probability p and scales the rest by 1/(1-p); the mask depends on the random context.
+/// In training, zeroes with probability p and scales the rest by 1/(1-p); the mask depends on the random
+/// context.
 class Dropout final : public Module {
 public:
     explicit Dropout(double p = 0.5);
@@ -159,7 +161,9 @@ protected:
 class Sequential : public Module {
 public:
     Sequential() = default;
-    Sequential& add(std::unique_ptr<Module> module) { return add(std::to_string(child_count()), std::move(module)); }
+    Sequential& add(std::unique_ptr<Module> module) {
+        return add(std::to_string(child_count()), std::move(module));
+    }
     Sequential& add(std::string name, std::unique_ptr<Module> module);
     [[nodiscard]] std::string describe() const override { return "Sequential"; }
 
@@ -177,7 +181,8 @@ protected:
     [[nodiscard]] Variable forward(const Variable& x) override;
 };
 
-/// What random layers draw from: a training run sets seed and step, so that the same step gives the same masks.
+/// What random layers draw from: a training run sets seed and step, so that the same step gives the same
+/// masks.
 struct RandomContext {
     uint64_t seed = 0;
     uint64_t step = 0;

@@ -6,7 +6,9 @@
 namespace backlight {
 namespace {
 
-std::string join(const std::string& prefix, const std::string& name) { return prefix.empty() ? name : prefix + "." + name; }
+std::string join(const std::string& prefix, const std::string& name) {
+    return prefix.empty() ? name : prefix + "." + name;
+}
 
 }  // namespace
 
@@ -131,7 +133,9 @@ void Module::add_parameter(std::string name, const Shape& shape, FileLayout layo
     parameters_.push_back({std::move(name), Variable::leaf(Tensor::zeros(shape)), layout});
 }
 
-void Module::add_buffer(std::string name, Tensor value) { buffers_.emplace_back(std::move(name), std::move(value)); }
+void Module::add_buffer(std::string name, Tensor value) {
+    buffers_.emplace_back(std::move(name), std::move(value));
+}
 
 EvaluationMode::EvaluationMode(Module& root) : root_(root) {
     for (const auto& [path, module] : root_.modules()) {

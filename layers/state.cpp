@@ -10,14 +10,17 @@ namespace backlight {
 namespace {
 
 Shape file_shape(const Shape& shape, const FileLayout& layout) {
-    return layout.kind == FileLayout::Kind::image_kernel ? Shape{shape[0], shape[3], shape[1], shape[2]} : shape;
+    return layout.kind == FileLayout::Kind::image_kernel ? Shape{shape[0], shape[3], shape[1], shape[2]}
+                                                         : shape;
 }
 
 Tensor to_file(const Tensor& value, const FileLayout& layout) {
     const NoGrad off;
     switch (layout.kind) {
-        case FileLayout::Kind::same: return value.clone();
-        case FileLayout::Kind::image_kernel: return permute(value, {0, 3, 1, 2}).data().clone();
+        case FileLayout::Kind::same:
+            return value.clone();
+        case FileLayout::Kind::image_kernel:
+            return permute(value, {0, 3, 1, 2}).data().clone();
         case FileLayout::Kind::flattened_image: {  // (O, H W C) -> (O, C H W)
             const Shape& image = layout.image;
             const Variable images = reshape(value, Shape{value.dim(0), image[0], image[1], image[2]});
@@ -30,8 +33,10 @@ Tensor to_file(const Tensor& value, const FileLayout& layout) {
 Tensor from_file(const Tensor& value, const FileLayout& layout) {
     const NoGrad off;
     switch (layout.kind) {
-        case FileLayout::Kind::same: return value;
-        case FileLayout::Kind::image_kernel: return permute(value, {0, 2, 3, 1}).data();
+        case FileLayout::Kind::same:
+            return value;
+        case FileLayout::Kind::image_kernel:
+            return permute(value, {0, 2, 3, 1}).data();
         case FileLayout::Kind::flattened_image: {
             const Shape& image = layout.image;
             const Variable images = reshape(value, Shape{value.dim(0), image[2], image[0], image[1]});
@@ -43,13 +48,12 @@ Tensor from_file(const Tensor& value, const FileLayout& layout) {
 
 bool all_finite(const Tensor& value) {
     const NoGrad off;
-    return !is_floating(value.dtype()) ||
-           sum(1.0 - Variable(mask(UnaryOp::is_finite, value))).item() == 0.0;
+    return !is_floating(value.dtype()) || sum(1.0 - Variable(mask(UnaryOp::is_finite, value))).item() == 0.0;
 }
 
 struct Slot {
     FileLayout layout;
-    Tensor value;  // its storage is written
+    Tensor value;           // its storage is written
     bool optional = false;  // files of old PyTorch versions lack it
 };
 
@@ -102,8 +106,8 @@ void load_state_dict(Module& module, const StateDict& state, const std::string& 
         const Shape expected = file_shape(slot.value.shape(), slot.layout);
         const Tensor& value = found->second;
         if (value.shape() != expected || is_floating(value.dtype()) != is_floating(slot.value.dtype())) {
-            misshapen.push_back(concat_text(name, " (expected ", slot.value.dtype(), ' ', expected, ", got ", value.dtype(),
-                                            ' ', value.shape(), ')'));
+            misshapen.push_back(concat_text(name, " (expected ", slot.value.dtype(), ' ', expected, ", got ",
+                                            value.dtype(), ' ', value.shape(), ')'));
         } else if (!all_finite(value)) {
             not_finite.push_back(name);
         }

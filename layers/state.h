@@ -10,12 +10,13 @@ namespace backlight {
 
 using StateDict = std::map<std::string, Tensor>;
 
-/// Parameters and buffers: convolution kernels as (O,I,Kh,Kw), linear layers behind a flatten with features in
-/// (C,H,W) order.
+/// Parameters and buffers: convolution kernels as (O,I,Kh,Kw), linear layers behind a flatten with features
+/// in (C,H,W) order.
 [[nodiscard]] StateDict state_dict(Module& module);
 
-/// Copies values in, converting layout and floating type. Throws one Error that names every missing, unexpected and
-/// misshapen entry and every one with a value that is not finite; then nothing was changed. `where` names the file.
+/// Copies values in, converting layout and floating type. Throws one Error that names every missing,
+/// unexpected and misshapen entry and every one with a value that is not finite; then nothing was changed.
+/// `where` names the file.
 void load_state_dict(Module& module, const StateDict& state, const std::string& where);
 
 }  // namespace backlight

@@ -1,7 +1,7 @@
 // Small convolutional networks for small images.
-//   cnn_small: 3x3 convolutions 16, 32, pool, 64 with batch norm, global average, linear. Default of the main job.
-//   cnn_s:     3x3 convolutions with ReLU and pooling between, no norm; head gap or fc.
-//   cnn_g:     two convolutions with pooling, then a hidden linear layer.
+//   cnn_small: 3x3 convolutions 16, 32, pool, 64 with batch norm, global average, linear. Default of the main
+//   job. cnn_s:     3x3 convolutions with ReLU and pooling between, no norm; head gap or fc. cnn_g:     two
+//   convolutions with pooling, then a hidden linear layer.
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "layers/layers.h"
@@ -17,7 +17,8 @@ std::unique_ptr<Module> conv3x3(int64_t in, int64_t out) {
 /// features, then classifier, with pooling to one position or a flatten between.
 class FeatureClassifier final : public Module {
 public:
-    FeatureClassifier(std::unique_ptr<Module> features, std::unique_ptr<Module> classifier, bool global_average)
+    FeatureClassifier(std::unique_ptr<Module> features, std::unique_ptr<Module> classifier,
+                      bool global_average)
         : global_average_(global_average) {
         add_module("features", std::move(features));
         add_module("classifier", std::move(classifier));
@@ -62,7 +63,8 @@ Model build_cnn_s(const Options& options, int64_t classes) {
     const int64_t in = options.get_within("in", int64_t{3}, 1, 4096);
     const std::vector<int64_t> channels = options.get("channels", std::vector<int64_t>{8, 16, 16});
     const std::string head = options.choose("head", "gap", {"gap", "fc"});
-    const int64_t size = options.get_within("size", int64_t{16}, 1, 4096);  // side of the images, which the fc head fixes
+    const int64_t size =
+        options.get_within("size", int64_t{16}, 1, 4096);  // side of the images, which the fc head fixes
     const int64_t hidden = options.get_within("hidden", int64_t{32}, 1, 1 << 20);
     const int64_t k = classes > 0 ? classes : 4;
     BACKLIGHT_CHECK(!channels.empty(), "cnn_s: expected at least one convolution in channels=a:b:c");
@@ -85,7 +87,8 @@ Model build_cnn_s(const Options& options, int64_t classes) {
     if (gap) {
         classifier->add(std::make_unique<Linear>(Linear::Config{.in = width, .out = k}));
     } else {
-        BACKLIGHT_CHECK(side > 0, "cnn_s: images of side ", size, " are too small for ", channels.size(), " convolutions");
+        BACKLIGHT_CHECK(side > 0, "cnn_s: images of side ", size, " are too small for ", channels.size(),
+                        " convolutions");
         const Shape image{side, side, width};
         classifier->add(std::make_unique<Linear>(
             Linear::Config{.in = image.numel(), .out = hidden, .flattened_image = image}));
@@ -108,7 +111,8 @@ Model build_cnn_g(const Options& options, int64_t classes) {
     features->add(conv3x3(8, 16)).add(make_relu()).add(make_max_pool(2));
     const Shape image{size / 4, size / 4, 16};
     auto classifier = std::make_unique<Sequential>();
-    classifier->add(std::make_unique<Linear>(Linear::Config{.in = image.numel(), .out = 32, .flattened_image = image}));
+    classifier->add(
+        std::make_unique<Linear>(Linear::Config{.in = image.numel(), .out = 32, .flattened_image = image}));
     classifier->add(make_relu());
     classifier->add(std::make_unique<Linear>(Linear::Config{.in = 32, .out = k}));
     return {.net = std::make_unique<FeatureClassifier>(std::move(features), std::move(classifier), false),

@@ -1,5 +1,5 @@
-// Multilayer perceptrons as PyTorch's Sequential(Linear, ReLU, ..., Linear): parameters 0.weight, 0.bias, 2.weight, ...
-// The toy networks of Weber et al., 2022, Appendix A are three of them.
+// Multilayer perceptrons as PyTorch's Sequential(Linear, ReLU, ..., Linear): parameters 0.weight,
+// 0.bias, 2.weight, ... The toy networks of Weber et al., 2022, Appendix A are three of them.
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "layers/layers.h"
@@ -22,7 +22,8 @@ Model mlp(int64_t in, const std::vector<int64_t>& widths, int64_t out, const Sha
     int64_t features = in;
     Shape flattened = image;  // of the first layer only, whichever it is
     const auto add_linear = [&](int64_t width) {
-        net->add(std::make_unique<Linear>(Linear::Config{.in = features, .out = width, .flattened_image = flattened}));
+        net->add(std::make_unique<Linear>(
+            Linear::Config{.in = features, .out = width, .flattened_image = flattened}));
         features = width;
         flattened = {};
     };
@@ -32,14 +33,16 @@ Model mlp(int64_t in, const std::vector<int64_t>& widths, int64_t out, const Sha
     }
     const std::string head = std::to_string(2 * widths.size()) + ".weight";
     add_linear(out);
-    return {.net = std::move(net), .classes = out, .input = image.rank() == 3 ? image : Shape{in}, .head = head};
+    return {
+        .net = std::move(net), .classes = out, .input = image.rank() == 3 ? image : Shape{in}, .head = head};
 }
 
 }  // namespace
 
 Model build_mlp(const Options& options, int64_t classes) {
     const std::vector<int64_t> image = options.get("image", std::vector<int64_t>{});
-    BACKLIGHT_CHECK(image.empty() || image.size() == 3, "mlp: expected image=H:W:C, got ", image.size(), " extents");
+    BACKLIGHT_CHECK(image.empty() || image.size() == 3, "mlp: expected image=H:W:C, got ", image.size(),
+                    " extents");
     const Shape image_shape{std::span<const int64_t>(image)};
     const int64_t in = options.get_within("in", image.empty() ? 2 : image_shape.numel(), 1, int64_t{1} << 24);
     const std::vector<int64_t> widths = options.get("widths", std::vector<int64_t>{64});
@@ -47,11 +50,14 @@ Model build_mlp(const Options& options, int64_t classes) {
     for (const int64_t width : widths) {
         BACKLIGHT_CHECK(width > 0, "mlp: expected widths > 0, got ", width);
     }
-    BACKLIGHT_CHECK(classes == 0 || out == classes, "mlp: out=", out, " but ", classes, " classes were asked for");
+    BACKLIGHT_CHECK(classes == 0 || out == classes, "mlp: out=", out, " but ", classes,
+                    " classes were asked for");
     return mlp(in, widths, out, image_shape);
 }
 
-Model build_toy1(const Options&, int64_t classes) { return mlp(5, {64, 32, 16}, classes > 0 ? classes : 2, {}); }
+Model build_toy1(const Options&, int64_t classes) {
+    return mlp(5, {64, 32, 16}, classes > 0 ? classes : 2, {});
+}
 Model build_toy2(const Options&, int64_t classes) { return mlp(4, {5}, classes > 0 ? classes : 2, {}); }
 Model build_toy3(const Options&, int64_t classes) { return mlp(2, {}, classes > 0 ? classes : 2, {}); }
 

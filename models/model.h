@@ -11,7 +11,7 @@
 namespace backlight {
 
 struct Model {
-    std::string spec;            // the text that builds it again, classes included
+    std::string spec;  // the text that builds it again, classes included
     std::unique_ptr<Module> net;
     int64_t classes = 0;
     /// What one sample looks like: (H,W,C) or (D); 0 stands for "any".
@@ -28,8 +28,8 @@ struct Model {
     void check_input(const Shape& batch) const;
 };
 
-/// Builds by name with freshly initialised weights. `classes` 0: as the name says, or its default. Throws Error on an
-/// unknown name or option, listing the known ones.
+/// Builds by name with freshly initialised weights. `classes` 0: as the name says, or its default. Throws
+/// Error on an unknown name or option, listing the known ones.
 [[nodiscard]] Model build_model(const std::string& spec, int64_t classes = 0, uint64_t seed = 0);
 
 struct ModelEntry {

@@ -13,7 +13,8 @@ const std::vector<ModelEntry>& list_models() {
         {"toy2", "mlp 4-5-2 of toy experiment 2", build_toy2},
         {"toy3", "mlp 2-2 of toy experiment 3", build_toy3},
         {"cnn_small", "3 convolutions with batch norm, global average: in=1", build_cnn_small},
-        {"cnn_s", "3 convolutions without norm: in=3, channels=8:16:16, head=gap|fc, size=16, hidden=32", build_cnn_s},
+        {"cnn_s", "3 convolutions without norm: in=3, channels=8:16:16, head=gap|fc, size=16, hidden=32",
+         build_cnn_s},
         {"cnn_g", "2 convolutions and a hidden layer: in=1, size=12", build_cnn_g},
     };
     return models;
@@ -21,7 +22,8 @@ const std::vector<ModelEntry>& list_models() {
 
 namespace {
 
-/// CNN-S starts from He-normal weights with its last layer scaled by 0.3; every other model as PyTorch's layers do.
+/// CNN-S starts from He-normal weights with its last layer scaled by 0.3; every other model as PyTorch's
+/// layers do.
 void initialize_model(Model& model, const std::string& name, uint64_t seed) {
     if (name != "cnn_s") {
         initialize(*model.net, Init::pytorch, seed);

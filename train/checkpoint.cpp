@@ -63,8 +63,9 @@ TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optim
     } catch (const nlohmann::json::exception&) {
         throw_error(path.string() + ": the checkpoint's state is damaged");
     }
-    BACKLIGHT_CHECK(state.identity == identity, path.string(), ": belongs to another configuration: it was made with ",
-                    state.identity, ", this run has ", identity);
+    BACKLIGHT_CHECK(state.identity == identity, path.string(),
+                    ": belongs to another configuration: it was made with ", state.identity,
+                    ", this run has ", identity);
     StateDict model;
     std::map<std::string, Tensor> optimizer_state;
     for (const auto& [name, value] : file.tensors) {

@@ -15,8 +15,9 @@ std::vector<double> Evaluation::class_accuracy() const {
     std::vector<double> accuracies;
     for (size_t label = 0; label < confusion.size(); ++label) {
         const int64_t count = std::accumulate(confusion[label].begin(), confusion[label].end(), int64_t{0});
-        accuracies.push_back(count > 0 ? static_cast<double>(confusion[label][label]) / static_cast<double>(count)
-                                       : std::numeric_limits<double>::quiet_NaN());
+        accuracies.push_back(count > 0
+                                 ? static_cast<double>(confusion[label][label]) / static_cast<double>(count)
+                                 : std::numeric_limits<double>::quiet_NaN());
     }
     return accuracies;
 }

@@ -19,8 +19,8 @@ struct Evaluation {
     [[nodiscard]] std::vector<double> class_accuracy() const;
 };
 
-/// In evaluation mode, without history; the mode is restored. Throws Error when the data has a label that the network
-/// has no output for.
+/// In evaluation mode, without history; the mode is restored. Throws Error when the data has a label that the
+/// network has no output for.
 [[nodiscard]] Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size = 256);
 
 /// Logits of a batch in evaluation mode, without history, computed in pieces of `batch_size`.

@@ -1,10 +1,10 @@
 #include "train/metrics_log.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 
 #include "core/error.h"
 
@@ -21,7 +21,8 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, int64_t keep_bytes) : 
     }
     bytes_ = std::min<int64_t>(keep_bytes, status.st_size);
     if (::ftruncate(file_, bytes_) != 0) {
-        throw SystemError(concat_text(path_, ": cannot be cut to ", bytes_, " bytes: ", std::strerror(errno)));
+        throw SystemError(
+            concat_text(path_, ": cannot be cut to ", bytes_, " bytes: ", std::strerror(errno)));
     }
 }
 

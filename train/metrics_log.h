@@ -8,7 +8,8 @@ namespace backlight {
 
 class MetricsLog {
 public:
-    /// Opens for appending; keeps the first `keep_bytes` of an existing file (0: starts anew). An empty path: no log.
+    /// Opens for appending; keeps the first `keep_bytes` of an existing file (0: starts anew). An empty path:
+    /// no log.
     MetricsLog(const std::filesystem::path& path, int64_t keep_bytes);
     ~MetricsLog();
     MetricsLog(const MetricsLog&) = delete;

@@ -16,8 +16,11 @@ public:
     using Optimizer::Optimizer;
 
 protected:
-    void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient, double learning_rate) override {
-        SgdAttrs attrs{.lr = learning_rate, .momentum = config().momentum, .weight_decay = config().weight_decay,
+    void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,
+                double learning_rate) override {
+        SgdAttrs attrs{.lr = learning_rate,
+                       .momentum = config().momentum,
+                       .weight_decay = config().weight_decay,
                        .nesterov = config().nesterov};
         Tensor none;
         Tensor& velocity = attrs.momentum > 0 ? slot(parameter, "momentum", &attrs.first_step) : none;
@@ -30,10 +33,15 @@ public:
     using Optimizer::Optimizer;
 
 protected:
-    void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient, double learning_rate) override {
-        const AdamAttrs attrs{.lr = learning_rate, .beta1 = config().beta1, .beta2 = config().beta2,
-                              .eps = config().eps, .weight_decay = config().weight_decay,
-                              .decoupled = config().name == "adamw", .step = steps() + 1};
+    void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,
+                double learning_rate) override {
+        const AdamAttrs attrs{.lr = learning_rate,
+                              .beta1 = config().beta1,
+                              .beta2 = config().beta2,
+                              .eps = config().eps,
+                              .weight_decay = config().weight_decay,
+                              .decoupled = config().name == "adamw",
+                              .step = steps() + 1};
         Tensor& m = slot(parameter, "mean");
         Tensor& v = slot(parameter, "square_mean");
         weight.backend().adam_step(attrs, weight, gradient, m, v);
@@ -45,8 +53,11 @@ public:
     using Optimizer::Optimizer;
 
 protected:
-    void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient, double learning_rate) override {
-        const AdadeltaAttrs attrs{.lr = learning_rate, .rho = config().rho, .eps = config().eps,
+    void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,
+                double learning_rate) override {
+        const AdadeltaAttrs attrs{.lr = learning_rate,
+                                  .rho = config().rho,
+                                  .eps = config().eps,
                                   .weight_decay = config().weight_decay};
         Tensor& square_mean = slot(parameter, "square_mean");
         Tensor& delta_mean = slot(parameter, "delta_mean");
@@ -122,9 +133,10 @@ const std::vector<std::string>& list_optimizers() {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<Parameter> parameters) {
-    BACKLIGHT_CHECK(config.momentum >= 0 && config.momentum < 1, "optimizer: expected 0 <= momentum < 1, got ",
-                    config.momentum);
-    BACKLIGHT_CHECK(config.weight_decay >= 0, "optimizer: expected weight_decay >= 0, got ", config.weight_decay);
+    BACKLIGHT_CHECK(config.momentum >= 0 && config.momentum < 1,
+                    "optimizer: expected 0 <= momentum < 1, got ", config.momentum);
+    BACKLIGHT_CHECK(config.weight_decay >= 0, "optimizer: expected weight_decay >= 0, got ",
+                    config.weight_decay);
     BACKLIGHT_CHECK(config.beta1 >= 0 && config.beta1 < 1 && config.beta2 >= 0 && config.beta2 < 1,
                     "optimizer: expected 0 <= beta1, beta2 < 1, got ", config.beta1, " and ", config.beta2);
     BACKLIGHT_CHECK(config.rho >= 0 && config.rho < 1, "optimizer: expected 0 <= rho < 1, got ", config.rho);

@@ -1,5 +1,5 @@
-// Optimisers over named parameters. The step itself is one kernel a parameter (core/backend.h); what lies here is the
-// state, its names in checkpoints, and which parameters decay.
+// Optimisers over named parameters. The step itself is one kernel a parameter (core/backend.h); what lies
+// here is the state, its names in checkpoints, and which parameters decay.
 #pragma once
 
 #include <map>
@@ -16,8 +16,9 @@ struct OptimizerConfig {
     double momentum = 0.9;     // sgd
     bool nesterov = false;     // sgd
     double weight_decay = 0;
-    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adam, adamw; eps also of adadelta (where PyTorch has 1e-6)
-    double rho = 0.9;                               // adadelta
+    double beta1 = 0.9, beta2 = 0.999,
+           eps = 1e-8;  // adam, adamw; eps also of adadelta (where PyTorch has 1e-6)
+    double rho = 0.9;   // adadelta
 };
 
 class Optimizer {
@@ -37,7 +38,8 @@ public:
     void restore(const std::map<std::string, Tensor>& state, int64_t steps);
 
 protected:
-    virtual void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient, double learning_rate) = 0;
+    virtual void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,
+                        double learning_rate) = 0;
     /// The parameter's state tensor of that name, zeros at first; `fresh` tells whether it was just made.
     [[nodiscard]] Tensor& slot(const Parameter& parameter, const std::string& name, bool* fresh = nullptr);
     [[nodiscard]] const OptimizerConfig& config() const { return config_; }
@@ -54,8 +56,8 @@ private:
                                                         std::vector<Parameter> parameters);
 [[nodiscard]] const std::vector<std::string>& list_optimizers();
 
-/// √(Σ |g|²) over all parameters; scales every gradient down when it exceeds `limit` (0: never). Source: Pascanu et
-/// al., "On the difficulty of training recurrent neural networks", 2013.
+/// √(Σ |g|²) over all parameters; scales every gradient down when it exceeds `limit` (0: never). Source:
+/// Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
 double clip_gradients(const std::vector<Parameter>& parameters, double limit);
 
 }  // namespace backlight

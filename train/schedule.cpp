@@ -25,7 +25,9 @@ std::function<double(int64_t)> make_schedule(const ScheduleConfig& config) {
     } else if (spec.name == "step") {
         const double every = options.get_within("every", 30.0, 1e-9, 1e12);
         const double gamma = options.get_within("gamma", 0.1, 0.0, 1e6);
-        factor = [=](int64_t step) { return std::pow(gamma, std::floor(static_cast<double>(step) / per_epoch / every)); };
+        factor = [=](int64_t step) {
+            return std::pow(gamma, std::floor(static_cast<double>(step) / per_epoch / every));
+        };
     } else if (spec.name == "multi_step") {
         const auto at = options.get("at", std::vector<double>{30, 60});
         const double gamma = options.get_within("gamma", 0.1, 0.0, 1e6);
@@ -35,7 +37,8 @@ std::function<double(int64_t)> make_schedule(const ScheduleConfig& config) {
         };
     } else if (spec.name == "cosine") {
         const double floor = options.get_within("min", 0.0, 0.0, 1.0);
-        const double total = static_cast<double>(std::max<int64_t>(config.total_steps - config.warmup_steps, 1));
+        const double total =
+            static_cast<double>(std::max<int64_t>(config.total_steps - config.warmup_steps, 1));
         factor = [=](int64_t step) {
             const double t = std::min(static_cast<double>(step) / total, 1.0);
             return floor + (1 - floor) * 0.5 * (1 + std::cos(std::numbers::pi * t));
@@ -45,7 +48,8 @@ std::function<double(int64_t)> make_schedule(const ScheduleConfig& config) {
     }
     options.finish();
     return [factor, warmup = config.warmup_steps](int64_t step) {
-        return step < warmup ? static_cast<double>(step + 1) / static_cast<double>(warmup) : factor(step - warmup);
+        return step < warmup ? static_cast<double>(step + 1) / static_cast<double>(warmup)
+                             : factor(step - warmup);
     };
 }
 

@@ -23,27 +23,43 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// A number for JSON, which knows neither infinity nor NaN.
-nlohmann::json finite(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
+nlohmann::json finite(double value) {
+    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
 
 nlohmann::json to_json(const Evaluation& evaluation) {
     nlohmann::json per_class = nlohmann::json::array();
     for (const double accuracy : evaluation.class_accuracy()) {
         per_class.push_back(finite(accuracy));
     }
-    return {{"loss", finite(evaluation.loss)}, {"accuracy", evaluation.accuracy}, {"samples", evaluation.samples},
+    return {{"loss", finite(evaluation.loss)},
+            {"accuracy", evaluation.accuracy},
+            {"samples", evaluation.samples},
             {"class_accuracy", per_class}};
 }
 
 /// What must agree between a run and its resume. The number of epochs may grow.
 std::string identity_of(const TrainConfig& c, const Model& model) {
-    return nlohmann::json{{"model", model.spec}, {"data", c.data}, {"weights", c.weights}, {"batch_size", c.batch_size},
-                          {"lr", c.lr}, {"optimizer", c.optimizer.name}, {"momentum", c.optimizer.momentum},
-                          {"nesterov", c.optimizer.nesterov}, {"weight_decay", c.optimizer.weight_decay},
-                          {"schedule", c.schedule}, {"warmup", c.warmup_steps}, {"clip_norm", c.clip_norm},
-                          {"label_smoothing", c.label_smoothing}, {"seed", c.seed}, {"validation", c.validation}}
+    return nlohmann::json{{"model", model.spec},
+                          {"data", c.data},
+                          {"weights", c.weights},
+                          {"batch_size", c.batch_size},
+                          {"lr", c.lr},
+                          {"optimizer", c.optimizer.name},
+                          {"momentum", c.optimizer.momentum},
+                          {"nesterov", c.optimizer.nesterov},
+                          {"weight_decay", c.optimizer.weight_decay},
+                          {"schedule", c.schedule},
+                          {"warmup", c.warmup_steps},
+                          {"clip_norm", c.clip_norm},
+                          {"label_smoothing", c.label_smoothing},
+                          {"seed", c.seed},
+                          {"validation", c.validation}}
         .dump();
 }
 
@@ -62,14 +78,16 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
     BACKLIGHT_CHECK(std::isfinite(c.lr) && c.lr > 0, "train: expected lr > 0, got ", c.lr);
     BACKLIGHT_CHECK(c.clip_norm >= 0, "train: expected clip-norm >= 0, got ", c.clip_norm);
-    BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ", c.validation);
+    BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ",
+                    c.validation);
     BACKLIGHT_CHECK(c.early_stop == 0 || c.validation > 0,
                     "train: early stopping needs a held-out part of the training set: validation=0.1");
     BACKLIGHT_CHECK(c.early_stop >= 0, "train: expected early-stop >= 0, got ", c.early_stop);
     BACKLIGHT_CHECK(c.label_smoothing >= 0 && c.label_smoothing < 1,
                     "train: expected 0 <= label-smoothing < 1, got ", c.label_smoothing);
     BACKLIGHT_CHECK(c.classes >= 0, "train: expected classes >= 0, got ", c.classes);
-    BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ", c.checkpoint_every);
+    BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ",
+                    c.checkpoint_every);
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
 
@@ -81,8 +99,10 @@ public:
         check(config_);
         prepare_data();
         prepare_model();
-        Loader loader(train_set_, {.batch_size = config_.batch_size, .workers = config_.workers, .seed = config_.seed});
-        schedule_ = make_schedule({.spec = config_.schedule, .warmup_steps = config_.warmup_steps,
+        Loader loader(train_set_,
+                      {.batch_size = config_.batch_size, .workers = config_.workers, .seed = config_.seed});
+        schedule_ = make_schedule({.spec = config_.schedule,
+                                   .warmup_steps = config_.warmup_steps,
                                    .steps_per_epoch = loader.batches_per_epoch(),
                                    .total_steps = loader.batches_per_epoch() * config_.epochs});
         start_or_resume();
@@ -111,7 +131,8 @@ private:
         if (config_.validation > 0) {  // the same samples for every epoch and every resume
             auto order = RandomStream(RandomKey{.seed = config_.seed, .purpose = purpose::kDataset})
                              .permutation(train_set_->size());
-            const auto held = static_cast<int64_t>(std::llround(config_.validation * static_cast<double>(order.size())));
+            const auto held =
+                static_cast<int64_t>(std::llround(config_.validation * static_cast<double>(order.size())));
             BACKLIGHT_CHECK(held >= 1 && held < train_set_->size(), "train: validation=", config_.validation,
                             " leaves no samples on one side of ", train_set_->size());
             validation_set_ = subset(train_set_, {order.begin(), order.begin() + held});
@@ -122,8 +143,8 @@ private:
 
     void prepare_model() {
         const int64_t classes = config_.classes > 0 ? config_.classes : train_set_->num_classes();
-        BACKLIGHT_CHECK(classes >= train_set_->num_classes(), "train: the data has ", train_set_->num_classes(),
-                        " classes, the model ", classes);
+        BACKLIGHT_CHECK(classes >= train_set_->num_classes(), "train: the data has ",
+                        train_set_->num_classes(), " classes, the model ", classes);
         result_.model = build_model(config_.model, classes, config_.seed);
         Shape sample{1};
         for (const int64_t extent : train_set_->sample_shape()) {
@@ -140,8 +161,10 @@ private:
     void start_or_resume() {
         state_.identity = identity_of(config_, result_.model);
         const auto path = in_run("checkpoint.safetensors");
-        BACKLIGHT_CHECK(config_.run.empty() || config_.resume || config_.overwrite || !std::filesystem::exists(path),
-                        "train: ", config_.run.string(), " already holds a run; --resume continues it, --overwrite begins anew");
+        BACKLIGHT_CHECK(
+            config_.run.empty() || config_.resume || config_.overwrite || !std::filesystem::exists(path),
+            "train: ", config_.run.string(),
+            " already holds a run; --resume continues it, --overwrite begins anew");
         if (!config_.run.empty()) {
             std::error_code failed;
             std::filesystem::create_directories(config_.run, failed);
@@ -156,7 +179,8 @@ private:
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
         } else if (config_.resume) {
             note("nothing to resume: starting anew");
-        } else if (!config_.run.empty()) {  // a crash before the first checkpoint must not bring the old run back
+        } else if (!config_.run
+                        .empty()) {  // a crash before the first checkpoint must not bring the old run back
             std::error_code failed;
             std::filesystem::remove(path, failed);
             if (failed) {
@@ -179,7 +203,8 @@ private:
             ++state_.batch;
             state_.epoch_loss += loss;
             images += batch->size();
-            TrainProgress now = progress(loader, state_.epoch_loss / static_cast<double>(state_.batch), lr, static_cast<double>(images) / seconds_since(start));
+            TrainProgress now = progress(loader, state_.epoch_loss / static_cast<double>(state_.batch), lr,
+                                         static_cast<double>(images) / seconds_since(start));
             now.images = batch->size();
             if (hooks_.step) {
                 hooks_.step(now);
@@ -220,7 +245,8 @@ private:
 
     void end_epoch(const Loader& loader, double seconds, int64_t images) {
         const auto steps = static_cast<double>(std::max<int64_t>(loader.batches_per_epoch(), 1));
-        const Evaluation evaluation = evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test);
+        const Evaluation evaluation =
+            evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test);
         nlohmann::json line = {{"epoch", state_.epoch + 1},
                                {"step", state_.step},
                                {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
@@ -229,7 +255,8 @@ private:
                                {"seconds", seconds},
                                {"images_per_second", static_cast<double>(images) / std::max(seconds, 1e-9)}};
         log_->write(line.dump());
-        const TrainProgress now = progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
+        const TrainProgress now =
+            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         ++state_.epoch;
         state_.batch = 0;
         if (validation_set_ && evaluation.loss < state_.best_loss) {
@@ -269,8 +296,13 @@ private:
     }
 
     [[nodiscard]] TrainProgress progress(const Loader& loader, double loss, double lr, double rate) const {
-        return {.epoch = state_.epoch + 1, .epochs = config_.epochs, .step_in_epoch = state_.batch,
-                .steps_per_epoch = loader.batches_per_epoch(), .loss = loss, .lr = lr, .images_per_second = rate};
+        return {.epoch = state_.epoch + 1,
+                .epochs = config_.epochs,
+                .step_in_epoch = state_.batch,
+                .steps_per_epoch = loader.batches_per_epoch(),
+                .loss = loss,
+                .lr = lr,
+                .images_per_second = rate};
     }
 
     void note(const std::string& text) const {

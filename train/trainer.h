@@ -1,6 +1,6 @@
 // The training loop: model, data and optimiser from a configuration; metrics, checkpoints, resume.
-// A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors, checkpoint.safetensors,
-// and tuning.txt where convolution implementations were timed.
+// A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors,
+// checkpoint.safetensors, and tuning.txt where convolution implementations were timed.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,7 @@ struct TrainConfig {
     OptimizerConfig optimizer;
     std::string schedule = "constant";
     int64_t warmup_steps = 0;
-    double clip_norm = 0;        // 0: no clipping
+    double clip_norm = 0;  // 0: no clipping
     double label_smoothing = 0;
     uint64_t seed = 0;
     int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
@@ -37,7 +37,7 @@ struct TrainConfig {
     int workers = -1;              // loader threads, see datasets/loader.h
     bool resume = false;
     bool overwrite = false;  // begin anew in a folder that holds a run
-    bool tune = false;  // time the convolution implementations of each shape, record the choice
+    bool tune = false;       // time the convolution implementations of each shape, record the choice
 };
 
 /// What the loop tells while it runs. `loss` is the mean over the epoch so far.
@@ -78,6 +78,7 @@ struct LoadedModel {
     std::vector<double> low, high;  // input range; empty when the file states none
 };
 /// `classes` 0: as the file's head has. Throws Error on files that do not fit.
-[[nodiscard]] LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights);
+[[nodiscard]] LoadedModel load_model(const std::string& spec, int64_t classes,
+                                     const std::filesystem::path& weights);
 
 }  // namespace backlight

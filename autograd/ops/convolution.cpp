@@ -1,6 +1,7 @@
 // Convolution over NHWC images and its two adjoints. With F(x;W) linear in both arguments:
 //   <F(x;W), s> = <x, B(s;W)> = <W, G(x,s)>
-// each of F, B, G is an op, and the derivative of each consists of the other two: nothing ends at second order.
+// each of F, B, G is an op, and the derivative of each consists of the other two: nothing ends at second
+// order.
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
@@ -20,10 +21,12 @@ public:
         const Tensor bias = inputs.size() > 2 ? inputs[2].data() : Tensor();
         const Shape shape = conv2d_output_shape(attrs_, x.shape(), weight.shape());
         BACKLIGHT_CHECK(x.dtype() == weight.dtype() && is_floating(x.dtype()),
-                        "conv2d: expected equal floating types, got x ", x.dtype(), " and weight ", weight.dtype());
-        BACKLIGHT_CHECK(!bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == x.dtype()),
-                        "conv2d: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ", bias.dtype(), ' ',
-                        bias.shape());
+                        "conv2d: expected equal floating types, got x ", x.dtype(), " and weight ",
+                        weight.dtype());
+        BACKLIGHT_CHECK(
+            !bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == x.dtype()),
+            "conv2d: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ", bias.dtype(),
+            ' ', bias.shape());
         Tensor y = Tensor::empty(shape, x.dtype(), x.device());
         y.backend().conv2d(attrs_, x, weight, bias, y);
         return {y, {}};
@@ -52,7 +55,8 @@ public:
             .weight = node.input(1),
             .bias = node.input_count() > 2 ? node.input(2) : Variable(),
             .input_axis = 3,
-            .apply = [attrs](const Variable& x, const Variable& weight) { return conv2d(x, weight, {}, attrs); },
+            .apply = [attrs](const Variable& x,
+                             const Variable& weight) { return conv2d(x, weight, {}, attrs); },
             .adjoint =
                 [attrs, x_shape](const Variable& s, const Variable& weight) {
                     return conv2d_backward_data(s, weight, x_shape.with(0, s.dim(0)), attrs);
@@ -82,15 +86,16 @@ public:
         const Tensor& s = inputs[0].data();
         const Tensor& weight = inputs[1].data();
         const Shape expected = conv2d_output_shape(attrs_, x_shape_, weight.shape());
-        BACKLIGHT_CHECK(s.shape() == expected, kind(), ": expected an input of shape ", expected, ", got ", s.shape());
+        BACKLIGHT_CHECK(s.shape() == expected, kind(), ": expected an input of shape ", expected, ", got ",
+                        s.shape());
         BACKLIGHT_CHECK(s.dtype() == weight.dtype() && is_floating(s.dtype()), kind(),
                         ": expected equal floating types, got ", s.dtype(), " and weight ", weight.dtype());
         Tensor x = Tensor::empty(x_shape_, s.dtype(), s.device());
         x.backend().conv2d_backward_data(attrs_, s, weight, x);
         if (inputs.size() > 2) {
             BACKLIGHT_CHECK(inputs[2].shape() == Shape{x_shape_[3]} && inputs[2].dtype() == s.dtype(), kind(),
-                            ": expected a ", s.dtype(), " bias of shape (", x_shape_[3], ",), got ", inputs[2].dtype(), ' ',
-                            inputs[2].shape());
+                            ": expected a ", s.dtype(), " bias of shape (", x_shape_[3], ",), got ",
+                            inputs[2].dtype(), ' ', inputs[2].shape());
             Tensor sum = Tensor::empty_like(x);
             sum.backend().binary(BinaryOp::add, x, inputs[2].data(), sum);
             x = sum;
@@ -129,7 +134,8 @@ public:
                 [attrs, y_shape](const Variable& x, const Variable& weight) {
                     return conv2d_backward_data(x, weight, y_shape.with(0, x.dim(0)), attrs);
                 },
-            .adjoint = [attrs](const Variable& s, const Variable& weight) { return conv2d(s, weight, {}, attrs); },
+            .adjoint = [attrs](const Variable& s,
+                               const Variable& weight) { return conv2d(s, weight, {}, attrs); },
             .adjoint_params =
                 [attrs, weight_shape](const Variable& x, const Variable& s) {
                     return conv2d_backward_weights(s, x, weight_shape, attrs);
@@ -153,14 +159,15 @@ public:
         const Tensor& x = inputs[0].data();
         const Tensor& d_y = inputs[1].data();
         const Shape expected = conv2d_output_shape(attrs_, x.shape(), weight_shape_);
-        BACKLIGHT_CHECK(d_y.shape() == expected && d_y.dtype() == x.dtype(), kind(), ": expected ", x.dtype(), ' ',
-                        expected, ", got ", d_y.dtype(), ' ', d_y.shape());
+        BACKLIGHT_CHECK(d_y.shape() == expected && d_y.dtype() == x.dtype(), kind(), ": expected ", x.dtype(),
+                        ' ', expected, ", got ", d_y.dtype(), ' ', d_y.shape());
         Tensor d_weight = Tensor::empty(weight_shape_, x.dtype(), x.device());
         d_weight.backend().conv2d_backward_weights(attrs_, x, d_y, d_weight);
         return {d_weight, {}};
     }
 
-    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_weight, InputMask mask) const override {
+    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_weight,
+                                InputMask mask) const override {
         Variables d(2);
         if (wants(mask, 0)) {
             d[0] = conv2d_backward_data(node.input(1), d_weight, node.input_shape(0), attrs_);
@@ -193,22 +200,23 @@ Variable conv2d_backward_weights(const Variable& x, const Variable& d_y, const S
     return call(std::make_shared<Conv2dBackwardWeights>(attrs, weight_shape), {x, d_y});
 }
 
-Variable conv_transpose2d(const Variable& x, const Variable& weight, const Variable& bias, const Conv2dAttrs& attrs,
-                          std::array<int64_t, 2> output_padding) {
-    BACKLIGHT_CHECK(x.rank() == 4 && weight.rank() == 4, "conv_transpose2d: expected x (N,H,W,C) and weight (I,Kh,Kw,O), got ",
-                    x.shape(), " and ", weight.shape());
+Variable conv_transpose2d(const Variable& x, const Variable& weight, const Variable& bias,
+                          const Conv2dAttrs& attrs, std::array<int64_t, 2> output_padding) {
+    BACKLIGHT_CHECK(x.rank() == 4 && weight.rank() == 4,
+                    "conv_transpose2d: expected x (N,H,W,C) and weight (I,Kh,Kw,O), got ", x.shape(), " and ",
+                    weight.shape());
     BACKLIGHT_CHECK(output_padding[0] >= 0 && output_padding[0] < attrs.stride[0] && output_padding[1] >= 0 &&
                         output_padding[1] < attrs.stride[1],
-                    "conv_transpose2d: expected an output padding smaller than the stride ", attrs.stride[0], " x ",
-                    attrs.stride[1], ", got ", output_padding[0], " x ", output_padding[1]);
+                    "conv_transpose2d: expected an output padding smaller than the stride ", attrs.stride[0],
+                    " x ", attrs.stride[1], ", got ", output_padding[0], " x ", output_padding[1]);
     const auto extent = [&](int64_t in, int64_t kernel, size_t axis, int64_t before, int64_t after) {
         return (in - 1) * attrs.stride[axis] - before - after + attrs.dilation[axis] * (kernel - 1) +
                output_padding[axis] + 1;
     };
     const int64_t height = extent(x.dim(1), weight.dim(1), 0, attrs.padding.top, attrs.padding.bottom);
     const int64_t width = extent(x.dim(2), weight.dim(2), 1, attrs.padding.left, attrs.padding.right);
-    BACKLIGHT_CHECK(height > 0 && width > 0, "conv_transpose2d: the output would be empty for x ", x.shape(), " and weight ",
-                    weight.shape());
+    BACKLIGHT_CHECK(height > 0 && width > 0, "conv_transpose2d: the output would be empty for x ", x.shape(),
+                    " and weight ", weight.shape());
     const OpPtr op = std::make_shared<Conv2dBackwardData>(
         attrs, Shape{x.dim(0), height, width, weight.dim(3) * attrs.groups}, true);
     return bias.defined() ? call(op, {x, weight, bias}) : call(op, {x, weight});

@@ -15,9 +15,10 @@ Tensor unary_kernel(UnaryOp op, const Tensor& x, double p = 0) {
 }
 
 Tensor binary_kernel(BinaryOp op, const Tensor& a, const Tensor& b, std::string_view who) {
-    BACKLIGHT_CHECK(a.dtype() == b.dtype(), who, ": expected equal types, got ", a.dtype(), " and ", b.dtype());
-    BACKLIGHT_CHECK(a.device() == b.device(), who, ": expected tensors on one device, got ", name_of(a.device()),
-                    " and ", name_of(b.device()));
+    BACKLIGHT_CHECK(a.dtype() == b.dtype(), who, ": expected equal types, got ", a.dtype(), " and ",
+                    b.dtype());
+    BACKLIGHT_CHECK(a.device() == b.device(), who, ": expected tensors on one device, got ",
+                    name_of(a.device()), " and ", name_of(b.device()));
     Tensor y = Tensor::empty(a.shape() == b.shape() ? a.shape() : broadcast_shapes(a.shape(), b.shape(), who),
                              a.dtype(), a.device());
     y.backend().binary(op, a, b, y);
@@ -92,23 +93,39 @@ private:
     [[nodiscard]] Variable derivative(const NodeView& node, const Variable& d) const {
         const auto x = [&] { return node.input(0); };
         const auto y = [&] { return node.output(); };
-        const auto masked = [&](UnaryOp condition) { return d * Variable(unary_kernel(condition, x().data())); };
+        const auto masked = [&](UnaryOp condition) {
+            return d * Variable(unary_kernel(condition, x().data()));
+        };
         // d where x > 0, else d * other
-        const auto branch = [&](const Variable& other) { return where(mask(UnaryOp::is_positive, x().data()), d, d * other); };
+        const auto branch = [&](const Variable& other) {
+            return where(mask(UnaryOp::is_positive, x().data()), d, d * other);
+        };
         switch (traits_.op) {
-            case UnaryOp::negative: return -d;
-            case UnaryOp::absolute: return masked(UnaryOp::sign);
-            case UnaryOp::exp: return d * y();
-            case UnaryOp::log: return d / x();
-            case UnaryOp::sqrt: return d * 0.5 / y();
-            case UnaryOp::square: return d * x() * 2.0;
-            case UnaryOp::reciprocal: return -(d * square(y()));
-            case UnaryOp::sin: return d * cos(x());
-            case UnaryOp::cos: return -(d * sin(x()));
-            case UnaryOp::tanh: return d * (1.0 - square(y()));
-            case UnaryOp::sigmoid: return d * y() * (1.0 - y());
-            case UnaryOp::erf: return d * exp(-square(x())) * 1.12837916709551257390;  // 2 / sqrt(pi)
-            case UnaryOp::gelu: {  // Phi(x) + x phi(x)
+            case UnaryOp::negative:
+                return -d;
+            case UnaryOp::absolute:
+                return masked(UnaryOp::sign);
+            case UnaryOp::exp:
+                return d * y();
+            case UnaryOp::log:
+                return d / x();
+            case UnaryOp::sqrt:
+                return d * 0.5 / y();
+            case UnaryOp::square:
+                return d * x() * 2.0;
+            case UnaryOp::reciprocal:
+                return -(d * square(y()));
+            case UnaryOp::sin:
+                return d * cos(x());
+            case UnaryOp::cos:
+                return -(d * sin(x()));
+            case UnaryOp::tanh:
+                return d * (1.0 - square(y()));
+            case UnaryOp::sigmoid:
+                return d * y() * (1.0 - y());
+            case UnaryOp::erf:
+                return d * exp(-square(x())) * 1.12837916709551257390;  // 2 / sqrt(pi)
+            case UnaryOp::gelu: {                                       // Phi(x) + x phi(x)
                 const Variable phi = exp(square(x()) * -0.5) * 0.39894228040143267794;
                 return d * (erf(x() * 0.70710678118654752440) * 0.5 + 0.5 + x() * phi);
             }
@@ -116,23 +133,35 @@ private:
                 const Variable s = sigmoid(x());
                 return d * (s + x() * s * (1.0 - s));
             }
-            case UnaryOp::relu: return where_positive(d, Variable(y().data()));  // y > 0 exactly where x > 0
-            case UnaryOp::negative_part: return masked(UnaryOp::is_negative);
+            case UnaryOp::relu:
+                return where_positive(d, Variable(y().data()));  // y > 0 exactly where x > 0
+            case UnaryOp::negative_part:
+                return masked(UnaryOp::is_negative);
             case UnaryOp::add_scalar:
-            case UnaryOp::stabilize: return d;
-            case UnaryOp::multiply_scalar: return d * p_;
-            case UnaryOp::power_scalar: return d * pow(x(), p_ - 1) * p_;
-            case UnaryOp::leaky_relu: return branch(Tensor::scalar(p_, d.dtype(), d.data().device()));
-            case UnaryOp::elu: return branch(exp(negative_part(x())) * p_);  // exp x would overflow where x is not read
-            case UnaryOp::softplus: return d * sigmoid(x() * p_);
+            case UnaryOp::stabilize:
+                return d;
+            case UnaryOp::multiply_scalar:
+                return d * p_;
+            case UnaryOp::power_scalar:
+                return d * pow(x(), p_ - 1) * p_;
+            case UnaryOp::leaky_relu:
+                return branch(Tensor::scalar(p_, d.dtype(), d.data().device()));
+            case UnaryOp::elu:
+                return branch(exp(negative_part(x())) * p_);  // exp x would overflow where x is not read
+            case UnaryOp::softplus:
+                return d * sigmoid(x() * p_);
             case UnaryOp::stabilize_clip: {  // moves with x only outside the clipped band
-                const Tensor beyond = unary_kernel(UnaryOp::add_scalar, unary_kernel(UnaryOp::absolute, x().data()), -p_);
+                const Tensor beyond =
+                    unary_kernel(UnaryOp::add_scalar, unary_kernel(UnaryOp::absolute, x().data()), -p_);
                 return where_positive(d, beyond);
             }
-            case UnaryOp::clamp_min: return where_positive(d, unary_kernel(UnaryOp::add_scalar, x().data(), -p_));
+            case UnaryOp::clamp_min:
+                return where_positive(d, unary_kernel(UnaryOp::add_scalar, x().data(), -p_));
             case UnaryOp::clamp_max:
-                return where_positive(d, unary_kernel(UnaryOp::negative, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)));
-            default: throw_error("unary: this function has no derivative");
+                return where_positive(
+                    d, unary_kernel(UnaryOp::negative, unary_kernel(UnaryOp::add_scalar, x().data(), -p_)));
+            default:
+                throw_error("unary: this function has no derivative");
         }
     }
 
@@ -189,14 +218,22 @@ private:
         const auto a = [&] { return node.input(0); };
         const auto b = [&] { return node.input(1); };
         switch (traits_.op) {
-            case BinaryOp::multiply: return d * b();
-            case BinaryOp::divide: return d / b();
-            case BinaryOp::power: return d * b() * pow(a(), b() - 1.0);
-            case BinaryOp::maximum: return d * Variable(compare(BinaryOp::greater, a().data(), b().data()));
-            case BinaryOp::minimum: return d * Variable(compare(BinaryOp::less, a().data(), b().data()));
-            case BinaryOp::divide_or_zero: return divide_or_zero(d, b());
-            case BinaryOp::where_positive: return where_positive(d, b().detach());
-            default: return d;  // add, subtract
+            case BinaryOp::multiply:
+                return d * b();
+            case BinaryOp::divide:
+                return d / b();
+            case BinaryOp::power:
+                return d * b() * pow(a(), b() - 1.0);
+            case BinaryOp::maximum:
+                return d * Variable(compare(BinaryOp::greater, a().data(), b().data()));
+            case BinaryOp::minimum:
+                return d * Variable(compare(BinaryOp::less, a().data(), b().data()));
+            case BinaryOp::divide_or_zero:
+                return divide_or_zero(d, b());
+            case BinaryOp::where_positive:
+                return where_positive(d, b().detach());
+            default:
+                return d;  // add, subtract
         }
     }
 
@@ -204,14 +241,22 @@ private:
         const auto a = [&] { return node.input(0); };
         const auto b = [&] { return node.input(1); };
         switch (traits_.op) {
-            case BinaryOp::subtract: return -d;
-            case BinaryOp::multiply: return d * a();
-            case BinaryOp::divide: return -(d * node.output() / b());
-            case BinaryOp::power: return d * node.output() * log(a());
-            case BinaryOp::maximum: return d * Variable(compare(BinaryOp::less_equal, a().data(), b().data()));
-            case BinaryOp::minimum: return d * Variable(compare(BinaryOp::greater_equal, a().data(), b().data()));
-            case BinaryOp::divide_or_zero: return -divide_or_zero(d * node.output(), b());
-            default: return d;  // add
+            case BinaryOp::subtract:
+                return -d;
+            case BinaryOp::multiply:
+                return d * a();
+            case BinaryOp::divide:
+                return -(d * node.output() / b());
+            case BinaryOp::power:
+                return d * node.output() * log(a());
+            case BinaryOp::maximum:
+                return d * Variable(compare(BinaryOp::less_equal, a().data(), b().data()));
+            case BinaryOp::minimum:
+                return d * Variable(compare(BinaryOp::greater_equal, a().data(), b().data()));
+            case BinaryOp::divide_or_zero:
+                return -divide_or_zero(d * node.output(), b());
+            default:
+                return d;  // add
         }
     }
 
@@ -267,12 +312,16 @@ Variable pow(const Variable& a, const Variable& b) { return call(shared_binary<4
 Variable maximum(const Variable& a, const Variable& b) { return call(shared_binary<5>(), {a, b}); }
 Variable minimum(const Variable& a, const Variable& b) { return call(shared_binary<6>(), {a, b}); }
 Variable divide_or_zero(const Variable& a, const Variable& b) { return call(shared_binary<7>(), {a, b}); }
-Variable where_positive(const Variable& a, const Variable& gate) { return call(shared_binary<8>(), {a, gate}); }
+Variable where_positive(const Variable& a, const Variable& gate) {
+    return call(shared_binary<8>(), {a, gate});
+}
 
 Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
-    const Shape shape = broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape(), "where"), "where");
-    BACKLIGHT_CHECK(a.dtype() == b.dtype() && condition.dtype() == a.dtype(), "where: expected equal types, got ",
-                    condition.dtype(), ", ", a.dtype(), " and ", b.dtype());
+    const Shape shape =
+        broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape(), "where"), "where");
+    BACKLIGHT_CHECK(a.dtype() == b.dtype() && condition.dtype() == a.dtype(),
+                    "where: expected equal types, got ", condition.dtype(), ", ", a.dtype(), " and ",
+                    b.dtype());
     const Tensor full = broadcast_to(Variable(condition), shape).data();
     return call(std::make_shared<Where>(full), {broadcast_to(a, shape), broadcast_to(b, shape)});
 }

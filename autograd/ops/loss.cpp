@@ -1,6 +1,7 @@
 // Softmax, its logarithm, the losses, and dropout.
 //   y_i = e_i / Σ_k e_k,  e_k = exp(x_k - max x)      the shift cancels and keeps exp in range
-//   dy_i/dx_j = y_i (1[i=j] - y_j),  hence  d_x = y (d_y - Σ_k d_y_k y_k);   of log y:  d_x = d_y - y Σ_k d_y_k
+//   dy_i/dx_j = y_i (1[i=j] - y_j),  hence  d_x = y (d_y - Σ_k d_y_k y_k);   of log y:  d_x = d_y - y Σ_k
+//   d_y_k
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
@@ -9,17 +10,18 @@ namespace backlight {
 namespace {
 
 void check_rows(std::string_view who, const Variable& x) {
-    BACKLIGHT_CHECK(x.rank() >= 1 && is_floating(x.dtype()), who, ": expected a floating tensor with at least one axis, got ",
-                    x.dtype(), ' ', x.shape());
+    BACKLIGHT_CHECK(x.rank() >= 1 && is_floating(x.dtype()), who,
+                    ": expected a floating tensor with at least one axis, got ", x.dtype(), ' ', x.shape());
 }
 
 /// Labels are data from outside.
 void check_labels(const Tensor& labels, int64_t classes) {
-    BACKLIGHT_CHECK(labels.dtype() == DType::i64, "cross_entropy: expected int64 labels, got ", labels.dtype());
+    BACKLIGHT_CHECK(labels.dtype() == DType::i64, "cross_entropy: expected int64 labels, got ",
+                    labels.dtype());
     const std::vector<int64_t> values = labels.to_vector<int64_t>();
     for (size_t i = 0; i < values.size(); ++i) {
-        BACKLIGHT_CHECK(values[i] >= 0 && values[i] < classes, "cross_entropy: label ", values[i], " of sample ", i,
-                        " is out of range 0..", classes - 1);
+        BACKLIGHT_CHECK(values[i] >= 0 && values[i] < classes, "cross_entropy: label ", values[i],
+                        " of sample ", i, " is out of range 0..", classes - 1);
     }
 }
 
@@ -91,9 +93,10 @@ Variable log_softmax(const Variable& x) {
 Variable cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing,
                        const Tensor& class_weight) {
     BACKLIGHT_CHECK(logits.rank() == 2 && labels.shape() == Shape{logits.dim(0)},
-                    "cross_entropy: expected logits (N,K) and labels (N), got ", logits.shape(), " and ", labels.shape());
-    BACKLIGHT_CHECK(label_smoothing >= 0 && label_smoothing < 1, "cross_entropy: expected 0 <= label_smoothing < 1, got ",
-                    label_smoothing);
+                    "cross_entropy: expected logits (N,K) and labels (N), got ", logits.shape(), " and ",
+                    labels.shape());
+    BACKLIGHT_CHECK(label_smoothing >= 0 && label_smoothing < 1,
+                    "cross_entropy: expected 0 <= label_smoothing < 1, got ", label_smoothing);
     check_labels(labels, logits.dim(1));
     const Variable log_p = log_softmax(logits);
     const Variable picked = gather_last(log_p, labels);
@@ -110,22 +113,24 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels, double labe
     const Variable total = sum(sample_weight);
     Variable loss = -(sum(picked * sample_weight) / total);
     if (label_smoothing > 0) {  // PyTorch: the smoothed part weights each class by its own weight
-        const Variable spread = sum(log_p * Variable(class_weight)) / (total * static_cast<double>(logits.dim(1)));
+        const Variable spread =
+            sum(log_p * Variable(class_weight)) / (total * static_cast<double>(logits.dim(1)));
         loss = loss * (1.0 - label_smoothing) - spread * label_smoothing;
     }
     return loss;
 }
 
 Variable binary_cross_entropy_with_logits(const Variable& logits, const Variable& targets) {
-    BACKLIGHT_CHECK(logits.shape() == targets.shape(), "binary_cross_entropy_with_logits: expected targets of shape ",
-                    logits.shape(), ", got ", targets.shape());
+    BACKLIGHT_CHECK(logits.shape() == targets.shape(),
+                    "binary_cross_entropy_with_logits: expected targets of shape ", logits.shape(), ", got ",
+                    targets.shape());
     // -t log σ(x) - (1-t) log(1 - σ(x)) = softplus(x) - t x
     return mean(softplus(logits) - targets * logits);
 }
 
 Variable mse_loss(const Variable& prediction, const Variable& target) {
-    BACKLIGHT_CHECK(prediction.shape() == target.shape(), "mse_loss: expected a target of shape ", prediction.shape(),
-                    ", got ", target.shape());
+    BACKLIGHT_CHECK(prediction.shape() == target.shape(), "mse_loss: expected a target of shape ",
+                    prediction.shape(), ", got ", target.shape());
     return mean(square(prediction - target));
 }
 

@@ -15,10 +15,10 @@ public:
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& a = inputs[0].data();
         const Tensor& b = inputs[1].data();
-        BACKLIGHT_CHECK(a.dtype() == b.dtype() && is_floating(a.dtype()), "matmul: expected equal floating types, got ",
-                        a.dtype(), " and ", b.dtype());
-        BACKLIGHT_CHECK(a.rank() >= 2 && a.rank() == b.rank(), "matmul: expected equal ranks of at least 2, got ",
-                        a.shape(), " and ", b.shape());
+        BACKLIGHT_CHECK(a.dtype() == b.dtype() && is_floating(a.dtype()),
+                        "matmul: expected equal floating types, got ", a.dtype(), " and ", b.dtype());
+        BACKLIGHT_CHECK(a.rank() >= 2 && a.rank() == b.rank(),
+                        "matmul: expected equal ranks of at least 2, got ", a.shape(), " and ", b.shape());
         for (int i = 0; i < a.rank() - 2; ++i) {
             BACKLIGHT_CHECK(a.dim(i) == b.dim(i), "matmul: batches differ: ", a.shape(), " and ", b.shape());
         }
@@ -66,7 +66,8 @@ public:
         const Tensor& x = inputs[0].data();
         const Tensor& weight = inputs[1].data();
         Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, x.dtype(), x.device());
-        y.backend().matmul({.transpose_b = true}, x, weight, inputs.size() > 2 ? inputs[2].data() : Tensor(), y);
+        y.backend().matmul({.transpose_b = true}, x, weight, inputs.size() > 2 ? inputs[2].data() : Tensor(),
+                           y);
         return {y, {}};
     }
 
@@ -91,7 +92,8 @@ public:
             .bias = node.input_count() > 2 ? node.input(2) : Variable(),
             .apply = [](const Variable& x, const Variable& weight) { return linear(x, weight); },
             .adjoint = [](const Variable& s, const Variable& weight) { return matmul(s, weight); },
-            .adjoint_params = [](const Variable& x, const Variable& s) { return matmul(s, x, {.transpose_a = true}); },
+            .adjoint_params = [](const Variable& x,
+                                 const Variable& s) { return matmul(s, x, {.transpose_a = true}); },
         };
     }
 };
@@ -99,9 +101,10 @@ public:
 }  // namespace
 
 Variable matmul(const Variable& a, const Variable& b, const MatmulAttrs& attrs) {
-    static const OpPtr ops[] = {
-        std::make_shared<Matmul>(MatmulAttrs{false, false}), std::make_shared<Matmul>(MatmulAttrs{false, true}),
-        std::make_shared<Matmul>(MatmulAttrs{true, false}), std::make_shared<Matmul>(MatmulAttrs{true, true})};
+    static const OpPtr ops[] = {std::make_shared<Matmul>(MatmulAttrs{false, false}),
+                                std::make_shared<Matmul>(MatmulAttrs{false, true}),
+                                std::make_shared<Matmul>(MatmulAttrs{true, false}),
+                                std::make_shared<Matmul>(MatmulAttrs{true, true})};
     return call(ops[(attrs.transpose_a ? 2 : 0) + (attrs.transpose_b ? 1 : 0)], {a, b});
 }
 
@@ -109,11 +112,12 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias)
     BACKLIGHT_CHECK(weight.rank() == 2, "linear: expected a weight (O, I), got ", weight.shape());
     BACKLIGHT_CHECK(x.rank() >= 1 && x.dim(-1) == weight.dim(1), "linear: weight expects ", weight.dim(1),
                     " features, got x of shape ", x.shape());
-    BACKLIGHT_CHECK(x.dtype() == weight.dtype() && is_floating(x.dtype()), "linear: expected equal floating types, got x ",
-                    x.dtype(), " and weight ", weight.dtype());
+    BACKLIGHT_CHECK(x.dtype() == weight.dtype() && is_floating(x.dtype()),
+                    "linear: expected equal floating types, got x ", x.dtype(), " and weight ",
+                    weight.dtype());
     BACKLIGHT_CHECK(!bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == x.dtype()),
-                    "linear: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ", bias.dtype(), ' ',
-                    bias.shape());
+                    "linear: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ",
+                    bias.dtype(), ' ', bias.shape());
     static const OpPtr op = std::make_shared<Linear>();
     const auto rows = [&](const Variable& input) {
         return bias.defined() ? call(op, {input, weight, bias}) : call(op, {input, weight});

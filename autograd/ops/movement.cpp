@@ -1,5 +1,5 @@
-// Ops that only move data. Each one's derivative moves it back: slice/pad, gather/scatter, permute/its inverse.
-// Relevance is routed through them exactly like a gradient.
+// Ops that only move data. Each one's derivative moves it back: slice/pad, gather/scatter, permute/its
+// inverse. Relevance is routed through them exactly like a gradient.
 #include <algorithm>
 #include <numeric>
 
@@ -15,7 +15,9 @@ public:
     explicit Reshape(const Shape& shape) : shape_(shape) {}
     [[nodiscard]] std::string_view kind() const override { return "reshape"; }
     [[nodiscard]] Saves saves() const override { return {0, false}; }
-    [[nodiscard]] Forward forward(Inputs inputs) const override { return {inputs[0].data().reshape(shape_), {}}; }
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        return {inputs[0].data().reshape(shape_), {}};
+    }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
         return {reshape(d_y, node.input_shape(0))};
     }
@@ -122,7 +124,8 @@ private:
     int axis_;
 };
 
-/// Four ops that move by an index: rows of the first axis, or one element of each last-axis row; forth and back.
+/// Four ops that move by an index: rows of the first axis, or one element of each last-axis row; forth and
+/// back.
 class Indexed final : public Op {
 public:
     enum class Direction { gather_rows, scatter_add_rows, gather_last, scatter_last };
@@ -131,10 +134,14 @@ public:
 
     [[nodiscard]] std::string_view kind() const override {
         switch (direction_) {
-            case Direction::gather_rows: return "gather_rows";
-            case Direction::scatter_add_rows: return "scatter_add_rows";
-            case Direction::gather_last: return "gather_last";
-            case Direction::scatter_last: return "scatter_last";
+            case Direction::gather_rows:
+                return "gather_rows";
+            case Direction::scatter_add_rows:
+                return "scatter_add_rows";
+            case Direction::gather_last:
+                return "gather_last";
+            case Direction::scatter_last:
+                return "scatter_last";
         }
         return "";
     }
@@ -143,20 +150,32 @@ public:
         const Tensor& x = inputs[0].data();
         Tensor y = Tensor::empty(shape_, x.dtype(), x.device());
         switch (direction_) {
-            case Direction::gather_rows: y.backend().gather_rows(x, index_, y); break;
-            case Direction::scatter_add_rows: y.backend().scatter_add_rows(x, index_, y); break;
-            case Direction::gather_last: y.backend().gather_last(x, index_, y); break;
-            case Direction::scatter_last: y.backend().scatter_last(x, index_, y); break;
+            case Direction::gather_rows:
+                y.backend().gather_rows(x, index_, y);
+                break;
+            case Direction::scatter_add_rows:
+                y.backend().scatter_add_rows(x, index_, y);
+                break;
+            case Direction::gather_last:
+                y.backend().gather_last(x, index_, y);
+                break;
+            case Direction::scatter_last:
+                y.backend().scatter_last(x, index_, y);
+                break;
         }
         return {y, {}};
     }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
         const Shape& x = node.input_shape(0);
         switch (direction_) {
-            case Direction::gather_rows: return {scatter_add_rows(d_y, index_, x[0])};
-            case Direction::scatter_add_rows: return {gather_rows(d_y, index_)};
-            case Direction::gather_last: return {scatter_last(d_y, index_, x[-1])};
-            case Direction::scatter_last: return {gather_last(d_y, index_)};
+            case Direction::gather_rows:
+                return {scatter_add_rows(d_y, index_, x[0])};
+            case Direction::scatter_add_rows:
+                return {gather_rows(d_y, index_)};
+            case Direction::gather_last:
+                return {scatter_last(d_y, index_, x[-1])};
+            case Direction::scatter_last:
+                return {gather_last(d_y, index_)};
         }
         return {};
     }
@@ -176,10 +195,11 @@ void check_index(std::string_view who, const Tensor& index, int64_t bound) {
 }
 
 void check_window(std::string_view who, const Shape& start, const Shape& inner, const Shape& outer) {
-    BACKLIGHT_CHECK(start.rank() == outer.rank() && inner.rank() == outer.rank(), who, ": expected ", outer.rank(),
-                    " axes, got start ", start, " and extents ", inner);
+    BACKLIGHT_CHECK(start.rank() == outer.rank() && inner.rank() == outer.rank(), who, ": expected ",
+                    outer.rank(), " axes, got start ", start, " and extents ", inner);
     for (int i = 0; i < outer.rank(); ++i) {
-        BACKLIGHT_CHECK(start[i] >= 0 && inner[i] >= 0 && start[i] + inner[i] <= outer[i], who, ": ", inner, " at ", start, " does not fit into ", outer);
+        BACKLIGHT_CHECK(start[i] >= 0 && inner[i] >= 0 && start[i] + inner[i] <= outer[i], who, ": ", inner,
+                        " at ", start, " does not fit into ", outer);
     }
 }
 
@@ -280,7 +300,8 @@ Variable scatter_add_rows(const Variable& y, const Tensor& index, int64_t rows) 
     for (int i = 0; fits && i < index.rank(); ++i) {
         fits = y.dim(i) == index.dim(i);
     }
-    BACKLIGHT_CHECK(fits, "scatter_add_rows: expected one index a row of ", y.shape(), ", got ", index.shape());
+    BACKLIGHT_CHECK(fits, "scatter_add_rows: expected one index a row of ", y.shape(), ", got ",
+                    index.shape());
     Shape shape{rows};
     for (int i = index.rank(); i < y.rank(); ++i) {
         shape.push_back(y.dim(i));
@@ -289,15 +310,16 @@ Variable scatter_add_rows(const Variable& y, const Tensor& index, int64_t rows) 
 }
 
 Variable gather_last(const Variable& x, const Tensor& index) {
-    BACKLIGHT_CHECK(x.rank() >= 1 && index.shape() == Shape(x.shape().extents().first(static_cast<size_t>(x.rank() - 1))),
-                    "gather_last: expected one index a row of ", x.shape(), ", got ", index.shape());
+    BACKLIGHT_CHECK(
+        x.rank() >= 1 && index.shape() == Shape(x.shape().extents().first(static_cast<size_t>(x.rank() - 1))),
+        "gather_last: expected one index a row of ", x.shape(), ", got ", index.shape());
     check_index("gather_last", index, x.dim(-1));
     return call(std::make_shared<Indexed>(Indexed::Direction::gather_last, index, index.shape()), {x});
 }
 
 Variable scatter_last(const Variable& y, const Tensor& index, int64_t extent) {
-    BACKLIGHT_CHECK(y.shape() == index.shape(), "scatter_last: expected one index an element of ", y.shape(), ", got ",
-                    index.shape());
+    BACKLIGHT_CHECK(y.shape() == index.shape(), "scatter_last: expected one index an element of ", y.shape(),
+                    ", got ", index.shape());
     check_index("scatter_last", index, extent);
     Shape shape = y.shape();
     shape.push_back(extent);

@@ -1,6 +1,7 @@
 // Batch norm and layer norm. With m elements a channel, x̂ = (x - μ) / √(σ² + e) and y = γ x̂ + β:
-//   d_γ = Σ d_y x̂,   d_β = Σ d_y,   d_x = γ / (m √(σ² + e)) (m d_y - Σ d_y - x̂ Σ d_y x̂)     statistics of the batch
-//   d_x = γ d_y / √(σ² + e)                                                               constant statistics
+//   d_γ = Σ d_y x̂,   d_β = Σ d_y,   d_x = γ / (m √(σ² + e)) (m d_y - Σ d_y - x̂ Σ d_y x̂)     statistics of the
+//   batch d_x = γ d_y / √(σ² + e)                                                               constant
+//   statistics
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
@@ -20,15 +21,17 @@ void check_channels(std::string_view who, const Variable& x, const Variable& sca
     BACKLIGHT_CHECK(x.rank() >= 2, who, ": expected a batch axis and channels, got ", x.shape());
     const Shape expected{x.dim(-1)};
     BACKLIGHT_CHECK(scale.shape() == expected && shift.shape() == expected, who, ": x of shape ", x.shape(),
-                    " needs scale and shift of shape ", expected, ", got ", scale.shape(), " and ", shift.shape());
+                    " needs scale and shift of shape ", expected, ", got ", scale.shape(), " and ",
+                    shift.shape());
     BACKLIGHT_CHECK(x.dtype() == scale.dtype() && x.dtype() == shift.dtype() && is_floating(x.dtype()), who,
-                    ": expected equal floating types, got x ", x.dtype(), ", scale ", scale.dtype(), ", shift ",
-                    shift.dtype());
+                    ": expected equal floating types, got x ", x.dtype(), ", scale ", scale.dtype(),
+                    ", shift ", shift.dtype());
 }
 
 Variable inverse_deviation(const Variable& variance, double eps) { return reciprocal(sqrt(variance + eps)); }
 
-/// Batch norm as the diagonal linear map that it is for constant statistics: weight k = γ / √(σ² + e), bias β - μ k.
+/// Batch norm as the diagonal linear map that it is for constant statistics: weight k = γ / √(σ² + e), bias β
+/// - μ k.
 LinearView affine_view(const NodeView& node, double eps) {
     const Variable k = node.input(1) * inverse_deviation(node.kept(1), eps);
     return LinearView{
@@ -38,7 +41,8 @@ LinearView affine_view(const NodeView& node, double eps) {
         .input_axis = 0,
         .apply = [](const Variable& x, const Variable& weight) { return x * weight; },
         .adjoint = [](const Variable& s, const Variable& weight) { return s * weight; },
-        .adjoint_params = [](const Variable& x, const Variable& s) { return sum_to(x * s, Shape{x.dim(-1)}); },
+        .adjoint_params = [](const Variable& x,
+                             const Variable& s) { return sum_to(x * s, Shape{x.dim(-1)}); },
     };
 }
 
@@ -83,8 +87,8 @@ private:
         Tensor d_x = Tensor::empty_like(x);
         Tensor d_scale = Tensor::empty_like(inv_std);
         Tensor d_shift = Tensor::empty_like(inv_std);
-        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(), {}, d_x, d_scale,
-                                        d_shift);
+        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(), {}, d_x,
+                                        d_scale, d_shift);
         return {d_x, d_scale, d_shift};
     }
 
@@ -97,7 +101,8 @@ private:
         const Variable normalized = centred * inv_std;
         const Variable d_scale = sum(d_y * normalized, axes);
         const Variable d_shift = sum(d_y, axes);
-        const double per_channel = static_cast<double>(std::max<int64_t>(x.dim(-1), 1)) / static_cast<double>(std::max<int64_t>(x.numel(), 1));
+        const double per_channel = static_cast<double>(std::max<int64_t>(x.dim(-1), 1)) /
+                                   static_cast<double>(std::max<int64_t>(x.numel(), 1));
         const Variable d_x = node.input(1) * inv_std * (d_y - (d_shift + normalized * d_scale) * per_channel);
         return {d_x, d_scale, d_shift};
     }
@@ -206,12 +211,12 @@ Variable batch_norm(const Variable& x, const Variable& scale, const Variable& sh
     return y;
 }
 
-Variable batch_norm_affine(const Variable& x, const Variable& scale, const Variable& shift, const Tensor& mean,
-                           const Tensor& variance, double eps) {
+Variable batch_norm_affine(const Variable& x, const Variable& scale, const Variable& shift,
+                           const Tensor& mean, const Tensor& variance, double eps) {
     check_channels("batch_norm", x, scale, shift);
     BACKLIGHT_CHECK(mean.shape() == scale.shape() && variance.shape() == scale.shape(),
-                    "batch_norm: expected statistics of shape ", scale.shape(), ", got ", mean.shape(), " and ",
-                    variance.shape());
+                    "batch_norm: expected statistics of shape ", scale.shape(), ", got ", mean.shape(),
+                    " and ", variance.shape());
     return call(std::make_shared<BatchNormAffine>(mean, variance, eps), {x, scale, shift});
 }
 

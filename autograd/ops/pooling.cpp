@@ -1,8 +1,8 @@
 // Pooling and resizing over NHWC.
-//   max:     y[n,i,j,c] = max over (a,b) of x[n, i s + a - p, j s + b - p, c],   index = the winning tap a Kw + b
-//   average: y[n,i,j,c] = mean over the window
-// The gradient of max pooling scatters d_y through `index`, the gradient of that gathers through it. Ties go to the
-// first element in row order, on every backend.
+//   max:     y[n,i,j,c] = max over (a,b) of x[n, i s + a - p, j s + b - p, c],   index = the winning tap a Kw
+//   + b average: y[n,i,j,c] = mean over the window
+// The gradient of max pooling scatters d_y through `index`, the gradient of that gathers through it. Ties go
+// to the first element in row order, on every backend.
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
@@ -71,8 +71,9 @@ public:
         const Tensor& x = inputs[0].data();
         check_image("max_pool2d", x.shape());
         BACKLIGHT_CHECK(is_floating(x.dtype()), "max_pool2d: expected a floating type, got ", x.dtype());
-        BACKLIGHT_CHECK(attrs_.kernel[0] * attrs_.kernel[1] <= 256, "max_pool2d: windows have at most 256 elements, got ",
-                        attrs_.kernel[0], " x ", attrs_.kernel[1], "; use amax for larger ones");
+        BACKLIGHT_CHECK(attrs_.kernel[0] * attrs_.kernel[1] <= 256,
+                        "max_pool2d: windows have at most 256 elements, got ", attrs_.kernel[0], " x ",
+                        attrs_.kernel[1], "; use amax for larger ones");
         const Shape shape = pool_output_shape(attrs_, x.shape());
         Tensor y = Tensor::empty(shape, x.dtype(), x.device());
         Tensor index = Tensor::empty(shape, DType::u8, x.device());
@@ -107,7 +108,8 @@ public:
         return {y, {}};
     }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
-        return {backlight::call(std::make_shared<ImageMap>(kernels_, node.input_shape(0), !is_adjoint_), {d_y})};
+        return {
+            backlight::call(std::make_shared<ImageMap>(kernels_, node.input_shape(0), !is_adjoint_), {d_y})};
     }
 
 private:
@@ -118,13 +120,15 @@ private:
 
 Variable image_map(const Variable& x, const Shape& output, ImageMap::Kernels kernels) {
     BACKLIGHT_CHECK(is_floating(x.dtype()), kernels.kind, ": expected a floating type, got ", x.dtype());
-    return call(std::make_shared<ImageMap>(std::make_shared<ImageMap::Kernels>(std::move(kernels)), output, false), {x});
+    return call(
+        std::make_shared<ImageMap>(std::make_shared<ImageMap::Kernels>(std::move(kernels)), output, false),
+        {x});
 }
 
 Shape resized(std::string_view who, const Variable& x, int64_t height, int64_t width) {
     check_image(who, x.shape());
-    BACKLIGHT_CHECK(height > 0 && width > 0 && x.dim(1) > 0 && x.dim(2) > 0, who, ": expected sizes > 0, got ", x.shape(),
-                    " to ", height, " x ", width);
+    BACKLIGHT_CHECK(height > 0 && width > 0 && x.dim(1) > 0 && x.dim(2) > 0, who,
+                    ": expected sizes > 0, got ", x.shape(), " to ", height, " x ", width);
     return x.shape().with(1, height).with(2, width);
 }
 
@@ -136,24 +140,27 @@ Variable max_pool2d(const Variable& x, const PoolAttrs& attrs) {
 
 Variable avg_pool2d(const Variable& x, const PoolAttrs& attrs) {
     check_image("avg_pool2d", x.shape());
-    return image_map(x, pool_output_shape(attrs, x.shape()),
-                     {"avg_pool2d", "avg_pool2d_adjoint",
-                      [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool(attrs, in, out); },
-                      [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool_adjoint(attrs, in, out); }});
+    return image_map(
+        x, pool_output_shape(attrs, x.shape()),
+        {"avg_pool2d", "avg_pool2d_adjoint",
+         [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool(attrs, in, out); },
+         [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool_adjoint(attrs, in, out); }});
 }
 
 Variable adaptive_avg_pool2d(const Variable& x, int64_t height, int64_t width) {
-    return image_map(x, resized("adaptive_avg_pool2d", x, height, width),
-                     {"adaptive_avg_pool2d", "adaptive_avg_pool2d_adjoint",
-                      [](Backend& b, const Tensor& in, Tensor& out) { b.adaptive_avg_pool(in, out); },
-                      [](Backend& b, const Tensor& in, Tensor& out) { b.adaptive_avg_pool_adjoint(in, out); }});
+    return image_map(
+        x, resized("adaptive_avg_pool2d", x, height, width),
+        {"adaptive_avg_pool2d", "adaptive_avg_pool2d_adjoint",
+         [](Backend& b, const Tensor& in, Tensor& out) { b.adaptive_avg_pool(in, out); },
+         [](Backend& b, const Tensor& in, Tensor& out) { b.adaptive_avg_pool_adjoint(in, out); }});
 }
 
 Variable resize(const Variable& x, int64_t height, int64_t width, ResizeMode mode) {
-    return image_map(x, resized("resize", x, height, width),
-                     {"resize", "resize_adjoint",
-                      [mode](Backend& b, const Tensor& in, Tensor& out) { b.resize(mode, in, out); },
-                      [mode](Backend& b, const Tensor& in, Tensor& out) { b.resize_adjoint(mode, in, out); }});
+    return image_map(
+        x, resized("resize", x, height, width),
+        {"resize", "resize_adjoint",
+         [mode](Backend& b, const Tensor& in, Tensor& out) { b.resize(mode, in, out); },
+         [mode](Backend& b, const Tensor& in, Tensor& out) { b.resize_adjoint(mode, in, out); }});
 }
 
 }  // namespace backlight

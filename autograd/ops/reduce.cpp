@@ -42,7 +42,8 @@ public:
     [[nodiscard]] std::string_view kind() const override { return "sum"; }
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
-        BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), "sum: expected a floating type, got ", inputs[0].dtype());
+        BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), "sum: expected a floating type, got ",
+                        inputs[0].dtype());
         return {reduce_kernel(ReduceOp::sum, inputs[0].data(), mask_), {}};
     }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
@@ -60,8 +61,8 @@ public:
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
-        BACKLIGHT_CHECK(broadcast_shapes(x.shape(), shape_, "broadcast_to") == shape_, "broadcast_to: ", x.shape(),
-                        " does not stretch to ", shape_);
+        BACKLIGHT_CHECK(broadcast_shapes(x.shape(), shape_, "broadcast_to") == shape_,
+                        "broadcast_to: ", x.shape(), " does not stretch to ", shape_);
         Tensor y = Tensor::empty(shape_, x.dtype(), x.device());
         y.backend().broadcast(x, y);
         return {y, {}};
@@ -78,11 +79,15 @@ private:
 class Extreme final : public Op {
 public:
     Extreme(ReduceOp op, AxisMask mask) : op_(op), mask_(mask) {}
-    [[nodiscard]] std::string_view kind() const override { return op_ == ReduceOp::maximum ? "amax" : "amin"; }
+    [[nodiscard]] std::string_view kind() const override {
+        return op_ == ReduceOp::maximum ? "amax" : "amin";
+    }
     [[nodiscard]] Saves saves() const override { return {kAllInputs, true}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
-        BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), kind(), ": expected a floating type, got ", inputs[0].dtype());
-        BACKLIGHT_CHECK(inputs[0].numel() > 0, kind(), ": expected at least one element, got ", inputs[0].shape());
+        BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), kind(), ": expected a floating type, got ",
+                        inputs[0].dtype());
+        BACKLIGHT_CHECK(inputs[0].numel() > 0, kind(), ": expected at least one element, got ",
+                        inputs[0].shape());
         return {reduce_kernel(op_, inputs[0].data(), mask_), {}};
     }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
@@ -110,7 +115,8 @@ Variable sum(const Variable& x, const std::vector<int>& axes, bool keep) {
 
 Variable mean(const Variable& x, const std::vector<int>& axes, bool keep) {
     const Variable total = sum(x, axes, keep);
-    const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<int64_t>(total.numel(), 1));
+    const double count =
+        static_cast<double>(x.numel()) / static_cast<double>(std::max<int64_t>(total.numel(), 1));
     return total * (1.0 / count);
 }
 

@@ -1,5 +1,5 @@
-// The one door to a tensor's elements in place. Only core/backends may include this file: everything else copies to
-// the host explicitly, so that a device whose memory the host cannot read fits in.
+// The one door to a tensor's elements in place. Only core/backends may include this file: everything else
+// copies to the host explicitly, so that a device whose memory the host cannot read fits in.
 #pragma once
 
 #include "core/tensor.h"

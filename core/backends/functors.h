@@ -1,5 +1,6 @@
 // Elementwise formulas and the Philox generator, written once for every backend: host code and device code.
-// Only language features that nvcc takes without --expt-relaxed-constexpr: no std::max, no numeric_limits in bodies.
+// Only language features that nvcc takes without --expt-relaxed-constexpr: no std::max, no numeric_limits in
+// bodies.
 #pragma once
 
 #include <cmath>
@@ -14,10 +15,12 @@
 namespace backlight::functors {
 
 // Unary: struct F { T operator()(T x, T p) }.
-#define BACKLIGHT_UNARY(Name, expression)                                                    \
-    struct Name {                                                                            \
-        template <typename T>                                                                \
-        BACKLIGHT_HD T operator()(T x, [[maybe_unused]] T p) const { return expression; }    \
+#define BACKLIGHT_UNARY(Name, expression)                            \
+    struct Name {                                                    \
+        template <typename T>                                        \
+        BACKLIGHT_HD T operator()(T x, [[maybe_unused]] T p) const { \
+            return expression;                                       \
+        }                                                            \
     };
 
 BACKLIGHT_UNARY(Identity, x)
@@ -49,7 +52,8 @@ BACKLIGHT_UNARY(PowerScalar, std::pow(x, p))
 BACKLIGHT_UNARY(LeakyRelu, x > T(0) ? x : p * x)
 BACKLIGHT_UNARY(Elu, x > T(0) ? x : p * std::expm1(x))
 // log(1 + exp(t)) / p with t = p x, written so that neither branch overflows.
-BACKLIGHT_UNARY(Softplus, (p * x > T(0) ? p * x + std::log1p(std::exp(-p * x)) : std::log1p(std::exp(p * x))) / p)
+BACKLIGHT_UNARY(Softplus,
+                (p * x > T(0) ? p * x + std::log1p(std::exp(-p * x)) : std::log1p(std::exp(p * x))) / p)
 BACKLIGHT_UNARY(Stabilize, x >= T(0) ? x + p : x - p)
 BACKLIGHT_UNARY(StabilizeClip, x >= T(0) ? (x > p ? x : p) : (-x > p ? x : -p))
 BACKLIGHT_UNARY(ClampMin, x > p ? x : (x != x ? x : p))
@@ -67,10 +71,12 @@ struct Sigmoid {
 #undef BACKLIGHT_UNARY
 
 // Binary: struct F { T operator()(T a, T b) }.
-#define BACKLIGHT_BINARY(Name, expression)                               \
-    struct Name {                                                        \
-        template <typename T>                                            \
-        BACKLIGHT_HD T operator()(T a, T b) const { return expression; } \
+#define BACKLIGHT_BINARY(Name, expression)          \
+    struct Name {                                   \
+        template <typename T>                       \
+        BACKLIGHT_HD T operator()(T a, T b) const { \
+            return expression;                      \
+        }                                           \
     };
 
 BACKLIGHT_BINARY(Add, a + b)
@@ -89,8 +95,9 @@ BACKLIGHT_BINARY(DivideOrZero, b == T(0) ? T(0) : a / b)
 BACKLIGHT_BINARY(WherePositive, b > T(0) ? a : T(0))
 #undef BACKLIGHT_BINARY
 
-// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a keyed bijection of a 128-bit
-// counter; every block of four words is independent of every other, so any element can be computed alone.
+// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a keyed bijection of a
+// 128-bit counter; every block of four words is independent of every other, so any element can be computed
+// alone.
 struct PhiloxBlock {
     uint32_t word[4];
 };
@@ -110,7 +117,9 @@ BACKLIGHT_HD inline PhiloxBlock philox(PhiloxBlock counter, uint32_t key0, uint3
 }
 
 // Uniform in [0, 1) with 24 bits (f32) or 53 bits (f64): exact in both types, no rounding can reach 1.
-BACKLIGHT_HD inline float uniform_from_bits(uint32_t bits) { return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f; }
+BACKLIGHT_HD inline float uniform_from_bits(uint32_t bits) {
+    return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f;
+}
 BACKLIGHT_HD inline double uniform_from_bits(uint32_t high, uint32_t low) {
     const uint64_t bits = (uint64_t{high} << 21) ^ (uint64_t{low} >> 11);
     return static_cast<double>(bits & ((uint64_t{1} << 53) - 1)) * 1.1102230246251565e-16;

@@ -1,4 +1,5 @@
-// The network and image of the golden numbers: two 3x3 convolutions with batch norm, pooling, global average, linear.
+// The network and image of the golden numbers: two 3x3 convolutions with batch norm, pooling, global average,
+// linear.
 #pragma once
 
 #include <cmath>
@@ -31,7 +32,8 @@ inline double d(int64_t i) { return static_cast<double>(i); }
 
 /// X[h,w,c] = sin(1 + 0.9h + 1.7w + 2.3c), (1,6,6,2).
 inline Tensor image() {
-    return fill({1, 6, 6, 2}, [](const Index& i) { return std::sin(1 + 0.9 * d(i[1]) + 1.7 * d(i[2]) + 2.3 * d(i[3])); });
+    return fill({1, 6, 6, 2},
+                [](const Index& i) { return std::sin(1 + 0.9 * d(i[1]) + 1.7 * d(i[2]) + 2.3 * d(i[3])); });
 }
 
 /// Modules: 0 conv1, 1 BN1, 2 ReLU, 3 max pool, 4 conv2, 5 BN2, 6 ReLU, 7 average, 8 flatten, 9 fc.
@@ -40,7 +42,8 @@ inline std::unique_ptr<Sequential> network(DType dtype = DType::f64) {
     net->add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
     net->add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3}));
     net->add(make_relu()).add(make_max_pool(2));
-    net->add(std::make_unique<Conv2d>(Conv2d::Config{.in = 3, .out = 4, .attrs = {.padding = {1, 1}}, .bias = false}));
+    net->add(std::make_unique<Conv2d>(
+        Conv2d::Config{.in = 3, .out = 4, .attrs = {.padding = {1, 1}}, .bias = false}));
     net->add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 4}));
     net->add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
     net->add(std::make_unique<Linear>(Linear::Config{.in = 4, .out = 3}));

@@ -12,256 +12,287 @@ using namespace backlight::test;
 
 namespace {
 
-Tensor explain(const ExplainedForward& forward, const std::string& method, const std::vector<int64_t>& targets,
-               const std::string& layer = "") {
+Tensor explain(const ExplainedForward& forward, const std::string& method,
+               const std::vector<int64_t>& targets, const std::string& layer = "") {
     return forward.explain(*build_method(method), {.targets = targets, .layer = layer});
 }
 
 }  // namespace
 
 TEST_SUITE("explain") {
-TEST_CASE("LRP-0 equals input times gradient, with biases, merged batch norm, residual sums and pools") {
-    for (uint64_t seed : {1, 2, 3}) {
-        CAPTURE(seed);
-        const auto net = random_network(100 * seed);
-        const ExplainedForward forward(*net, random_images(seed));
-        const Tensor lrp = explain(forward, "epsilon(epsilon=1e-12)", {0, 2});
-        const Tensor product = explain(forward, "input_x_gradient", {0, 2});
-        // start=logit against start=one: the gradient's map is already in units of the logit.
-        CHECK(difference(lrp, product) < 1e-9);
-    }
-}
-
-TEST_CASE("relevance is conserved end to end without biases in the denominators") {
-    const auto net = golden::network();
-    const ExplainedForward forward(*net, golden::image());
-    const double logit = forward.logits().data().to_vector<double>()[0];
-    for (const char* method : {"epsilon(epsilon=1e-9, zero_bias=true)", "z_plus(epsilon=1e-9, zero_bias=true)",
-                               "epsilon_plus(epsilon=1e-9, zero_bias=true)", "gamma(epsilon=1e-9, zero_bias=true)",
-                               "epsilon_alpha2_beta1(epsilon=1e-9, zero_bias=true)",
-                               "epsilon_gamma_box(epsilon=1e-9, zero_bias=true, low=-1, high=1)"}) {
-        CAPTURE(method);
-        CHECK(total(explain(forward, method, {0})) == doctest::Approx(logit).epsilon(2e-6));
-    }
-}
-
-TEST_CASE("relevance is additive in the start") {
-    const auto net = random_network(5);
-    const ExplainedForward forward(*net, random_images(6));
-    const NoGrad off;
-    LrpRules rules(composites::epsilon_plus());
-    const auto from = [&](const Tensor& start) {
-        return grad(forward.logits(), Variable(start), {forward.input()}, {.rules = &rules})[0];
-    };
-    const Tensor a = random_tensor({2, 3}, 7);
-    const Tensor b = random_tensor({2, 3}, 8);
-    const Variable separate = from(a) + from(b);
-    CHECK(difference(from((Variable(a) + Variable(b)).data()).data(), separate.data()) < 1e-12);
-}
-
-TEST_CASE("merged batch norm explains like a hand-folded convolution, and parameters stay bit for bit") {
-    Sequential net;
-    net.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
-    net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3, .eps = 1e-3}));
-    net.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
-    randomize(net, 9);
-    const StateDict before = state_dict(net);
-    const Tensor x = random_tensor({2, 5, 5, 2}, 10);
-
-    Sequential folded;
-    folded.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
-    folded.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
-    folded.to(DType::f64);
-    {
-        const NoGrad off;
-        const auto p = net.parameters();
-        const auto buffers = net.buffers();
-        const Variable k = p[2].value / sqrt(Variable(*buffers[1].value) + 1e-3);
-        Tensor weight = folded.parameters()[0].value.data();
-        Tensor bias = folded.parameters()[1].value.data();
-        weight.copy_from((p[0].value * reshape(k, Shape{3, 1, 1, 1})).data());
-        bias.copy_from(((p[1].value - Variable(*buffers[0].value)) * k + p[3].value).data());
-        folded.eval();
-    }
-    const ExplainedForward one(net, x);
-    const ExplainedForward two(folded, x);
-    CHECK(difference(one.logits().data(), two.logits().data()) < 1e-12);
-    for (const char* method : {"epsilon", "epsilon_plus", "gamma", "epsilon_alpha2_beta1", "w2_first"}) {
-        CAPTURE(method);
-        CHECK(difference(explain(one, method, {0, 1}), explain(two, method, {0, 1})) < 1e-10);
-    }
-    for (const auto& [name, value] : state_dict(net)) {
-        CAPTURE(name);
-        if (is_floating(value.dtype())) {
-            CHECK(value.to_vector<double>() == before.at(name).to_vector<double>());
+    TEST_CASE("LRP-0 equals input times gradient, with biases, merged batch norm, residual sums and pools") {
+        for (uint64_t seed : {1, 2, 3}) {
+            CAPTURE(seed);
+            const auto net = random_network(100 * seed);
+            const ExplainedForward forward(*net, random_images(seed));
+            const Tensor lrp = explain(forward, "epsilon(epsilon=1e-12)", {0, 2});
+            const Tensor product = explain(forward, "input_x_gradient", {0, 2});
+            // start=logit against start=one: the gradient's map is already in units of the logit.
+            CHECK(difference(lrp, product) < 1e-9);
         }
     }
-}
 
-TEST_CASE("batch norm in front of a padded convolution is merged too") {
-    Sequential net;
-    net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 2}));
-    net.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
-    net.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
-    randomize(net, 12);
-    const ExplainedForward forward(net, random_tensor({1, 4, 4, 2}, 13));
-    CHECK(difference(explain(forward, "epsilon(epsilon=1e-13)", {1}), explain(forward, "input_x_gradient", {1})) < 1e-9);
-}
-
-TEST_CASE("batch norm whose input is asked for, or read twice, is not merged") {
-    const auto net = golden::network();
-    const ExplainedForward forward(*net, golden::image());
-    // conv1's output "0" can be explained although BN1 follows: relevance passes the batch norm unchanged.
-    const Tensor at_conv = explain(forward, "epsilon_plus", {0}, "0");
-    const Tensor at_norm = explain(forward, "epsilon_plus", {0}, "1");
-    CHECK(difference(at_conv, at_norm) < 1e-14);
-}
-
-TEST_CASE("explaining a batch is explaining each sample") {
-    const auto net = random_network(15);
-    const Tensor images = random_images(16, 3);
-    const ExplainedForward batch(*net, images);
-    for (const char* method : {"gradient", "guided_backprop", "epsilon_plus", "epsilon_gamma_box(low=-1, high=1)"}) {
-        const Tensor all = explain(batch, method, {0, 1, 2});
-        for (int64_t n = 0; n < 3; ++n) {
+    TEST_CASE("relevance is conserved end to end without biases in the denominators") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        const double logit = forward.logits().data().to_vector<double>()[0];
+        for (const char* method :
+             {"epsilon(epsilon=1e-9, zero_bias=true)", "z_plus(epsilon=1e-9, zero_bias=true)",
+              "epsilon_plus(epsilon=1e-9, zero_bias=true)", "gamma(epsilon=1e-9, zero_bias=true)",
+              "epsilon_alpha2_beta1(epsilon=1e-9, zero_bias=true)",
+              "epsilon_gamma_box(epsilon=1e-9, zero_bias=true, low=-1, high=1)"}) {
             CAPTURE(method);
-            CAPTURE(n);
-            const Tensor alone = slice(Variable(images), 0, n, 1).data();
-            const ExplainedForward one(*net, alone);
-            CHECK(difference(explain(one, method, {n}), slice(Variable(all), 0, n, 1).data()) < 1e-12);
+            CHECK(total(explain(forward, method, {0})) == doctest::Approx(logit).epsilon(2e-6));
         }
     }
-}
 
-TEST_CASE("in training mode with the batch's statistics as constants samples do not mix") {
-    // R_n depends on x_m only through the statistics, which carry no derivative.
-    auto net = golden::network();
-    net->train();
-    const Variable x = Variable::leaf(random_tensor({3, 6, 6, 2}, 17));
-    Variable logits;
-    {
-        const Recording recording;
-        logits = (*net)(x);
-    }
-    LrpRules rules(composites::epsilon_plus());
-    const Tensor start = Tensor::from({1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0}, {3, 3});
-    const auto r = grad(logits, Variable(start), {x}, {.rules = &rules})[0].data().to_vector<double>();
-    const size_t per_sample = r.size() / 3;
-    double own = 0;
-    double others = 0;
-    for (size_t i = 0; i < r.size(); ++i) {
-        (i < per_sample ? own : others) += std::abs(r[i]);
-    }
-    CHECK(own > 0);
-    CHECK(others == 0);
-}
-
-TEST_CASE("a tensor, a convolution and a rectifier used twice: relevances add, nothing is doubled") {
-    const Variable x = Variable::leaf(random_tensor({1, 4, 4, 2}, 18));
-    const Variable weight = random_tensor({2, 3, 3, 2}, 19);
-    const auto run = [&](const std::function<Variable()>& f) {
-        const Recording recording;
-        return f();
-    };
-    const Variable doubled = run([&] { return x + x; });
-    const Tensor r_y = random_tensor({1, 4, 4, 2}, 20);
-    CHECK(difference(relevance(doubled, r_y, x, everywhere(rules::epsilon(1e-12), {.eps = 1e-14})).data(), r_y) < 1e-9);
-    const Variable twice = run([&] { return conv2d(relu(conv2d(x, weight, {}, {.padding = {1, 1}})), weight, {}, {.padding = {1, 1}}); });
-    const Tensor r = random_tensor(twice.shape(), 21, 0.1, 1);
-    const Variable product = x * grad(twice, Variable((Variable(r) / twice.detach()).data()), {x}, {.retain_graph = true})[0];
-    CHECK(difference(relevance(twice, r, x, everywhere(rules::epsilon(1e-13))).data(), product.data()) < 1e-8);
-}
-
-TEST_CASE("with non-negative weights guided backprop is the gradient, and the start scales it") {
-    const auto net = random_network(22);
-    for (const Parameter& p : net->parameters()) {
-        Tensor value = p.value.data();
+    TEST_CASE("relevance is additive in the start") {
+        const auto net = random_network(5);
+        const ExplainedForward forward(*net, random_images(6));
         const NoGrad off;
-        value.copy_from(abs(Variable(value)).data());
-    }
-    const ExplainedForward positive(*net, random_images(23, 1));
-    CHECK(difference(explain(positive, "guided_backprop", {1}), explain(positive, "gradient", {1})) < 1e-12);
-    CHECK(difference(explain(positive, "gradient(start=logit)", {1}), explain(positive, "gradient", {1})) > 1e-3);
-}
-
-TEST_CASE("the derivative of epsilon_plus end to end is right in every parameter and in the image") {
-    const auto net = golden::network();
-    const auto parameters = net->parameters();
-    Variables inputs{Variable::leaf(golden::image())};
-    for (const Parameter& p : parameters) {
-        inputs.push_back(Variable::leaf(p.value.data().clone()));
-    }
-    const auto f = [&](const Variables& in) {
-        for (size_t i = 0; i < parameters.size(); ++i) {
-            Tensor value = parameters[i].value.data();
-            value.copy_from(in[i + 1].data());
-        }
-        const Recording recording;
-        const Variable x = in[0];
-        const Variable logits = (*net)(x);
         LrpRules rules(composites::epsilon_plus());
-        const Variable r = grad(logits, start_values(Start::logit, logits, {0}), {x}, {.create_graph = true, .rules = &rules})[0];
-        return r;
-    };
-    // Central differences of the weights against grad with respect to the network's own leaves.
-    const Variable r = f(inputs);
-    const Tensor cotangent = random_tensor(r.shape(), 25);
-    Variables leaves;
-    for (const Parameter& p : parameters) {
-        leaves.push_back(p.value);
+        const auto from = [&](const Tensor& start) {
+            return grad(forward.logits(), Variable(start), {forward.input()}, {.rules = &rules})[0];
+        };
+        const Tensor a = random_tensor({2, 3}, 7);
+        const Tensor b = random_tensor({2, 3}, 8);
+        const Variable separate = from(a) + from(b);
+        CHECK(difference(from((Variable(a) + Variable(b)).data()).data(), separate.data()) < 1e-12);
     }
-    const Variables analytic = grad(r, Variable(cotangent), leaves, {.retain_graph = true});
-    for (size_t k = 0; k < leaves.size(); ++k) {
-        CAPTURE(parameters[k].name);
-        const auto exact = analytic[k].data().to_vector<double>();
-        const auto base = inputs[k + 1].data().to_vector<double>();
-        for (size_t i = 0; i < base.size(); i += 1 + base.size() / 5) {
-            const double step = 1e-6;
-            const auto at = [&](double offset) {
-                auto moved = base;
-                moved[i] += offset;
-                Variables changed = inputs;
-                changed[k + 1] = Variable::leaf(Tensor::from(moved, inputs[k + 1].shape()));
-                return sum(f(changed) * Variable(cotangent)).item();
-            };
-            const double numeric = (at(step) - at(-step)) / (2 * step);
-            CHECK(exact[i] == doctest::Approx(numeric).epsilon(1e-5).scale(1e-3));
+
+    TEST_CASE("merged batch norm explains like a hand-folded convolution, and parameters stay bit for bit") {
+        Sequential net;
+        net.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
+        net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3, .eps = 1e-3}));
+        net.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
+        randomize(net, 9);
+        const StateDict before = state_dict(net);
+        const Tensor x = random_tensor({2, 5, 5, 2}, 10);
+
+        Sequential folded;
+        folded.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
+        folded.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
+        folded.to(DType::f64);
+        {
+            const NoGrad off;
+            const auto p = net.parameters();
+            const auto buffers = net.buffers();
+            const Variable k = p[2].value / sqrt(Variable(*buffers[1].value) + 1e-3);
+            Tensor weight = folded.parameters()[0].value.data();
+            Tensor bias = folded.parameters()[1].value.data();
+            weight.copy_from((p[0].value * reshape(k, Shape{3, 1, 1, 1})).data());
+            bias.copy_from(((p[1].value - Variable(*buffers[0].value)) * k + p[3].value).data());
+            folded.eval();
+        }
+        const ExplainedForward one(net, x);
+        const ExplainedForward two(folded, x);
+        CHECK(difference(one.logits().data(), two.logits().data()) < 1e-12);
+        for (const char* method : {"epsilon", "epsilon_plus", "gamma", "epsilon_alpha2_beta1", "w2_first"}) {
+            CAPTURE(method);
+            CHECK(difference(explain(one, method, {0, 1}), explain(two, method, {0, 1})) < 1e-10);
+        }
+        for (const auto& [name, value] : state_dict(net)) {
+            CAPTURE(name);
+            if (is_floating(value.dtype())) {
+                CHECK(value.to_vector<double>() == before.at(name).to_vector<double>());
+            }
         }
     }
-}
 
-TEST_CASE("a final softmax is left out, and says so") {
-    auto net = golden::network();
-    const ExplainedForward plain(*net, golden::image());
-    net->add(std::make_unique<Function>("Softmax", [](const Variable& x) { return softmax(x); }));
-    const ExplainedForward stripped(*net, golden::image());
-    CHECK(stripped.stripped() == "softmax");
-    CHECK(explain(stripped, "lrp", {0}).to_vector<double>() == explain(plain, "lrp", {0}).to_vector<double>());
-}
+    TEST_CASE("batch norm in front of a padded convolution is merged too") {
+        Sequential net;
+        net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 2}));
+        net.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
+        net.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
+        randomize(net, 12);
+        const ExplainedForward forward(net, random_tensor({1, 4, 4, 2}, 13));
+        CHECK(difference(explain(forward, "epsilon(epsilon=1e-13)", {1}),
+                         explain(forward, "input_x_gradient", {1})) < 1e-9);
+    }
 
-TEST_CASE("targets, layers and inputs that do not exist are refused") {
-    const auto net = golden::network();
-    const ExplainedForward forward(*net, golden::image());
-    CHECK_THROWS_WITH_AS((void)explain(forward, "lrp", {3}), doctest::Contains("classes 0..2"), Error);
-    CHECK_THROWS_WITH_AS((void)explain(forward, "lrp", {0}, "12"), doctest::Contains("unknown layer"), Error);
-    Tensor bad = golden::image();
-    bad.fill(std::nan(""));
-    CHECK_THROWS_WITH_AS(ExplainedForward(*net, bad), doctest::Contains("not finite"), Error);
-}
+    TEST_CASE("batch norm is merged group by group into grouped convolutions, in front and behind") {
+        Sequential net;
+        net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 4}));
+        net.add(std::make_unique<Conv2d>(
+            Conv2d::Config{.in = 4, .out = 6, .attrs = {.padding = {1, 1}, .groups = 2}}));
+        net.add(make_relu());
+        net.add(std::make_unique<ConvTranspose2d>(ConvTranspose2d::Config{
+            .in = 6, .out = 4, .attrs = {.stride = {2, 2}, .padding = {1, 1}, .groups = 2}}));
+        net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 4}));
+        net.add(make_relu()).add(make_global_avg_pool()).add(make_flatten());
+        randomize(net, 112);
+        const ExplainedForward forward(net, random_tensor({2, 4, 4, 4}, 113));
+        CHECK(difference(explain(forward, "epsilon(epsilon=1e-13)", {1, 3}),
+                         explain(forward, "input_x_gradient", {1, 3})) < 1e-9);
+    }
 
-TEST_CASE("composites choose by layer name and report what they matched") {
-    const auto net = golden::network();
-    const ExplainedForward forward(*net, golden::image());
-    LrpRules rules(composites::epsilon_plus().overridden_by({.kinds = {}, .layer = "0", .rule = rules::flat()}));
-    (void)grad(forward.logits(), start_values(Start::logit, forward.logits().detach(), {0}), {forward.input()},
-               {.rules = &rules});
-    std::map<std::string, std::string> matched(rules.matched().begin(), rules.matched().end());
-    CHECK(matched.at("0") == "flat");
-    CHECK(matched.at("4") == "zplus");
-    CHECK(matched.at("5") == "merged");
-    CHECK(matched.at("9") == "epsilon");
-    CHECK(matched.at("7") == "norm");
-    CHECK(glob_match("layer4.*.conv?", "layer4.2.conv3"));
-    CHECK_FALSE(glob_match("features.*", "classifier.0"));
-}
+    TEST_CASE("batch norm whose input is asked for, or read twice, is not merged") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        // conv1's output "0" can be explained although BN1 follows: relevance passes the batch norm
+        // unchanged.
+        const Tensor at_conv = explain(forward, "epsilon_plus", {0}, "0");
+        const Tensor at_norm = explain(forward, "epsilon_plus", {0}, "1");
+        CHECK(difference(at_conv, at_norm) < 1e-14);
+    }
+
+    TEST_CASE("explaining a batch is explaining each sample") {
+        const auto net = random_network(15);
+        const Tensor images = random_images(16, 3);
+        const ExplainedForward batch(*net, images);
+        for (const char* method :
+             {"gradient", "guided_backprop", "epsilon_plus", "epsilon_gamma_box(low=-1, high=1)"}) {
+            const Tensor all = explain(batch, method, {0, 1, 2});
+            for (int64_t n = 0; n < 3; ++n) {
+                CAPTURE(method);
+                CAPTURE(n);
+                const Tensor alone = slice(Variable(images), 0, n, 1).data();
+                const ExplainedForward one(*net, alone);
+                CHECK(difference(explain(one, method, {n}), slice(Variable(all), 0, n, 1).data()) < 1e-12);
+            }
+        }
+    }
+
+    TEST_CASE("in training mode with the batch's statistics as constants samples do not mix") {
+        // R_n depends on x_m only through the statistics, which carry no derivative.
+        auto net = golden::network();
+        net->train();
+        const Variable x = Variable::leaf(random_tensor({3, 6, 6, 2}, 17));
+        Variable logits;
+        {
+            const Recording recording;
+            logits = (*net)(x);
+        }
+        LrpRules rules(composites::epsilon_plus());
+        const Tensor start = Tensor::from({1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0}, {3, 3});
+        const auto r = grad(logits, Variable(start), {x}, {.rules = &rules})[0].data().to_vector<double>();
+        const size_t per_sample = r.size() / 3;
+        double own = 0;
+        double others = 0;
+        for (size_t i = 0; i < r.size(); ++i) {
+            (i < per_sample ? own : others) += std::abs(r[i]);
+        }
+        CHECK(own > 0);
+        CHECK(others == 0);
+    }
+
+    TEST_CASE("a tensor, a convolution and a rectifier used twice: relevances add, nothing is doubled") {
+        const Variable x = Variable::leaf(random_tensor({1, 4, 4, 2}, 18));
+        const Variable weight = random_tensor({2, 3, 3, 2}, 19);
+        const auto run = [&](const std::function<Variable()>& f) {
+            const Recording recording;
+            return f();
+        };
+        const Variable doubled = run([&] { return x + x; });
+        const Tensor r_y = random_tensor({1, 4, 4, 2}, 20);
+        CHECK(difference(relevance(doubled, r_y, x, everywhere(rules::epsilon(1e-12), {.eps = 1e-14})).data(),
+                         r_y) < 1e-9);
+        const Variable twice = run([&] {
+            return conv2d(relu(conv2d(x, weight, {}, {.padding = {1, 1}})), weight, {}, {.padding = {1, 1}});
+        });
+        const Tensor r = random_tensor(twice.shape(), 21, 0.1, 1);
+        const Variable product =
+            x * grad(twice, Variable((Variable(r) / twice.detach()).data()), {x}, {.retain_graph = true})[0];
+        CHECK(difference(relevance(twice, r, x, everywhere(rules::epsilon(1e-13))).data(), product.data()) <
+              1e-8);
+    }
+
+    TEST_CASE("with non-negative weights guided backprop is the gradient, and the start scales it") {
+        const auto net = random_network(22);
+        for (const Parameter& p : net->parameters()) {
+            Tensor value = p.value.data();
+            const NoGrad off;
+            value.copy_from(abs(Variable(value)).data());
+        }
+        const ExplainedForward positive(*net, random_images(23, 1));
+        CHECK(difference(explain(positive, "guided_backprop", {1}), explain(positive, "gradient", {1})) <
+              1e-12);
+        CHECK(difference(explain(positive, "gradient(start=logit)", {1}),
+                         explain(positive, "gradient", {1})) > 1e-3);
+    }
+
+    TEST_CASE("the derivative of epsilon_plus end to end is right in every parameter and in the image") {
+        const auto net = golden::network();
+        const auto parameters = net->parameters();
+        Variables inputs{Variable::leaf(golden::image())};
+        for (const Parameter& p : parameters) {
+            inputs.push_back(Variable::leaf(p.value.data().clone()));
+        }
+        const auto f = [&](const Variables& in) {
+            for (size_t i = 0; i < parameters.size(); ++i) {
+                Tensor value = parameters[i].value.data();
+                value.copy_from(in[i + 1].data());
+            }
+            const Recording recording;
+            const Variable x = in[0];
+            const Variable logits = (*net)(x);
+            LrpRules rules(composites::epsilon_plus());
+            const Variable r = grad(logits, start_values(Start::logit, logits, {0}), {x},
+                                    {.create_graph = true, .rules = &rules})[0];
+            return r;
+        };
+        // Central differences of the weights against grad with respect to the network's own leaves.
+        const Variable r = f(inputs);
+        const Tensor cotangent = random_tensor(r.shape(), 25);
+        Variables leaves;
+        for (const Parameter& p : parameters) {
+            leaves.push_back(p.value);
+        }
+        const Variables analytic = grad(r, Variable(cotangent), leaves, {.retain_graph = true});
+        for (size_t k = 0; k < leaves.size(); ++k) {
+            CAPTURE(parameters[k].name);
+            const auto exact = analytic[k].data().to_vector<double>();
+            const auto base = inputs[k + 1].data().to_vector<double>();
+            for (size_t i = 0; i < base.size(); i += 1 + base.size() / 5) {
+                const double step = 1e-6;
+                const auto at = [&](double offset) {
+                    auto moved = base;
+                    moved[i] += offset;
+                    Variables changed = inputs;
+                    changed[k + 1] = Variable::leaf(Tensor::from(moved, inputs[k + 1].shape()));
+                    return sum(f(changed) * Variable(cotangent)).item();
+                };
+                const double numeric = (at(step) - at(-step)) / (2 * step);
+                CHECK(exact[i] == doctest::Approx(numeric).epsilon(1e-5).scale(1e-3));
+            }
+        }
+    }
+
+    TEST_CASE("a final softmax is left out, and says so") {
+        auto net = golden::network();
+        const ExplainedForward plain(*net, golden::image());
+        net->add(std::make_unique<Function>("Softmax", [](const Variable& x) { return softmax(x); }));
+        const ExplainedForward stripped(*net, golden::image());
+        CHECK(stripped.stripped() == "softmax");
+        CHECK(explain(stripped, "lrp", {0}).to_vector<double>() ==
+              explain(plain, "lrp", {0}).to_vector<double>());
+    }
+
+    TEST_CASE("targets, layers and inputs that do not exist are refused") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        CHECK_THROWS_WITH_AS((void)explain(forward, "lrp", {3}), doctest::Contains("classes 0..2"), Error);
+        CHECK_THROWS_WITH_AS((void)explain(forward, "lrp", {0}, "12"), doctest::Contains("unknown layer"),
+                             Error);
+        Tensor bad = golden::image();
+        bad.fill(std::nan(""));
+        CHECK_THROWS_WITH_AS(ExplainedForward(*net, bad), doctest::Contains("not finite"), Error);
+    }
+
+    TEST_CASE("composites choose by layer name and report what they matched") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        LrpRules rules(
+            composites::epsilon_plus().overridden_by({.kinds = {}, .layer = "0", .rule = rules::flat()}));
+        (void)grad(forward.logits(), start_values(Start::logit, forward.logits().detach(), {0}),
+                   {forward.input()}, {.rules = &rules});
+        std::map<std::string, std::string> matched(rules.matched().begin(), rules.matched().end());
+        CHECK(matched.at("0") == "flat");
+        CHECK(matched.at("4") == "zplus");
+        CHECK(matched.at("5") == "merged");
+        CHECK(matched.at("9") == "epsilon");
+        CHECK(matched.at("7") == "norm");
+        CHECK(glob_match("layer4.*.conv?", "layer4.2.conv3"));
+        CHECK_FALSE(glob_match("features.*", "classifier.0"));
+    }
 }

@@ -34,7 +34,8 @@ inline void randomize(Module& net, uint64_t seed) {
     for (const Buffer& buffer : net.buffers()) {
         if (is_floating(buffer.value->dtype())) {
             const bool variance = buffer.name.ends_with("running_var");
-            buffer.value->copy_from(random_tensor(buffer.value->shape(), ++seed, variance ? 0.3 : -0.3, variance ? 1.5 : 0.3));
+            buffer.value->copy_from(
+                random_tensor(buffer.value->shape(), ++seed, variance ? 0.3 : -0.3, variance ? 1.5 : 0.3));
         }
     }
     net.eval();
@@ -61,12 +62,14 @@ inline double total(const Tensor& t) {
 }
 
 inline Composite everywhere(const Rule& rule, const Stabilizer& sums = {}) {
-    return {.name = "everywhere", .parts = {{.kinds = {}, .layer = {}, .rule = rule}}, .sum_rule = rules::norm(sums)};
+    return {.name = "everywhere",
+            .parts = {{.kinds = {}, .layer = {}, .rule = rule}},
+            .sum_rule = rules::norm(sums)};
 }
 
 /// Relevance of `x` from `r_y` at y under one rule for all linear ops.
-inline Variable relevance(const Variable& y, const Variable& r_y, const Variable& x, const Composite& composite,
-                          bool create_graph = false) {
+inline Variable relevance(const Variable& y, const Variable& r_y, const Variable& x,
+                          const Composite& composite, bool create_graph = false) {
     LrpRules rules(composite);
     return grad(y, r_y, {x}, {.create_graph = create_graph, .rules = &rules})[0];
 }
@@ -75,8 +78,8 @@ inline Variable relevance(const Variable& y, const Variable& r_y, const Variable
 inline std::unique_ptr<Sequential> random_network(uint64_t seed) {
     auto net = std::make_unique<Sequential>();
     const auto conv = [](int64_t in, int64_t out, int64_t stride = 1, bool bias = true) {
-        return std::make_unique<Conv2d>(
-            Conv2d::Config{.in = in, .out = out, .attrs = {.stride = {stride, stride}, .padding = {1, 1}}, .bias = bias});
+        return std::make_unique<Conv2d>(Conv2d::Config{
+            .in = in, .out = out, .attrs = {.stride = {stride, stride}, .padding = {1, 1}}, .bias = bias});
     };
     const auto norm = [](int64_t channels) {
         return std::make_unique<BatchNorm>(BatchNorm::Config{.channels = channels});
@@ -96,6 +99,8 @@ inline std::unique_ptr<Sequential> random_network(uint64_t seed) {
     return net;
 }
 
-inline Tensor random_images(uint64_t seed, int64_t count = 2) { return random_tensor({count, 8, 8, 2}, seed); }
+inline Tensor random_images(uint64_t seed, int64_t count = 2) {
+    return random_tensor({count, 8, 8, 2}, seed);
+}
 
 }  // namespace backlight::test

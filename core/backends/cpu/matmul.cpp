@@ -15,7 +15,7 @@ namespace {
 using dnnl::memory;
 
 constexpr size_t kMaxPlans = 512;
-constexpr int64_t kSmallProducts = 1 << 19;  // multiplications from which a library call pays
+constexpr int64_t kSmallProducts = 1 << 20;  // multiplications from which a library call pays: about 100 x 100 x 100
 
 struct Extents {
     int64_t batch, rows, columns, inner;

@@ -22,6 +22,16 @@ inline void store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
 inline void store_first(float* p, Vector v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
 inline Vector broadcast(const float* p) { return _mm512_set1_ps(*p); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vector load_squares(const float* p, int64_t step) {
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + step), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * step), 2);
+    return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
+}
+inline Vector unpack_low(Vector a, Vector b) { return _mm512_unpacklo_ps(a, b); }
+inline Vector unpack_high(Vector a, Vector b) { return _mm512_unpackhi_ps(a, b); }
+inline Vector low_halves(Vector a, Vector b) { return _mm512_shuffle_ps(a, b, 0x44); }
+inline Vector high_halves(Vector a, Vector b) { return _mm512_shuffle_ps(a, b, 0xEE); }
 #include "core/backends/cpu/small_matmul_kernel.h"
 }  // namespace avx512
 #pragma GCC pop_options
@@ -41,6 +51,13 @@ inline void store(float* p, Vector v) { _mm256_storeu_ps(p, v); }
 inline void store_first(float* p, Vector v, int64_t n) { _mm256_maskstore_ps(p, first(n), v); }
 inline Vector broadcast(const float* p) { return _mm256_broadcast_ss(p); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vector load_squares(const float* p, int64_t step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+inline Vector unpack_low(Vector a, Vector b) { return _mm256_unpacklo_ps(a, b); }
+inline Vector unpack_high(Vector a, Vector b) { return _mm256_unpackhi_ps(a, b); }
+inline Vector low_halves(Vector a, Vector b) { return _mm256_shuffle_ps(a, b, 0x44); }
+inline Vector high_halves(Vector a, Vector b) { return _mm256_shuffle_ps(a, b, 0xEE); }
 #include "core/backends/cpu/small_matmul_kernel.h"
 }  // namespace avx2
 #pragma GCC pop_options
@@ -61,6 +78,11 @@ inline void store_first(float* p, Vector v, int64_t n) {
 }
 inline Vector broadcast(const float* p) { return _mm_set1_ps(*p); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+inline Vector load_squares(const float* p, int64_t /*step*/) { return _mm_loadu_ps(p); }
+inline Vector unpack_low(Vector a, Vector b) { return _mm_unpacklo_ps(a, b); }
+inline Vector unpack_high(Vector a, Vector b) { return _mm_unpackhi_ps(a, b); }
+inline Vector low_halves(Vector a, Vector b) { return _mm_shuffle_ps(a, b, 0x44); }
+inline Vector high_halves(Vector a, Vector b) { return _mm_shuffle_ps(a, b, 0xEE); }
 #include "core/backends/cpu/small_matmul_kernel.h"
 }  // namespace sse2
 

@@ -1,6 +1,7 @@
 // The small matrix product for one instruction set. Included several times by small_matmul.cpp, each time inside a
 // namespace that defines: Vector, kLanes, kTileRows, kTileColumns, zero, load, load_first, store, store_first,
-// broadcast, multiply_add. No include guard.
+// broadcast, multiply_add, and for 4 x 4 squares in 128-bit lanes load_squares, unpack_low, unpack_high, low_halves,
+// high_halves. No include guard.
 //
 // A tile of kTileRows x (kTileColumns vectors) of y stays in registers while k runs:
 //   y[i, j..] += a[i, k] b[k, j..]     one broadcast a row, one load a vector, rows x vectors multiply-adds
@@ -63,32 +64,34 @@ constexpr std::array<Tile, sizeof...(I)> make_tiles(std::index_sequence<I...>) {
 }
 constexpr auto kTiles = make_tiles(std::make_index_sequence<size_t{kTileRows} * kTileColumns>{});
 
-// panel[k, j] = b[j, k] for `columns` rows of b, in squares of 4 x 4.
+// Four rows of the panel from `columns` of b, in squares of 4 x 4 that lie side by side in the lanes of a vector:
+// lane l of register r holds b[4 l + r, k..k+3].
+inline void transpose_squares(const float* b, int64_t inner, float* panel) {
+    const Vector r0 = load_squares(b, 4 * inner);
+    const Vector r1 = load_squares(b + inner, 4 * inner);
+    const Vector r2 = load_squares(b + 2 * inner, 4 * inner);
+    const Vector r3 = load_squares(b + 3 * inner, 4 * inner);
+    const Vector low01 = unpack_low(r0, r1);    // r0[0] r1[0] r0[1] r1[1]
+    const Vector high01 = unpack_high(r0, r1);  // r0[2] r1[2] r0[3] r1[3]
+    const Vector low23 = unpack_low(r2, r3);
+    const Vector high23 = unpack_high(r2, r3);
+    store(panel, low_halves(low01, low23));
+    store(panel + kPanel, high_halves(low01, low23));
+    store(panel + 2 * kPanel, low_halves(high01, high23));
+    store(panel + 3 * kPanel, high_halves(high01, high23));
+}
+
+// panel[k, j] = b[j, k] for `columns` rows of b.
 inline void transpose_panel(const float* b, int64_t inner, int64_t columns, float* panel) {
-    int64_t j = 0;
-    for (; j + 4 <= columns; j += 4) {
-        const float* row = b + j * inner;
-        int64_t k = 0;
-        for (; k + 4 <= inner; k += 4) {
-            __m128 r0 = _mm_loadu_ps(row + k);
-            __m128 r1 = _mm_loadu_ps(row + inner + k);
-            __m128 r2 = _mm_loadu_ps(row + 2 * inner + k);
-            __m128 r3 = _mm_loadu_ps(row + 3 * inner + k);
-            _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
-            float* target = panel + k * kPanel + j;
-            _mm_storeu_ps(target, r0);
-            _mm_storeu_ps(target + kPanel, r1);
-            _mm_storeu_ps(target + 2 * kPanel, r2);
-            _mm_storeu_ps(target + 3 * kPanel, r3);
-        }
-        for (; k < inner; ++k) {
-            for (int64_t c = 0; c < 4; ++c) {
-                panel[k * kPanel + j + c] = row[c * inner + k];
-            }
+    const int64_t whole_columns = columns / kLanes * kLanes;
+    const int64_t whole_inner = inner / 4 * 4;
+    for (int64_t j = 0; j < whole_columns; j += kLanes) {
+        for (int64_t k = 0; k < whole_inner; k += 4) {
+            transpose_squares(b + j * inner + k, inner, panel + k * kPanel + j);
         }
     }
-    for (; j < columns; ++j) {
-        for (int64_t k = 0; k < inner; ++k) {
+    for (int64_t j = 0; j < columns; ++j) {
+        for (int64_t k = j < whole_columns ? whole_inner : 0; k < inner; ++k) {
             panel[k * kPanel + j] = b[j * inner + k];
         }
     }

@@ -1,6 +1,6 @@
 // Softmax and its logarithm over rows (formulas: core/backends/reference/normalization.cpp). Several short rows are
 // shifted, then all their exponentials are taken together, so that rows of two numbers are vector work too.
-#include <cmath>
+#include <vector>
 
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/column_sums.h"
@@ -71,11 +71,13 @@ BACKLIGHT_CLONES void divide_rows(float* y, int64_t rows, int64_t length) {
     }
 }
 
-BACKLIGHT_CLONES double sum_loop(const float* x, int64_t count) { return sum_of(x, count); }
-
-BACKLIGHT_CLONES void subtract_loop(float* y, double shift, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        y[i] = static_cast<float>(static_cast<double>(y[i]) - shift);
+// y = y - log sum e, e the exponentials of y; both terms are at most 0, so nothing cancels.
+BACKLIGHT_CLONES void subtract_log_rows(const float* e, int64_t rows, int64_t length, float* y) {
+    for (int64_t r = 0; r < rows; ++r) {
+        const float shift = cpu::vector_log(static_cast<float>(sum_of(e + r * length, length)));
+        for (int64_t i = 0; i < length; ++i) {
+            y[r * length + i] -= shift;
+        }
     }
 }
 
@@ -85,27 +87,16 @@ void softmax_rows(const float* x, int64_t rows, int64_t length, float* y) {
     divide_rows(y, rows, length);
 }
 
-// x - greatest is exact or rounded to a unit of its own size, so that taking log sum exp off in double is enough.
 void log_softmax_rows(const float* x, int64_t rows, int64_t length, float* y) {
     shift_rows(x, rows, length, y);
-    float exps[kBlock];
     if (length <= kBlock) {
+        float exps[kBlock];
         exp_loop(y, exps, rows * length);
+        return subtract_log_rows(exps, rows, length, y);
     }
-    for (int64_t r = 0; r < rows; ++r) {
-        float* row = y + r * length;
-        double sum = 0;
-        if (length <= kBlock) {
-            sum = sum_loop(exps + r * length, length);
-        } else {
-            for (int64_t i = 0; i < length; i += kBlock) {
-                const int64_t count = std::min(kBlock, length - i);
-                exp_loop(row + i, exps, count);
-                sum += sum_loop(exps, count);
-            }
-        }
-        subtract_loop(row, std::log(sum), length);
-    }
+    std::vector<float> exps(static_cast<size_t>(rows * length));
+    exp_loop(y, exps.data(), rows * length);
+    subtract_log_rows(exps.data(), rows, length, y);
 }
 
 // Blocks of whole rows that stay in the first-level cache.
