@@ -44,20 +44,28 @@ def toy_step(build: pathlib.Path, python: str, rounds: int) -> None:
         spread([t / o for o, t in zip(ours, torch)]) + " x faster", "at least 10")
 
 
-def pairs(build: pathlib.Path, rounds: int) -> None:
-    """bench_kernels names a pair NAME/backlight and NAME/raw (oneDNN or a plain copy)."""
+def convolutions(build: pathlib.Path, rounds: int) -> None:
+    """Forward and backward of a layer against the raw oneDNN primitives, in turn within one process."""
     samples: dict = {}
     for _ in range(rounds):
-        for name, entry in benchmark(build / "bench_kernels", "(backlight|raw)", 0.2).items():
-            base, _, rest = name.partition("/backlight") if "/backlight" in name else name.partition("/raw")
-            side = "backlight" if "/backlight" in name else "raw"
-            samples.setdefault(base + rest, {}).setdefault(side, []).append(entry["real_time"])
-            samples[base + rest]["unit"] = entry["time_unit"]
-    for name, sides in samples.items():
-        if "backlight" in sides and "raw" in sides:
-            ratios = [ours / raw for ours, raw in zip(sides["backlight"], sides["raw"])]
-            row(name, f"{spread(sides['backlight'])} {sides['unit']}", f"{spread(sides['raw'])} {sides['unit']}",
-                spread(ratios), "see text")
+        for name, entry in benchmark(build / "bench_onednn_layers", "layer/", 0.2).items():
+            samples.setdefault(name.split("/")[1], []).append(entry)
+    for name, entries in samples.items():
+        rate = statistics.median(e["GFLOP/s"] for e in entries)
+        row(f"convolution {name}, forward + backward, against raw oneDNN",
+            spread([e["backlight_ms"] for e in entries]) + f" ms, {rate:.0f} GFLOP/s",
+            spread([e["raw_ms"] for e in entries]) + " ms", spread([e["ratio"] for e in entries]), "at most 1.05")
+
+
+def bandwidth(build: pathlib.Path, rounds: int) -> None:
+    """Elementwise kernels on a large tensor against a threaded copy of as many bytes, in turn within one process."""
+    samples: dict = {}
+    for _ in range(rounds):
+        for name, entry in benchmark(build / "bench_kernels", "elementwise/(relu|add|exp|divide_row|affine_relu)/25088Ki", 0.2).items():
+            samples.setdefault(name.split("/")[1], []).append(entry)
+    for name, entries in samples.items():
+        row(f"{name} on 98 MiB, against a copy", spread([e["GB/s"] for e in entries]) + " GB/s",
+            spread([e["copy_GB/s"] for e in entries]) + " GB/s", spread([e["of_copy"] for e in entries]), "at least 0.8")
 
 
 def explain_start(build: pathlib.Path, rounds: int) -> None:
@@ -88,7 +96,8 @@ def main() -> None:
     print("| what | Backlight, median (range) | other | ratio | bar |\n|---|---|---|---|---|")
     if arguments.torch_python:
         toy_step(arguments.build, arguments.torch_python, arguments.rounds)
-    pairs(arguments.build, arguments.rounds)
+    convolutions(arguments.build, arguments.rounds)
+    bandwidth(arguments.build, arguments.rounds)
     explain_start(arguments.build, arguments.rounds)
 
 

@@ -1,3 +1,9 @@
+// GCC 12 takes the deliberately undefined lanes of its own AVX-512 intrinsics for a mistake (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 #include "core/backends/cpu/small_matmul.h"
 
 #include <algorithm>
@@ -28,8 +34,8 @@ inline Vector load_squares(const float* p, int64_t step) {
     v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * step), 2);
     return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
 }
-inline Vector unpack_low(Vector a, Vector b) { return _mm512_unpacklo_ps(a, b); }
-inline Vector unpack_high(Vector a, Vector b) { return _mm512_unpackhi_ps(a, b); }
+inline Vector unpack_low(Vector a, Vector b) { return _mm512_maskz_unpacklo_ps(0xFFFF, a, b); }
+inline Vector unpack_high(Vector a, Vector b) { return _mm512_maskz_unpackhi_ps(0xFFFF, a, b); }
 inline Vector low_halves(Vector a, Vector b) { return _mm512_shuffle_ps(a, b, 0x44); }
 inline Vector high_halves(Vector a, Vector b) { return _mm512_shuffle_ps(a, b, 0xEE); }
 #include "core/backends/cpu/small_matmul_kernel.h"

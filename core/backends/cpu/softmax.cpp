@@ -1,6 +1,6 @@
 // Softmax and its logarithm over rows (formulas: core/backends/reference/normalization.cpp). Several short rows are
 // shifted, then all their exponentials are taken together, so that rows of two numbers are vector work too.
-#include <vector>
+#include <algorithm>
 
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/column_sums.h"
@@ -52,51 +52,75 @@ BACKLIGHT_CLONES void exp_loop(const float* x, float* y, int64_t count) {
     }
 }
 
-inline double sum_of(const float* x, int64_t count) {
-    double sum = 0;
+// sums[r] = sum of row r
+BACKLIGHT_CLONES void sum_rows(const float* x, int64_t rows, int64_t length, float* sums) {
+    for (int64_t r = 0; r < rows; ++r) {
+        const float* row = x + r * length;
+        double sum = 0;
+        if (length < 16) {
+            for (int64_t i = 0; i < length; ++i) {
+                sum += static_cast<double>(row[i]);
+            }
+        } else {
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < count; ++i) {
-        sum += static_cast<double>(x[i]);
+            for (int64_t i = 0; i < length; ++i) {
+                sum += static_cast<double>(row[i]);
+            }
+        }
+        sums[r] = static_cast<float>(sum);
     }
-    return sum;
 }
 
-BACKLIGHT_CLONES void divide_rows(float* y, int64_t rows, int64_t length) {
+// y = y / sum of the row
+BACKLIGHT_CLONES void divide_rows(const float* sums, int64_t rows, int64_t length, float* y) {
     for (int64_t r = 0; r < rows; ++r) {
-        float* row = y + r * length;
-        const auto factor = static_cast<float>(1.0 / sum_of(row, length));
+        const float factor = 1.0f / sums[r];
         for (int64_t i = 0; i < length; ++i) {
-            row[i] *= factor;
+            y[r * length + i] *= factor;
         }
     }
 }
 
 // y = y - log sum e, e the exponentials of y; both terms are at most 0, so nothing cancels.
-BACKLIGHT_CLONES void subtract_log_rows(const float* e, int64_t rows, int64_t length, float* y) {
+BACKLIGHT_CLONES void subtract_logs(float* sums, int64_t rows, int64_t length, float* y) {
     for (int64_t r = 0; r < rows; ++r) {
-        const float shift = cpu::vector_log(static_cast<float>(sum_of(e + r * length, length)));
+        sums[r] = cpu::vector_log(sums[r]);
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+        const float shift = sums[r];
         for (int64_t i = 0; i < length; ++i) {
             y[r * length + i] -= shift;
         }
     }
 }
 
+// At most kBlock rows.
 void softmax_rows(const float* x, int64_t rows, int64_t length, float* y) {
+    float sums[kBlock];
     shift_rows(x, rows, length, y);
     exp_loop(y, y, rows * length);
-    divide_rows(y, rows, length);
+    sum_rows(y, rows, length, sums);
+    divide_rows(sums, rows, length, y);
 }
 
 void log_softmax_rows(const float* x, int64_t rows, int64_t length, float* y) {
+    float sums[kBlock];
+    float exps[kBlock];
     shift_rows(x, rows, length, y);
     if (length <= kBlock) {
-        float exps[kBlock];
         exp_loop(y, exps, rows * length);
-        return subtract_log_rows(exps, rows, length, y);
+        sum_rows(exps, rows, length, sums);
+    } else {  // one row, piece by piece
+        double sum = 0;
+        for (int64_t i = 0; i < length; i += kBlock) {
+            const int64_t count = std::min(kBlock, length - i);
+            exp_loop(y + i, exps, count);
+            sum_rows(exps, 1, count, sums);
+            sum += static_cast<double>(sums[0]);
+        }
+        sums[0] = static_cast<float>(sum);
     }
-    std::vector<float> exps(static_cast<size_t>(rows * length));
-    exp_loop(y, exps.data(), rows * length);
-    subtract_log_rows(exps.data(), rows, length, y);
+    subtract_logs(sums, rows, length, y);
 }
 
 // Blocks of whole rows that stay in the first-level cache.
