@@ -43,6 +43,8 @@ Run add_data(CLI::App& app, const Common&) {
     cmd->add_option("--out", c->out, "Contact sheet of the training set (PNG)");
     cmd->add_option("--columns", c->columns, "Pictures a class on the sheet")->check(CLI::PositiveNumber);
     return [c] {
+        BACKLIGHT_CHECK(c->out.empty() || c->out.ends_with(".png"),
+                        "--out: expected a file name that ends in .png, got ", c->out);
         const auto data = load_data(c->spec);
         for (const std::string& name : data->split_names()) {
             const Dataset& split = *data->split(name);

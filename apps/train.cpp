@@ -43,6 +43,7 @@ void add_options(CLI::App& cmd, TrainConfig& c) {
 }
 
 int run(const CLI::App& app, const TrainConfig& config) {
+    BACKLIGHT_CHECK(!config.run.empty(), "--run: expected a folder");
     TrainingDisplay display;
     TrainHooks hooks = display.hooks();
     hooks.begin = [&] { write_file_atomically(config.run / "config.toml", config_text(app, "train")); };

@@ -1,8 +1,9 @@
 // Kernels of the CPU backend beside the machine's limits, measured in the same run:
 //   copy       a threaded memcpy of as many bytes: the bandwidth that a pass over memory can reach
 //   product    a product of large matrices: the arithmetic that one core or all reach
-// Kernel and limit take turns and each is judged by its best repetition. `of_copy` and `of_product` compare the CPU time
-// of all threads, which other work on the machine disturbs less than the time on the clock; best_us is on the clock.
+// Kernel and limit take turns and each is judged by its best repetition. `of_copy` and `of_product` compare
+// the CPU time of all threads, which other work on the machine disturbs less than the time on the clock;
+// best_us is on the clock.
 //   OMP_WAIT_POLICY=passive bench_kernels --benchmark_filter=elementwise
 #include <benchmark/benchmark.h>
 
@@ -84,7 +85,8 @@ void measure_bytes(benchmark::State& state, double bytes, const std::function<vo
 }
 
 // A kernel of `operations`, repeated `repeats` times within a measurement, against a large product.
-void measure_operations(benchmark::State& state, double operations, int repeats, const std::function<void()>& run) {
+void measure_operations(benchmark::State& state, double operations, int repeats,
+                        const std::function<void()>& run) {
     Time kernel;
     Time product;
     run();
@@ -103,12 +105,16 @@ void measure_operations(benchmark::State& state, double operations, int repeats,
     state.counters["of_product"] = (operations / kernel.cpu) / (kProductOperations / product.cpu);
 }
 
-void register_pass(const std::string& name, const Shape& shape, double passes, const std::function<void(Tensor&)>& run) {
+void register_pass(const std::string& name, const Shape& shape, double passes,
+                   const std::function<void(Tensor&)>& run) {
     const auto bytes = static_cast<double>(shape.numel()) * 4;
-    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-        Tensor y = Tensor::zeros(shape);
-        measure_bytes(state, bytes * passes, [&] { run(y); });
-    })->UseRealTime()->Iterations(15);
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [=](benchmark::State& state) {
+                                     Tensor y = Tensor::zeros(shape);
+                                     measure_bytes(state, bytes * passes, [&] { run(y); });
+                                 })
+        ->UseRealTime()
+        ->Iterations(15);
 }
 
 void register_elementwise() {
@@ -118,7 +124,8 @@ void register_elementwise() {
         const Tensor b = Tensor::ones(shape);
         const Tensor row = Tensor::ones({shape[3]});
         const Tensor column = Tensor::ones({8, shape[1], shape[2], 1});
-        const auto add = [&](const std::string& name, double passes, const std::function<void(Tensor&)>& run) {
+        const auto add = [&](const std::string& name, double passes,
+                             const std::function<void(Tensor&)>& run) {
             register_pass("elementwise/" + name + size, shape, passes, run);
         };
         add("fill", 1, [=](Tensor& y) { cpu().fill(y, 1); });
@@ -143,27 +150,63 @@ void register_reductions() {
     const auto add = [&](const std::string& name, double passes, const std::function<void(Tensor&)>& run) {
         register_pass("reduce/" + name, shape, passes, run);
     };
-    add("sum_channels", 1, [=](Tensor&) { Tensor y = channel; cpu().reduce(ReduceOp::sum, x, 0b0111, y); });
-    add("sum_all", 1, [=](Tensor&) { Tensor y = Tensor::empty({}); cpu().reduce(ReduceOp::sum, x, 0b1111, y); });
-    add("sum_last", 1, [=](Tensor&) { Tensor y = Tensor::empty({8, 112, 112, 1}); cpu().reduce(ReduceOp::sum, x, 0b1000, y); });
-    add("max_all", 1, [=](Tensor&) { Tensor y = Tensor::empty({}); cpu().reduce(ReduceOp::maximum, x, 0b1111, y); });
-    add("statistics", 1, [=](Tensor&) { Tensor m = channel; Tensor v = Tensor::empty({64}); cpu().channel_statistics(x, m, v); });
-    add("batch_norm_backward", 8, [=](Tensor& y) {  // x, d_y and the ReLU's output twice, d_x once written and once less
-        Tensor d_scale = Tensor::empty({64});
-        Tensor d_shift = Tensor::empty({64});
-        cpu().batch_norm_backward(x, x, channel, channel, channel, x, y, d_scale, d_shift);
+    add("sum_channels", 1, [=](Tensor&) {
+        Tensor y = channel;
+        cpu().reduce(ReduceOp::sum, x, 0b0111, y);
     });
-    add("nhwc_to_nchw", 2, [=](Tensor& y) { const int axes[] = {0, 3, 1, 2}; cpu().permute(x, axes, y); });
+    add("sum_all", 1, [=](Tensor&) {
+        Tensor y = Tensor::empty({});
+        cpu().reduce(ReduceOp::sum, x, 0b1111, y);
+    });
+    add("sum_last", 1, [=](Tensor&) {
+        Tensor y = Tensor::empty({8, 112, 112, 1});
+        cpu().reduce(ReduceOp::sum, x, 0b1000, y);
+    });
+    add("max_all", 1, [=](Tensor&) {
+        Tensor y = Tensor::empty({});
+        cpu().reduce(ReduceOp::maximum, x, 0b1111, y);
+    });
+    add("statistics", 1, [=](Tensor&) {
+        Tensor m = channel;
+        Tensor v = Tensor::empty({64});
+        cpu().channel_statistics(x, m, v);
+    });
+    add("batch_norm_backward", 8,
+        [=](Tensor& y) {  // x, d_y and the ReLU's output twice, d_x once written and once less
+            Tensor d_scale = Tensor::empty({64});
+            Tensor d_shift = Tensor::empty({64});
+            cpu().batch_norm_backward(x, x, channel, channel, channel, x, y, d_scale, d_shift);
+        });
+    add("nhwc_to_nchw", 2, [=](Tensor& y) {
+        const int axes[] = {0, 3, 1, 2};
+        cpu().permute(x, axes, y);
+    });
     const PoolAttrs pool{.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}};
     Tensor index = Tensor::empty({8, 56, 56, 64}, DType::u8);
     const Tensor small = Tensor::ones({8, 56, 56, 64});
-    { Tensor y = Tensor::empty({8, 56, 56, 64}); cpu().max_pool(pool, x, y, index); }
-    add("max_pool", 1.3125, [=](Tensor&) { Tensor y = Tensor::empty({8, 56, 56, 64}); Tensor i = index; cpu().max_pool(pool, x, y, i); });
+    {
+        Tensor y = Tensor::empty({8, 56, 56, 64});
+        cpu().max_pool(pool, x, y, index);
+    }
+    add("max_pool", 1.3125, [=](Tensor&) {
+        Tensor y = Tensor::empty({8, 56, 56, 64});
+        Tensor i = index;
+        cpu().max_pool(pool, x, y, i);
+    });
     add("max_pool_scatter", 1.3125, [=](Tensor& y) { cpu().max_pool_scatter(pool, small, index, y); });
-    add("max_pool_gather", 1.3125, [=](Tensor&) { Tensor y = Tensor::empty({8, 56, 56, 64}); cpu().max_pool_gather(pool, x, index, y); });
-    add("avg_pool", 1.25, [=](Tensor&) { Tensor y = Tensor::empty({8, 56, 56, 64}); cpu().avg_pool(pool, x, y); });
+    add("max_pool_gather", 1.3125, [=](Tensor&) {
+        Tensor y = Tensor::empty({8, 56, 56, 64});
+        cpu().max_pool_gather(pool, x, index, y);
+    });
+    add("avg_pool", 1.25, [=](Tensor&) {
+        Tensor y = Tensor::empty({8, 56, 56, 64});
+        cpu().avg_pool(pool, x, y);
+    });
     add("avg_pool_adjoint", 1.25, [=](Tensor& y) { cpu().avg_pool_adjoint(pool, small, y); });
-    add("global_avg_pool", 1, [=](Tensor&) { Tensor y = Tensor::empty({8, 1, 1, 64}); cpu().adaptive_avg_pool(x, y); });
+    add("global_avg_pool", 1, [=](Tensor&) {
+        Tensor y = Tensor::empty({8, 1, 1, 64});
+        cpu().adaptive_avg_pool(x, y);
+    });
     add("softmax_rows_of_64", 2, [=](Tensor& y) { cpu().softmax(x, y); });
 }
 
@@ -172,8 +215,15 @@ void register_optimisers() {
     const Tensor g = Tensor::full(shape, 1e-3);
     Tensor v = Tensor::full(shape, 1.0);
     Tensor m = Tensor::full(shape, 1.0);
-    register_pass("optimizer/sgd_momentum", shape, 5, [=](Tensor& w) { Tensor s = v; cpu().sgd_step({.momentum = 0.9, .weight_decay = 1e-4}, w, g, s); });
-    register_pass("optimizer/adam", shape, 7, [=](Tensor& w) { Tensor s = m; Tensor t = v; cpu().adam_step({}, w, g, s, t); });
+    register_pass("optimizer/sgd_momentum", shape, 5, [=](Tensor& w) {
+        Tensor s = v;
+        cpu().sgd_step({.momentum = 0.9, .weight_decay = 1e-4}, w, g, s);
+    });
+    register_pass("optimizer/adam", shape, 7, [=](Tensor& w) {
+        Tensor s = m;
+        Tensor t = v;
+        cpu().adam_step({}, w, g, s, t);
+    });
 }
 
 void register_matmuls() {
@@ -184,9 +234,9 @@ void register_matmuls() {
     std::vector<Case> cases;
     constexpr int64_t widths[] = {5, 64, 32, 16, 2};
     for (int layer = 0; layer < 4; ++layer) {  // the products of a small network, batch 32
-        cases.push_back({32, widths[layer + 1], widths[layer], false, true});  // y = x W^T
-        cases.push_back({32, widths[layer], widths[layer + 1], false, false}); // d_x = d_y W
-        cases.push_back({widths[layer + 1], widths[layer], 32, true, false});  // d_W = d_y^T x
+        cases.push_back({32, widths[layer + 1], widths[layer], false, true});   // y = x W^T
+        cases.push_back({32, widths[layer], widths[layer + 1], false, false});  // d_x = d_y W
+        cases.push_back({widths[layer + 1], widths[layer], 32, true, false});   // d_W = d_y^T x
     }
     for (const int64_t n : {48, 64, 96, 128, 192, 256, 384, 512}) {
         cases.push_back({n, n, n, false, false});
@@ -197,14 +247,19 @@ void register_matmuls() {
     for (const Case& c : cases) {
         const std::string name = "matmul/" + std::to_string(c.rows) + "x" + std::to_string(c.columns) + "x" +
                                  std::to_string(c.inner) + (c.a ? "/T" : "/N") + (c.b ? "T" : "N");
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-            const Tensor a = Tensor::ones(c.a ? Shape{c.inner, c.rows} : Shape{c.rows, c.inner});
-            const Tensor b = Tensor::ones(c.b ? Shape{c.columns, c.inner} : Shape{c.inner, c.columns});
-            Tensor y = Tensor::empty({c.rows, c.columns});
-            const double operations = 2.0 * static_cast<double>(c.rows * c.columns * c.inner);
-            measure_operations(state, operations, operations < 2e6 ? 100 : 1,
-                               [&] { cpu().matmul({c.a, c.b}, a, b, {}, y); });
-        })->UseRealTime()->Iterations(10);
+        benchmark::RegisterBenchmark(
+            name.c_str(),
+            [=](benchmark::State& state) {
+                const Tensor a = Tensor::ones(c.a ? Shape{c.inner, c.rows} : Shape{c.rows, c.inner});
+                const Tensor b = Tensor::ones(c.b ? Shape{c.columns, c.inner} : Shape{c.inner, c.columns});
+                Tensor y = Tensor::empty({c.rows, c.columns});
+                const double operations = 2.0 * static_cast<double>(c.rows * c.columns * c.inner);
+                measure_operations(state, operations, operations < 2e6 ? 100 : 1, [&] {
+                    cpu().matmul({c.a, c.b}, a, b, {}, y);
+                });
+            })
+            ->UseRealTime()
+            ->Iterations(10);
     }
 }
 

@@ -1,11 +1,13 @@
 // What a convolution layer of Backlight costs beside the oneDNN primitives that it needs.
-// A step of a layer is: output, gradient of the input, gradient of the weights, with weights that are new in each step.
-//   raw        the same products by primitives made by hand, on memory that stays in place: reorders of the weights for
-//              each direction, the convolution, the reorder of the weights' gradient, and of activations where
-//              docs/onednn.md's rule has them
+// A step of a layer is: output, gradient of the input, gradient of the weights, with weights that are new in
+// each step.
+//   raw        the same products by primitives made by hand, on memory that stays in place: reorders of the
+//   weights for
+//              each direction, the convolution, the reorder of the weights' gradient, and of activations
+//              where docs/onednn.md's rule has them
 //   backlight  three kernel calls, the allocation of their outputs included
-// Both take turns; `ratio` is of the best CPU times of all threads, which other work on the machine disturbs little,
-// ms are the best on the clock.
+// Both take turns; `ratio` is of the best CPU times of all threads, which other work on the machine disturbs
+// little, ms are the best on the clock.
 //   OMP_WAIT_POLICY=passive bench_onednn_layers
 #include <benchmark/benchmark.h>
 
@@ -33,12 +35,12 @@ struct Layer {
 };
 
 const std::vector<Layer> kLayers = {
-    {"3-64_7x7s2_224", 3, 64, 224, 7, 2, false},     {"64-64_1x1_56", 64, 64, 56, 1, 1, false},
-    {"64-64_3x3_56", 64, 64, 56, 3, 1, false},       {"64-256_1x1_56", 64, 256, 56, 1, 1, false},
-    {"128-128_3x3s2_56", 128, 128, 56, 3, 2, true},  {"128-512_1x1_28", 128, 512, 28, 1, 1, false},
-    {"256-256_3x3_14", 256, 256, 14, 3, 1, true},    {"1024-256_1x1_14", 1024, 256, 14, 1, 1, false},
-    {"512-512_3x3_7", 512, 512, 7, 3, 1, true},      {"512-2048_1x1_7", 512, 2048, 7, 1, 1, true},
-    {"64-64_3x3_224", 64, 64, 224, 3, 1, false},     {"256-256_3x3_56", 256, 256, 56, 3, 1, true},
+    {"3-64_7x7s2_224", 3, 64, 224, 7, 2, false},    {"64-64_1x1_56", 64, 64, 56, 1, 1, false},
+    {"64-64_3x3_56", 64, 64, 56, 3, 1, false},      {"64-256_1x1_56", 64, 256, 56, 1, 1, false},
+    {"128-128_3x3s2_56", 128, 128, 56, 3, 2, true}, {"128-512_1x1_28", 128, 512, 28, 1, 1, false},
+    {"256-256_3x3_14", 256, 256, 14, 3, 1, true},   {"1024-256_1x1_14", 1024, 256, 14, 1, 1, false},
+    {"512-512_3x3_7", 512, 512, 7, 3, 1, true},     {"512-2048_1x1_7", 512, 2048, 7, 1, 1, true},
+    {"64-64_3x3_224", 64, 64, 224, 3, 1, false},    {"256-256_3x3_56", 256, 256, 56, 3, 1, true},
 };
 
 struct Step {
@@ -67,18 +69,21 @@ public:
         steps_.push_back({dnnl::convolution_forward(hint),
                           {{DNNL_ARG_SRC, x_}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y_}}});
         const dnnl::convolution_backward_data::primitive_desc data(
-            engine_, dnnl::algorithm::convolution_direct, x_.get_desc(), any(weights_), y_.get_desc(), strides_,
-            padding_, padding_, hint);
+            engine_, dnnl::algorithm::convolution_direct, x_.get_desc(), any(weights_), y_.get_desc(),
+            strides_, padding_, padding_, hint);
         const memory v = brought(w_, data.weights_desc());
         steps_.push_back({dnnl::convolution_backward_data(data),
                           {{DNNL_ARG_DIFF_SRC, d_x_}, {DNNL_ARG_WEIGHTS, v}, {DNNL_ARG_DIFF_DST, y_}}});
         const bool blocked = layer.blocked_weight_gradient;
         const dnnl::convolution_backward_weights::primitive_desc gradient(
-            engine_, dnnl::algorithm::convolution_direct, blocked ? any(source_) : x_.get_desc(), any(weights_),
-            blocked ? any(target_) : y_.get_desc(), strides_, padding_, padding_, forward(blocked ? Tag::any : Tag::nhwc));
+            engine_, dnnl::algorithm::convolution_direct, blocked ? any(source_) : x_.get_desc(),
+            any(weights_), blocked ? any(target_) : y_.get_desc(), strides_, padding_, padding_,
+            forward(blocked ? Tag::any : Tag::nhwc));
         const memory x = brought(x_, gradient.src_desc());
         const memory y = brought(y_, gradient.diff_dst_desc());
-        const memory d_w = d_w_.get_desc() == gradient.diff_weights_desc() ? d_w_ : memory(gradient.diff_weights_desc(), engine_);
+        const memory d_w = d_w_.get_desc() == gradient.diff_weights_desc()
+                               ? d_w_
+                               : memory(gradient.diff_weights_desc(), engine_);
         steps_.push_back({dnnl::convolution_backward_weights(gradient),
                           {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_WEIGHTS, d_w}, {DNNL_ARG_DIFF_DST, y}}});
         if (d_w.get_desc() != d_w_.get_desc()) {
@@ -92,8 +97,8 @@ public:
         stream_.wait();
     }
     [[nodiscard]] double operations() const {
-        return 6.0 * static_cast<double>(target_[0] * target_[1] * target_[2] * target_[3] * layer_.in * layer_.kernel *
-                                         layer_.kernel);
+        return 6.0 * static_cast<double>(target_[0] * target_[1] * target_[2] * target_[3] * layer_.in *
+                                         layer_.kernel * layer_.kernel);
     }
 
 private:
@@ -104,9 +109,15 @@ private:
         return made;
     }
     dnnl::convolution_forward::primitive_desc forward(Tag activations) {
-        return {engine_, dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
-                {source_, memory::data_type::f32, activations}, any(weights_),
-                {target_, memory::data_type::f32, activations}, strides_, padding_, padding_};
+        return {engine_,
+                dnnl::prop_kind::forward_training,
+                dnnl::algorithm::convolution_direct,
+                {source_, memory::data_type::f32, activations},
+                any(weights_),
+                {target_, memory::data_type::f32, activations},
+                strides_,
+                padding_,
+                padding_};
     }
     memory brought(const memory& from, const memory::desc& wanted) {
         if (from.get_desc() == wanted) {
@@ -160,7 +171,8 @@ struct Best {
         const double cpu_start = cpu_seconds();
         const auto start = std::chrono::steady_clock::now();
         run();
-        wall = std::min(wall, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        wall =
+            std::min(wall, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         cpu = std::min(cpu, cpu_seconds() - cpu_start);
     }
 };
@@ -170,23 +182,27 @@ struct Best {
 int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     for (const Layer& layer : kLayers) {
-        benchmark::RegisterBenchmark((std::string("layer/") + layer.name).c_str(), [=](benchmark::State& state) {
-            constexpr int64_t kBatch = 8;
-            Raw raw(layer, kBatch);
-            Ours ours(layer, kBatch);
-            raw.run();
-            ours.run();
-            Best best_raw;
-            Best best_ours;
-            for (auto _ : state) {
-                best_raw.measure([&] { raw.run(); });
-                best_ours.measure([&] { ours.run(); });
-            }
-            state.counters["backlight_ms"] = best_ours.wall * 1e3;
-            state.counters["raw_ms"] = best_raw.wall * 1e3;
-            state.counters["ratio"] = best_ours.cpu / best_raw.cpu;
-            state.counters["GFLOP/s"] = raw.operations() / best_ours.wall * 1e-9;
-        })->UseRealTime()->Iterations(12)->Unit(benchmark::kMillisecond);
+        benchmark::RegisterBenchmark((std::string("layer/") + layer.name).c_str(),
+                                     [=](benchmark::State& state) {
+                                         constexpr int64_t kBatch = 8;
+                                         Raw raw(layer, kBatch);
+                                         Ours ours(layer, kBatch);
+                                         raw.run();
+                                         ours.run();
+                                         Best best_raw;
+                                         Best best_ours;
+                                         for (auto _ : state) {
+                                             best_raw.measure([&] { raw.run(); });
+                                             best_ours.measure([&] { ours.run(); });
+                                         }
+                                         state.counters["backlight_ms"] = best_ours.wall * 1e3;
+                                         state.counters["raw_ms"] = best_raw.wall * 1e3;
+                                         state.counters["ratio"] = best_ours.cpu / best_raw.cpu;
+                                         state.counters["GFLOP/s"] = raw.operations() / best_ours.wall * 1e-9;
+                                     })
+            ->UseRealTime()
+            ->Iterations(12)
+            ->Unit(benchmark::kMillisecond);
     }
     benchmark::RunSpecifiedBenchmarks();
     return 0;

@@ -72,7 +72,8 @@ Model build_cnn_s(const Options& options, int64_t classes) {
     int64_t width = in;
     int64_t side = size;
     for (size_t i = 0; i < channels.size(); ++i) {
-        BACKLIGHT_CHECK(channels[i] > 0, "cnn_s: expected channels > 0, got ", channels[i]);
+        BACKLIGHT_CHECK(channels[i] > 0 && channels[i] <= 1 << 16,
+                        "cnn_s: expected 0 < channels <= 65536, got ", channels[i]);
         if (i > 0) {
             features->add(make_max_pool(2));
             side /= 2;

@@ -43,12 +43,17 @@ Model build_mlp(const Options& options, int64_t classes) {
     const std::vector<int64_t> image = options.get("image", std::vector<int64_t>{});
     BACKLIGHT_CHECK(image.empty() || image.size() == 3, "mlp: expected image=H:W:C, got ", image.size(),
                     " extents");
+    for (const int64_t extent : image) {
+        BACKLIGHT_CHECK(extent > 0 && extent <= int64_t{1} << 16,
+                        "mlp: expected 0 < H, W, C <= 65536 in image=H:W:C, got ", extent);
+    }
     const Shape image_shape{std::span<const int64_t>(image)};
     const int64_t in = options.get_within("in", image.empty() ? 2 : image_shape.numel(), 1, int64_t{1} << 24);
     const std::vector<int64_t> widths = options.get("widths", std::vector<int64_t>{64});
     const int64_t out = options.get_within("out", classes > 0 ? classes : 2, 1, int64_t{1} << 24);
     for (const int64_t width : widths) {
-        BACKLIGHT_CHECK(width > 0, "mlp: expected widths > 0, got ", width);
+        BACKLIGHT_CHECK(width > 0 && width <= int64_t{1} << 24, "mlp: expected 0 < widths <= 16777216, got ",
+                        width);
     }
     BACKLIGHT_CHECK(classes == 0 || out == classes, "mlp: out=", out, " but ", classes,
                     " classes were asked for");

@@ -1,5 +1,6 @@
 #include "train/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -27,7 +28,9 @@ Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size) {
     const NoGrad off;
     Evaluation result;
     Loader loader(std::shared_ptr<const Dataset>(&data, [](const Dataset*) {}),
-                  {.batch_size = batch_size, .shuffle = false, .augment = false});
+                  {.batch_size = std::min(batch_size, std::max<int64_t>(data.size(), 1)),
+                   .shuffle = false,
+                   .augment = false});
     while (const auto batch = loader.next()) {
         const Variable logits = net(Variable(batch->input));
         BACKLIGHT_CHECK(logits.rank() == 2, "evaluate: expected logits (N,K), got ", logits.shape());

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -74,7 +75,8 @@ std::map<std::string, std::string> weight_metadata(const Model& model, const Dat
 }
 
 void check(const TrainConfig& c) {
-    BACKLIGHT_CHECK(c.epochs >= 1, "train: expected epochs >= 1, got ", c.epochs);
+    BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
+                    c.epochs);
     BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
     BACKLIGHT_CHECK(std::isfinite(c.lr) && c.lr > 0, "train: expected lr > 0, got ", c.lr);
     BACKLIGHT_CHECK(c.clip_norm >= 0, "train: expected clip-norm >= 0, got ", c.clip_norm);
@@ -99,8 +101,9 @@ public:
         check(config_);
         prepare_data();
         prepare_model();
+        const int64_t batch_size = std::min(config_.batch_size, train_set_->size());
         Loader loader(train_set_,
-                      {.batch_size = config_.batch_size, .workers = config_.workers, .seed = config_.seed});
+                      {.batch_size = batch_size, .workers = config_.workers, .seed = config_.seed});
         schedule_ = make_schedule({.spec = config_.schedule,
                                    .warmup_steps = config_.warmup_steps,
                                    .steps_per_epoch = loader.batches_per_epoch(),
@@ -179,8 +182,8 @@ private:
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
         } else if (config_.resume) {
             note("nothing to resume: starting anew");
-        } else if (!config_.run
-                        .empty()) {  // a crash before the first checkpoint must not bring the old run back
+        } else if (!config_.run.empty()) {
+            // A crash before the first checkpoint must not bring the old run back.
             std::error_code failed;
             std::filesystem::remove(path, failed);
             if (failed) {
@@ -247,6 +250,9 @@ private:
         const auto steps = static_cast<double>(std::max<int64_t>(loader.batches_per_epoch(), 1));
         const Evaluation evaluation =
             evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test);
+        BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
+                        " loss is not finite after epoch ", state_.epoch + 1,
+                        "; a smaller lr or clip-norm may help");
         nlohmann::json line = {{"epoch", state_.epoch + 1},
                                {"step", state_.step},
                                {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
@@ -346,7 +352,7 @@ LoadedModel load_model(const std::string& spec, int64_t classes, const std::file
     LoadedModel loaded{.model = build_model(spec, classes)};
     if (classes == 0) {  // the head in the file says how many
         const auto head = file.tensors.find(loaded.model.head);
-        if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.dim(0) > 0 &&
+        if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.numel() > 0 &&
             head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
             spec.find("out") == std::string::npos) {
             loaded.model = build_model(spec, head->second.dim(0));

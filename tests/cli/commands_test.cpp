@@ -7,7 +7,8 @@ using namespace backlight::cli_testing;
 TEST_CASE("cli: help of the program and of every command") {
     const Workshop shop;
     const std::string all = shop.succeed({"--help"});
-    for (const std::string command : {"train", "evaluate", "predict", "explain", "info", "list", "data", "demo"}) {
+    for (const std::string command :
+         {"train", "evaluate", "predict", "explain", "info", "list", "data", "demo"}) {
         CAPTURE(command);
         CHECK(contains(all, command));
         const std::string help = shop.succeed({command, "--help"});
@@ -29,7 +30,8 @@ TEST_CASE("cli: lists name what there is") {
     };
     holds("models", {"mlp", "toy1", "toy2", "toy3", "cnn_small", "cnn_s"});
     holds("data", {"digits", "toy1", "cifar10:DIR"});
-    holds("methods", {"gradient", "input_x_gradient", "guided_backprop", "grad_cam", "lrp", "epsilon_plus", "epsilon_gamma_box"});
+    holds("methods", {"gradient", "input_x_gradient", "guided_backprop", "grad_cam", "lrp", "epsilon_plus",
+                      "epsilon_gamma_box"});
     holds("rules", {"epsilon", "zplus", "alpha_beta", "gamma", "zbox", "w2", "flat"});
     holds("composites", {"epsilon", "epsilon_plus", "z_plus", "gamma"});
     holds("optimizers", {"sgd", "adam", "adamw", "adadelta"});
@@ -46,7 +48,8 @@ TEST_CASE("cli: a mistyped command or option is named, with those that exist") {
     shop.refuse({"train", "--model", "toy1", "--data", "toy1", "--run", shop / "r", "--epochz", "3"},
                 {"unknown option \"--epochz\"; did you mean --epochs?", "--batch-size"}, shop / "r");
     shop.refuse({"train", "--model", "toy1", "--data", "toy1"}, {"--run"});
-    shop.refuse({"train", "--model", "toy1", "--data", "toy1", "--run", shop / "r", "--epochs", "many"}, {"--epochs", "many"}, shop / "r");
+    shop.refuse({"train", "--model", "toy1", "--data", "toy1", "--run", shop / "r", "--epochs", "many"},
+                {"--epochs", "many"}, shop / "r");
     shop.refuse({"--threads", "-1", "list", "models"}, {"--threads"});
     shop.refuse({"--backend", "cuda", "list", "models"}, {"cuda", "reference"});
 }
@@ -67,11 +70,13 @@ TEST_CASE("cli: info describes a model, a weight file and the build") {
 
 TEST_CASE("cli: data counts samples and draws a contact sheet") {
     const Workshop shop;
-    const std::string printed = shop.succeed({"data", "digits(mark=3)", "--out", shop / "sheet.png", "--columns", "2"});
+    const std::string printed =
+        shop.succeed({"data", "digits(mark=3)", "--out", shop / "sheet.png", "--columns", "2"});
     CHECK(contains(printed, "train: 1442 samples of shape (8, 8, 1)"));
     CHECK(contains(printed, "unmarked: "));
     CHECK(slurp(shop / "sheet.png").starts_with("\x89PNG"));
     shop.refuse({"data", "toy1", "--out", shop / "toy.png"}, {"(5,)"}, shop / "toy.png");
+    shop.refuse({"data", "digits", "--out", shop / "sheet.gif"}, {".png"}, shop / "sheet.gif");
     shop.refuse({"data", "digitz"}, {"unknown data set \"digitz\"; did you mean digits?", "toy1"});
     shop.refuse({"data", "digits(markk=3)"}, {"unknown option \"markk\"", "mark"});
     shop.refuse({"data", "cifar10"}, {"cifar10:DIR"});
@@ -82,8 +87,8 @@ TEST_CASE("cli: data counts samples and draws a contact sheet") {
 TEST_CASE("cli: evaluate prints accuracy and writes it as JSON") {
     const Workshop shop;
     const std::string w = shop.weights("w.safetensors", "toy1");
-    const std::string printed =
-        shop.succeed({"evaluate", "--model", "toy1", "--weights", w, "--data", "toy1", "--out", shop / "e.json"});
+    const std::string printed = shop.succeed(
+        {"evaluate", "--model", "toy1", "--weights", w, "--data", "toy1", "--out", shop / "e.json"});
     CHECK(contains(printed, "of 50 samples"));
     CHECK(contains(printed, "loss "));
     const auto json = nlohmann::json::parse(slurp(shop / "e.json"));
@@ -96,12 +101,16 @@ TEST_CASE("cli: evaluate prints accuracy and writes it as JSON") {
         }
     }
     CHECK(counted == 50);
-    CHECK(contains(shop.succeed({"evaluate", "--model", "toy1", "--weights", w, "--data", "toy1", "--split", "fresh"}), "2000 samples"));
+    CHECK(contains(
+        shop.succeed({"evaluate", "--model", "toy1", "--weights", w, "--data", "toy1", "--split", "fresh"}),
+        "2000 samples"));
     std::filesystem::remove(shop / "e.json");
     const auto refuse = [&](const std::string& model, const std::string& data, const Arguments& more,
                             const std::vector<std::string>& parts) {
-        shop.refuse(Arguments{"evaluate", "--model", model, "--weights", w, "--data", data, "--out", shop / "e.json"} + more, parts,
-                    shop / "e.json");
+        shop.refuse(Arguments{"evaluate", "--model", model, "--weights", w, "--data", data, "--out",
+                              shop / "e.json"} +
+                        more,
+                    parts, shop / "e.json");
     };
     refuse("toy1", "toy2", {}, {"(N, 5)", "(1, 4)"});
     refuse("toy1", "toy1", {"--split", "dev"}, {"unknown split \"dev\"", "fresh"});
@@ -113,5 +122,6 @@ TEST_CASE("cli: evaluate prints accuracy and writes it as JSON") {
 TEST_CASE("cli: evaluate refuses labels that the model has no output for") {
     const Workshop shop;
     const std::string w = shop.weights("w.safetensors", "cnn_small(in=1)", 4);
-    shop.refuse({"evaluate", "--model", "cnn_small(in=1)", "--weights", w, "--data", "digits"}, {"label", "0..3"});
+    shop.refuse({"evaluate", "--model", "cnn_small(in=1)", "--weights", w, "--data", "digits"},
+                {"label", "0..3"});
 }

@@ -1,4 +1,5 @@
-// What the tests of the command line share: running the real program, its streams, small weight files and inputs.
+// What the tests of the command line share: running the real program, its streams, small weight files and
+// inputs.
 #pragma once
 
 #include <fcntl.h>
@@ -97,7 +98,9 @@ class Workshop {
 public:
     Workshop() { ::setenv("OMP_WAIT_POLICY", "passive", 1); }
 
-    [[nodiscard]] std::string operator/(const std::string& name) const { return (folder_.path() / name).string(); }
+    [[nodiscard]] std::string operator/(const std::string& name) const {
+        return (folder_.path() / name).string();
+    }
     [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
 
     [[nodiscard]] Result run(const Arguments& arguments) const {
@@ -113,8 +116,10 @@ public:
         CHECK(result.err.empty());
         return result.out;
     }
-    /// Has to end with code 2 and one line on stderr that holds the parts; `output` must not exist afterwards.
-    std::string refuse(const Arguments& arguments, const std::vector<std::string>& parts, const std::string& output = "") const {
+    /// Has to end with code 2 and one line on stderr that holds the parts; `output` must not exist
+    /// afterwards.
+    std::string refuse(const Arguments& arguments, const std::vector<std::string>& parts,
+                       const std::string& output = "") const {
         const Result result = run(arguments);
         INFO(line_of(arguments), "\n", result.out, result.err);
         CHECK(result.code == 2);

@@ -10,7 +10,8 @@ using namespace std::chrono_literals;
 namespace {
 
 Arguments toy(const std::string& run, const std::string& epochs = "3") {
-    return {"train", "--model", "toy1", "--data", "toy1", "--run", run, "--epochs", epochs, "--batch-size", "35", "--lr", "0.05"};
+    return {"train",    "--model", "toy1",         "--data", "toy1", "--run", run,
+            "--epochs", epochs,    "--batch-size", "35",     "--lr", "0.05"};
 }
 
 /// Waits until `condition` holds; a machine that is busy may take its time.
@@ -48,29 +49,33 @@ TEST_CASE("cli: a run folder holds configuration, metrics, weights, checkpoint a
     CHECK(result.code == 0);
     CHECK(contains(result.out, "accuracy "));
     CHECK(contains(result.out, "report.html"));
-    for (const char* name : {"config.toml", "metrics.jsonl", "weights.safetensors", "checkpoint.safetensors", "report.html"}) {
+    for (const char* name :
+         {"config.toml", "metrics.jsonl", "weights.safetensors", "checkpoint.safetensors", "report.html"}) {
         CAPTURE(name);
         CHECK(std::filesystem::is_regular_file(run / name));
     }
     CHECK(metrics_of(run).size() == 3);
     CHECK(contains(slurp(run / "report.html"), "<html"));
-    shop.succeed({"evaluate", "--model", "toy1", "--weights", (run / "weights.safetensors").string(), "--data", "toy1", "--out",
-                  shop / "e.json"});
+    shop.succeed({"evaluate", "--model", "toy1", "--weights", (run / "weights.safetensors").string(),
+                  "--data", "toy1", "--out", shop / "e.json"});
     const auto json = nlohmann::json::parse(slurp(shop / "e.json"));
     CHECK(json["accuracy"] == metrics_of(run).back()["test"]["accuracy"]);
-    CHECK(json["loss"].get<double>() == doctest::Approx(metrics_of(run).back()["test"]["loss"].get<double>()).epsilon(1e-5));
+    CHECK(json["loss"].get<double>() ==
+          doctest::Approx(metrics_of(run).back()["test"]["loss"].get<double>()).epsilon(1e-5));
 }
 
 TEST_CASE("cli: train refuses what cannot work before it writes") {
     const Workshop shop;
     const std::string run = shop / "r";
     shop.refuse(toy(run) + Arguments{"--optimizer", "sdg"}, {"unknown optimizer \"sdg\"", "adadelta"}, run);
-    shop.refuse(toy(run) + Arguments{"--schedule", "cosin"}, {"unknown schedule \"cosin\"", "multi_step"}, run);
+    shop.refuse(toy(run) + Arguments{"--schedule", "cosin"}, {"unknown schedule \"cosin\"", "multi_step"},
+                run);
     shop.refuse(toy(run) + Arguments{"--early-stop", "2"}, {"early"}, run);
     shop.refuse(toy(run) + Arguments{"--weights", shop / "none.safetensors"}, {"none.safetensors"}, run);
     shop.refuse(toy(run) + Arguments{"--label-smoothing", "1.5"}, {"label-smoothing"}, run);
     shop.refuse({"train", "--model", "toy1", "--data", "toy1", "--run", run, "--lr", "nan"}, {"lr > 0"}, run);
     shop.refuse({"train", "--model", "toy2", "--data", "toy1", "--run", run}, {"(N, 4)", "(1, 5)"}, run);
+    shop.refuse({"train", "--model", "toy1", "--data", "toy1", "--run", ""}, {"--run"});
     testing::write_text(shop / "file", "in the way");
     const Result blocked = shop.run(toy(shop / "file"));
     CHECK(blocked.code == 1);
@@ -93,8 +98,9 @@ TEST_CASE("cli: an existing run is refused, --overwrite begins anew, --resume wa
 TEST_CASE("cli: the config.toml of a run repeats it") {
     const Workshop shop;
     const std::string run = shop / "first", again = shop / "again";
-    REQUIRE(shop.run(toy(run) + Arguments{"--optimizer", "adam", "--schedule", "step(every=1, gamma=0.5)", "--warmup", "3",
-                                          "--label-smoothing", "0.1", "--seed", "4", "--nesterov=false", "--threads", "1"})
+    REQUIRE(shop.run(toy(run) + Arguments{"--optimizer", "adam", "--schedule", "step(every=1, gamma=0.5)",
+                                          "--warmup", "3", "--label-smoothing", "0.1", "--seed", "4",
+                                          "--nesterov=false", "--threads", "1"})
                 .code == 0);
     const std::string toml = run + "/config.toml";
     const Result repeated = shop.run({"train", "--config", toml, "--run", again});
@@ -115,7 +121,9 @@ TEST_CASE("cli: the config.toml of a run repeats it") {
 
 TEST_CASE("cli: a configuration file written by hand, with a section, and mistakes in one") {
     const Workshop shop;
-    testing::write_text(shop / "c.toml", "threads = 1\n\n[train]\nmodel = \"toy1\"\ndata = \"toy1(noise=0.2)\"\nepochs = 1\nlr = 0.01\n");
+    testing::write_text(
+        shop / "c.toml",
+        "threads = 1\n\n[train]\nmodel = \"toy1\"\ndata = \"toy1(noise=0.2)\"\nepochs = 1\nlr = 0.01\n");
     const Result result = shop.run({"train", "--config", shop / "c.toml", "--run", shop / "r"});
     INFO(result.err);
     CHECK(result.code == 0);
@@ -124,7 +132,8 @@ TEST_CASE("cli: a configuration file written by hand, with a section, and mistak
     shop.refuse({"train", "--config", shop / "none.toml", "--run", shop / "s"}, {"none.toml"}, shop / "s");
     testing::write_text(shop / "typo.toml", "[train]\nmodel = \"toy1\"\ndata = \"toy1\"\nepochz = 1\n");
     shop.refuse({"train", "--config", shop / "typo.toml", "--run", shop / "s"}, {"epochz"}, shop / "s");
-    testing::write_text(shop / "type.toml", "[train]\nmodel = \"toy1\"\ndata = \"toy1\"\nepochs = \"many\"\n");
+    testing::write_text(shop / "type.toml",
+                        "[train]\nmodel = \"toy1\"\ndata = \"toy1\"\nepochs = \"many\"\n");
     shop.refuse({"train", "--config", shop / "type.toml", "--run", shop / "s"}, {"epochs"}, shop / "s");
 }
 
@@ -134,7 +143,8 @@ TEST_CASE("cli: SIGTERM saves and ends with 0, --resume goes on bit for bit") {
         const Workshop shop;
         const std::filesystem::path run = shop / "parts";
         Process process = shop.start(toy(run.string(), "1000000"));
-        REQUIRE(wait_for([&] { return std::filesystem::exists(run / "checkpoint.safetensors") || !process.running(); }));
+        REQUIRE(wait_for(
+            [&] { return std::filesystem::exists(run / "checkpoint.safetensors") || !process.running(); }));
         std::this_thread::sleep_for(30ms);
         process.signal(number);
         const int code = process.wait();
@@ -165,7 +175,8 @@ TEST_CASE("cli: kill -9 at any moment leaves whole files, and --resume reaches t
         Process process = shop.start(call);
         // From the start of the program to somewhere in its training.
         if (round > 0) {
-            REQUIRE(wait_for([&] { return std::filesystem::exists(run / "metrics.jsonl") || !process.running(); }));
+            REQUIRE(wait_for(
+                [&] { return std::filesystem::exists(run / "metrics.jsonl") || !process.running(); }));
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(random.below(150)));
         if (process.running()) {

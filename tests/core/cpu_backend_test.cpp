@@ -1,7 +1,9 @@
-// Every kernel of the CPU backend against the reference: random shapes with extents of 1, odd channels, empty batches,
-// NaN in inputs and in outputs before. Large extents reach the parallel and the streaming paths.
+// Every kernel of the CPU backend against the reference: random shapes with extents of 1, odd channels, empty
+// batches, NaN in inputs and in outputs before. Large extents reach the parallel and the streaming paths.
 #include "tests/core/kernel_comparison.h"
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/error.h"
@@ -9,124 +11,10 @@
 using namespace backlight;
 using namespace backlight::kernel_test;
 
-namespace {
-
-constexpr int kUnaryOps = static_cast<int>(UnaryOp::floor) + 1;
-constexpr int kBinaryOps = static_cast<int>(BinaryOp::where_positive) + 1;
-// Two roundings of f32; the vectorised exp, log and tanh are within 2.3 units in the last place.
-constexpr double kElementwise = 5e-7;
-
-Tensor with_specials(Draw& draw, const Shape& shape) {
-    constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    constexpr float kSpecials[] = {0.0f, -0.0f, kInfinity, -kInfinity, NAN, 1e-40f, -1e-40f, 1e30f, -1e30f, 100.0f, -100.0f, 1.0f};
-    auto values = draw.tensor(shape).to_vector<float>();
-    for (size_t i = 0; i < values.size(); ++i) {
-        values[i] *= i % 2 == 0 ? 1.0f : 20.0f;
-        if (i % 7 == 3) {
-            values[i] = kSpecials[i / 7 % std::size(kSpecials)];
-        }
-    }
-    return Tensor::from(values, shape);
-}
-
-}  // namespace
-
-TEST_CASE("cpu unary: agrees with the reference, special values included") {
-    Draw draw(1);
-    for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{7}, int64_t{1000}, int64_t{70001}}) {
-        const Tensor x = with_specials(draw, {count});
-        for (int op = 0; op < kUnaryOps; ++op) {
-            for (const double p : {1.0, -0.3, 2.0}) {
-                CAPTURE(op);
-                CAPTURE(p);
-                CAPTURE(count);
-                // The absolute term is for results near the end of the normal range, which exp flushes.
-                compare(x.shape(), [&](Backend& b, Tensor& y) { b.unary(static_cast<UnaryOp>(op), x, p, y); },
-                        kElementwise, 3e-38);
-            }
-        }
-    }
-}
-
-TEST_CASE("cpu unary: large outputs, which bypass the caches, and in-place use") {
-    Draw draw(2);
-    const Tensor x = draw.tensor({(int64_t{4} << 20) + 37});
-    for (const UnaryOp op : {UnaryOp::relu, UnaryOp::multiply_scalar, UnaryOp::identity}) {
-        compare(x.shape(), [&](Backend& b, Tensor& y) { b.unary(op, x, 0.7, y); }, 0);
-    }
-    const Tensor expected = output_of(reference_backend(), x.shape(), [&](Backend& b, Tensor& y) { b.unary(UnaryOp::exp, x, 0, y); });
-    Tensor in_place = x.clone();
-    cpu_backend().unary(UnaryOp::exp, in_place, 0, in_place);
-    check_close(in_place, expected, kElementwise);
-}
-
-TEST_CASE("cpu binary: agrees with the reference for every way to broadcast") {
-    Draw draw(3);
-    std::vector<std::pair<Shape, Shape>> shapes = {{{2, 7, 5, 64}, {64}}, {{4000, 3}, {3}},     {{3}, {4000, 3}},
-                                                   {{500, 1}, {500, 33}}, {{2, 3, 1, 5}, {4, 1}}, {{}, {70000}},
-                                                   {{70000}, {1}},        {{0, 4}, {4}},         {{1, 5000}, {17, 1}},
-                                                   {{5}, {7, 3, 5}},      {{30, 40, 1}, {40, 50}}};
-    for (int i = 0; i < 60; ++i) {
-        const Shape full = draw.shape(5, 12);
-        Shape a;
-        Shape b;
-        for (int axis = 0; axis < full.rank(); ++axis) {
-            a.push_back(draw.coin(0.3) ? 1 : full[axis]);
-            b.push_back(draw.coin(0.3) ? 1 : full[axis]);
-        }
-        shapes.emplace_back(a, b);
-    }
-    for (const auto& [shape_a, shape_b] : shapes) {
-        const Tensor a = with_specials(draw, shape_a);
-        const Tensor b = with_specials(draw, shape_b);
-        const Shape shape = broadcast_shapes(shape_a, shape_b, "test");
-        CAPTURE(shape_a);
-        CAPTURE(shape_b);
-        for (int op = 0; op < kBinaryOps; ++op) {
-            CAPTURE(op);
-            compare(shape, [&](Backend& k, Tensor& y) { k.binary(static_cast<BinaryOp>(op), a, b, y); }, kElementwise);
-        }
-        compare(shape, [&](Backend& k, Tensor& y) { k.broadcast(a, y); }, 0);
-    }
-}
-
-TEST_CASE("cpu binary: large outputs with a row and a column") {
-    Draw draw(4);
-    const Shape shape{66000, 64};
-    const Tensor x = draw.tensor(shape);
-    for (const Tensor& other : {draw.tensor({64}), draw.tensor({66000, 1}), draw.tensor(shape), draw.tensor({})}) {
-        compare(shape, [&](Backend& b, Tensor& y) { b.binary(BinaryOp::add, x, other, y); }, 0);
-        compare(shape, [&](Backend& b, Tensor& y) { b.binary(BinaryOp::divide, other, x, y); }, 0);
-    }
-}
-
-TEST_CASE("cpu select, accumulate, fill, copy, cast") {
-    Draw draw(5);
-    for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{33}, int64_t{70001}}) {
-        const Tensor a = with_specials(draw, {count});
-        const Tensor b = draw.tensor({count});
-        Tensor mask = Tensor::empty({count}, DType::u8);
-        reference_backend().unary(UnaryOp::is_positive, b, 0, const_cast<Tensor&>(b));
-        reference_backend().cast(b, mask);
-        const Tensor c = draw.tensor({count});
-        compare({count}, [&](Backend& k, Tensor& y) { k.select(mask, a, c, y); }, 0);
-        compare({count}, [&](Backend& k, Tensor& y) { k.select(b, a, c, y); }, 0);
-        compare({count}, [&](Backend& k, Tensor& y) { k.fill(y, 0.1); }, 0);
-        compare({count}, [&](Backend& k, Tensor& y) { k.copy(a, y); }, 0);
-        compare({count}, [&](Backend& k, Tensor& y) { k.copy(c, y); k.accumulate(y, a); }, 0);
-        for (const DType from : {DType::f32, DType::f64, DType::i64, DType::u8}) {
-            const Tensor x = a.to(from);
-            for (const DType to : {DType::f32, DType::f64, DType::i64, DType::u8}) {
-                const auto cast = [&](Backend& k, Tensor& y) { k.cast(x, y); };
-                check_close(output_of(cpu_backend(), {count}, cast, to), output_of(reference_backend(), {count}, cast, to), 0);
-            }
-        }
-    }
-}
-
 TEST_CASE("cpu reduce: agrees with the reference for every set of axes") {
     Draw draw(6);
-    std::vector<Shape> shapes = {{2, 50, 50, 64}, {70000}, {300, 7}, {3, 90000}, {70000, 3}, {5, 20000}, {9, 31, 17}, {2, 3, 4, 5, 6}};
+    std::vector<Shape> shapes = {{2, 50, 50, 64}, {70000},    {300, 7},    {3, 90000},
+                                 {70000, 3},      {5, 20000}, {9, 31, 17}, {2, 3, 4, 5, 6}};
     for (int i = 0; i < 30; ++i) {
         shapes.push_back(draw.shape(4, 30));
     }
@@ -141,22 +29,30 @@ TEST_CASE("cpu reduce: agrees with the reference for every set of axes") {
             CAPTURE(shape);
             CAPTURE(axes);
             // Sums are double on both sides: one rounding to f32.
-            compare(kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, x, axes, y); }, 1.2e-7, 1e-13,
-                    output_of(reference_backend(), kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, size, axes, y); }));
-            compare(kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::maximum, x, axes, y); }, 0);
-            compare(kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::minimum, x, axes, y); }, 0);
+            compare(
+                kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, x, axes, y); }, 1.2e-7, 1e-13,
+                output_of(reference_backend(), kept,
+                          [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, size, axes, y); }));
+            compare(
+                kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::maximum, x, axes, y); }, 0);
+            compare(
+                kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::minimum, x, axes, y); }, 0);
         }
     }
     const Tensor x = with_specials(draw, {40, 50});
     for (const AxisMask axes : {1U, 2U, 3U}) {
         const Shape kept{(axes & 1U) != 0 ? 1 : 40, (axes & 2U) != 0 ? 1 : 50};
-        const Tensor size = output_of(reference_backend(), kept, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, absolute(x), axes, y); });
+        const Tensor size = output_of(reference_backend(), kept, [&](Backend& b, Tensor& y) {
+            b.reduce(ReduceOp::sum, absolute(x), axes, y);
+        });
         for (const ReduceOp op : {ReduceOp::sum, ReduceOp::maximum, ReduceOp::minimum}) {
-            compare(kept, [&](Backend& b, Tensor& y) { b.reduce(op, x, axes, y); }, 1.2e-7, 1e-13, size);
+            compare(
+                kept, [&](Backend& b, Tensor& y) { b.reduce(op, x, axes, y); }, 1.2e-7, 1e-13, size);
         }
     }
     const Tensor empty = Tensor::empty({0, 5});
-    compare({1, 5}, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, empty, 1, y); }, 0);
+    compare(
+        {1, 5}, [&](Backend& b, Tensor& y) { b.reduce(ReduceOp::sum, empty, 1, y); }, 0);
 }
 
 TEST_CASE("cpu matmul: agrees with the reference for small and large, batched and transposed operands") {
@@ -164,8 +60,9 @@ TEST_CASE("cpu matmul: agrees with the reference for small and large, batched an
     struct Case {
         int64_t batch, rows, columns, inner;
     };
-    std::vector<Case> cases = {{1, 32, 64, 5}, {1, 32, 2, 16}, {1, 1, 1, 1}, {1, 5, 7, 0}, {3, 4, 5, 6}, {1, 130, 70, 90},
-                               {1, 8, 300, 600}, {7, 49, 17, 33}, {1, 3, 1000, 2048}, {1, 257, 129, 65}, {2, 0, 3, 4}};
+    std::vector<Case> cases = {{1, 32, 64, 5},     {1, 32, 2, 16},    {1, 1, 1, 1},     {1, 5, 7, 0},
+                               {3, 4, 5, 6},       {1, 130, 70, 90},  {1, 8, 300, 600}, {7, 49, 17, 33},
+                               {1, 3, 1000, 2048}, {1, 257, 129, 65}, {2, 0, 3, 4}};
     for (int i = 0; i < 60; ++i) {
         cases.push_back({draw.between(1, 3), draw.between(1, 70), draw.between(1, 70), draw.between(1, 70)});
     }
@@ -187,15 +84,18 @@ TEST_CASE("cpu matmul: agrees with the reference for small and large, batched an
             CAPTURE(shape);
             CAPTURE(inner);
             CAPTURE(variant);
-            // f32 accumulation in several chains: the errors of n additions grow like sqrt(n) units, and 2048 is the most.
-            compare(shape, [&](Backend& k, Tensor& y) { k.matmul(attrs, a, b, bias, y); }, 1e-6, 1e-6, scale);
+            // f32 accumulation in several chains: the errors of n additions grow like sqrt(n) units, and 2048
+            // is the most.
+            compare(
+                shape, [&](Backend& k, Tensor& y) { k.matmul(attrs, a, b, bias, y); }, 1e-6, 1e-6, scale);
         }
     }
 }
 
 TEST_CASE("cpu softmax and log_softmax: rows of any length") {
     Draw draw(8);
-    for (const Shape& shape : {Shape{32, 2}, Shape{7, 10}, Shape{3, 1000}, Shape{2, 5000}, Shape{5, 1}, Shape{0, 4}, Shape{9}, Shape{600, 129}}) {
+    for (const Shape& shape : {Shape{32, 2}, Shape{7, 10}, Shape{3, 1000}, Shape{2, 5000}, Shape{5, 1},
+                               Shape{0, 4}, Shape{9}, Shape{600, 129}}) {
         auto values = draw.tensor(shape).to_vector<float>();
         for (size_t i = 0; i < values.size(); ++i) {
             values[i] = values[i] * 10.0f + (i % 3 == 0 ? 200.0f : 0.0f);
@@ -203,17 +103,22 @@ TEST_CASE("cpu softmax and log_softmax: rows of any length") {
         const Tensor x = Tensor::from(values, shape);
         CAPTURE(shape);
         // exp of a difference of f32: the difference is rounded to a unit of its size, at most 280 here.
-        compare(shape, [&](Backend& b, Tensor& y) { b.softmax(x, y); }, 2e-5, 1e-37);
-        compare(shape, [&](Backend& b, Tensor& y) { b.log_softmax(x, y); }, 1e-6, 1e-6);
+        compare(
+            shape, [&](Backend& b, Tensor& y) { b.softmax(x, y); }, 2e-5, 1e-37);
+        compare(
+            shape, [&](Backend& b, Tensor& y) { b.log_softmax(x, y); }, 1e-6, 1e-6);
     }
     const Tensor x = Tensor::from({1.0f, NAN, 2.0f, 0.0f, 1.0f, -INFINITY}, {2, 3});
-    compare({2, 3}, [&](Backend& b, Tensor& y) { b.softmax(x, y); }, 1e-6);
-    compare({2, 3}, [&](Backend& b, Tensor& y) { b.log_softmax(x, y); }, 1e-6);
+    compare(
+        {2, 3}, [&](Backend& b, Tensor& y) { b.softmax(x, y); }, 1e-6);
+    compare(
+        {2, 3}, [&](Backend& b, Tensor& y) { b.log_softmax(x, y); }, 1e-6);
 }
 
 TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
     Draw draw(9);
-    for (const Shape& shape : {Shape{2, 5, 5, 64}, Shape{3, 1}, Shape{300, 7}, Shape{1, 1, 1, 5}, Shape{4, 31, 31, 33}, Shape{70000, 3}, Shape{20, 3000}, Shape{66000, 64}}) {
+    for (const Shape& shape : {Shape{2, 5, 5, 64}, Shape{3, 1}, Shape{300, 7}, Shape{1, 1, 1, 5},
+                               Shape{4, 31, 31, 33}, Shape{70000, 3}, Shape{20, 3000}, Shape{66000, 64}}) {
         const int64_t channels = shape[-1];
         Tensor x = draw.tensor(shape);
         cpu_backend().unary(UnaryOp::add_scalar, x, 3.0, x);
@@ -232,8 +137,10 @@ TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
         check_close(mean[0], mean[1], 2e-7);
         check_close(variance[0], variance[1], 2e-7, 1e-12);
         // Three roundings of f32 instead of one.
-        compare(shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, false, y); }, 2e-7, 3e-6);
-        compare(shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, true, y); }, 2e-7, 3e-6);
+        compare(
+            shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, false, y); }, 2e-7, 3e-6);
+        compare(
+            shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, true, y); }, 2e-7, 3e-6);
         Tensor inv_std = Tensor::empty({channels});
         reference_backend().unary(UnaryOp::add_scalar, variance[1], 0.1, inv_std);
         reference_backend().unary(UnaryOp::power_scalar, inv_std, -0.5, inv_std);
@@ -245,7 +152,8 @@ TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
                 d_scale[i] = Tensor::full({channels}, NAN);
                 d_shift[i] = Tensor::full({channels}, NAN);
                 d_x[i] = Tensor::full(shape, NAN);
-                backends[i]->batch_norm_backward(x, d_y, mean[1], inv_std, scale, relu, d_x[i], d_scale[i], d_shift[i]);
+                backends[i]->batch_norm_backward(x, d_y, mean[1], inv_std, scale, relu, d_x[i], d_scale[i],
+                                                 d_shift[i]);
             }
             check_close(d_shift[0], d_shift[1], 2e-7, 1e-9);
             check_close(d_scale[0], d_scale[1], 2e-7, 1e-9);
@@ -274,8 +182,51 @@ TEST_CASE("cpu permute: every permutation of every rank moves the same bits") {
         }
         const Tensor x = draw.tensor(shape);
         CAPTURE(shape);
-        compare(permuted, [&](Backend& b, Tensor& y) { b.permute(x, axes, y); }, 0);
+        compare(
+            permuted, [&](Backend& b, Tensor& y) { b.permute(x, axes, y); }, 0);
     }
+}
+
+TEST_CASE("cpu slice, pad, concat, gather_rows: the elements of the reference, any type") {
+    Draw draw(12);
+    for (int i = 0; i < 60; ++i) {
+        const Shape whole = i == 0 ? Shape{40, 50, 60} : draw.shape(5, 8);
+        Shape part;
+        Shape start;
+        for (int axis = 0; axis < whole.rank(); ++axis) {
+            part.push_back(draw.coin() ? whole[axis] : draw.between(i % 9 == 0 ? 0 : 1, whole[axis]));
+            start.push_back(draw.between(0, whole[axis] - part[axis]));
+        }
+        const DType dtype = i % 3 == 0 ? DType::u8 : i % 3 == 1 ? DType::f32 : DType::i64;
+        const auto values = [&](const Shape& shape) {
+            return absolute(draw.tensor(shape)).to(DType::f64).to(dtype);
+        };
+        const Tensor large = values(whole);
+        const Tensor small = values(part);
+        CAPTURE(whole);
+        CAPTURE(part);
+        const auto same = [&](const Shape& shape, const auto& run) {
+            check_close(output_of(cpu_backend(), shape, run, dtype),
+                        output_of(reference_backend(), shape, run, dtype), 0);
+        };
+        same(part, [&](Backend& b, Tensor& y) { b.slice(large, start, y); });
+        same(whole, [&](Backend& b, Tensor& y) { b.pad(small, start, y); });
+        if (whole.rank() == 0) {
+            continue;
+        }
+        const int axis = static_cast<int>(draw.between(0, whole.rank() - 1));
+        const Tensor parts[] = {large, values(whole.with(axis, draw.between(0, 5))),
+                                values(whole.with(axis, 2))};
+        same(whole.with(axis, whole[axis] + parts[1].dim(axis) + 2),
+             [&](Backend& b, Tensor& y) { b.concat(parts, axis, y); });
+        std::vector<int64_t> rows(static_cast<size_t>(draw.between(0, 20)));
+        std::ranges::generate(rows, [&] { return draw.between(0, whole[0] - 1); });
+        const Tensor index = Tensor::from(rows, {static_cast<int64_t>(rows.size())});
+        same(whole.with(0, index.numel()), [&](Backend& b, Tensor& y) { b.gather_rows(large, index, y); });
+    }
+    Tensor y = Tensor::empty({1, 2});
+    CHECK_THROWS_WITH_AS(cpu_backend().gather_rows(Tensor::ones({3, 2}), Tensor::from({int64_t{3}}, {1}), y),
+                         "gather_rows: expected an index in 0..2, got 3", Error);
 }
 
 TEST_CASE("cpu optimisers: the bits of the reference; Adam's quotient to rounding of f32") {
@@ -312,9 +263,12 @@ TEST_CASE("cpu optimisers: the bits of the reference; Adam's quotient to roundin
 TEST_CASE("cpu random: the bits of the reference; normals to rounding") {
     const RandomKey key{.seed = 5, .purpose = 3, .step = uint64_t{1} << 35, .sample = 9};
     for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{255}, int64_t{1026}, int64_t{100003}}) {
-        compare({count}, [&](Backend& b, Tensor& y) { b.random_uniform(y, key); }, 0);
-        compare({count}, [&](Backend& b, Tensor& y) { b.random_bernoulli(y, 0.3, key); }, 0);
+        compare(
+            {count}, [&](Backend& b, Tensor& y) { b.random_uniform(y, key); }, 0);
+        compare(
+            {count}, [&](Backend& b, Tensor& y) { b.random_bernoulli(y, 0.3, key); }, 0);
         // |z| <= 6.8; cosine and sine of an angle up to 2 pi that was rounded to f32, then a product.
-        compare({count}, [&](Backend& b, Tensor& y) { b.random_normal(y, key); }, 1e-6, 2e-6);
+        compare(
+            {count}, [&](Backend& b, Tensor& y) { b.random_normal(y, key); }, 1e-6, 2e-6);
     }
 }

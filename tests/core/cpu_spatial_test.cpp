@@ -1,5 +1,6 @@
-// Convolution and pooling of the CPU backend against the reference: four-sided padding, strides, dilation, groups,
-// depthwise, odd channels, empty batches; the choice of implementations and the cache of reordered weights.
+// Convolution and pooling of the CPU backend against the reference: four-sided padding, strides, dilation,
+// groups, depthwise, odd channels, empty batches; the choice of implementations and the cache of reordered
+// weights.
 #include "tests/core/kernel_comparison.h"
 
 #include <algorithm>
@@ -17,8 +18,9 @@ struct Convolution {
     Conv2dAttrs attrs;
 };
 
-// All three products, and twice: the second run meets cached primitives and weights. Errors of f32 sums over n terms
-// grow like sqrt(n) units of the sum of absolute values; the weights' gradient has up to 20000 terms here.
+// All three products, and twice: the second run meets cached primitives and weights. Errors of f32 sums over
+// n terms grow like sqrt(n) units of the sum of absolute values; the weights' gradient has up to 20000 terms
+// here.
 void check_convolution(Draw& draw, const Convolution& c, double tolerance = 1e-6) {
     const Shape shape = conv2d_output_shape(c.attrs, c.x, c.weight);
     const Tensor x = draw.tensor(c.x);
@@ -27,17 +29,29 @@ void check_convolution(Draw& draw, const Convolution& c, double tolerance = 1e-6
     const Tensor bias = draw.coin() ? draw.tensor({c.weight[0]}) : Tensor();
     const Tensor size = bias.defined() ? absolute(bias) : bias;
     Backend& reference = reference_backend();
-    const Tensor y_size = output_of(reference, shape, [&](Backend& b, Tensor& y) { b.conv2d(c.attrs, absolute(x), absolute(weight), size, y); });
-    const Tensor x_size = output_of(reference, c.x, [&](Backend& b, Tensor& y) { b.conv2d_backward_data(c.attrs, absolute(d_y), absolute(weight), y); });
-    const Tensor w_size = output_of(reference, c.weight, [&](Backend& b, Tensor& y) { b.conv2d_backward_weights(c.attrs, absolute(x), absolute(d_y), y); });
+    const Tensor y_size = output_of(reference, shape, [&](Backend& b, Tensor& y) {
+        b.conv2d(c.attrs, absolute(x), absolute(weight), size, y);
+    });
+    const Tensor x_size = output_of(reference, c.x, [&](Backend& b, Tensor& y) {
+        b.conv2d_backward_data(c.attrs, absolute(d_y), absolute(weight), y);
+    });
+    const Tensor w_size = output_of(reference, c.weight, [&](Backend& b, Tensor& y) {
+        b.conv2d_backward_weights(c.attrs, absolute(x), absolute(d_y), y);
+    });
     CAPTURE(c.x);
     CAPTURE(c.weight);
     CAPTURE(shape);
     CAPTURE(c.attrs.groups);
     for (int i = 0; i < 2; ++i) {
-        compare(shape, [&](Backend& b, Tensor& y) { b.conv2d(c.attrs, x, weight, bias, y); }, 0, tolerance, y_size);
-        compare(c.x, [&](Backend& b, Tensor& y) { b.conv2d_backward_data(c.attrs, d_y, weight, y); }, 0, tolerance, x_size);
-        compare(c.weight, [&](Backend& b, Tensor& y) { b.conv2d_backward_weights(c.attrs, x, d_y, y); }, 0, tolerance, w_size);
+        compare(
+            shape, [&](Backend& b, Tensor& y) { b.conv2d(c.attrs, x, weight, bias, y); }, 0, tolerance,
+            y_size);
+        compare(
+            c.x, [&](Backend& b, Tensor& y) { b.conv2d_backward_data(c.attrs, d_y, weight, y); }, 0,
+            tolerance, x_size);
+        compare(
+            c.weight, [&](Backend& b, Tensor& y) { b.conv2d_backward_weights(c.attrs, x, d_y, y); }, 0,
+            tolerance, w_size);
     }
 }
 
@@ -106,7 +120,8 @@ TEST_CASE("cpu conv2d: reordered weights are forgotten when the weights change")
         for (int use = 0; use < 4; ++use) {
             CAPTURE(step);
             CAPTURE(use);
-            compare({1, 8, 8, 16}, [&](Backend& b, Tensor& y) { b.conv2d(attrs, x, weight, {}, y); }, 1e-5, 1e-4);
+            compare(
+                {1, 8, 8, 16}, [&](Backend& b, Tensor& y) { b.conv2d(attrs, x, weight, {}, y); }, 1e-5, 1e-4);
         }
         weight.copy_from(draw.tensor({16, 3, 3, 16}));
     }
@@ -161,13 +176,15 @@ TEST_CASE("cpu conv2d: tuning measures each shape once, and its record can be re
         }
         ConvTuning::restore(chosen);
         // Winograd's algorithm multiplies transformed inputs: its error is larger than that of a sum.
-        check_convolution(draw, {{2, 9, 9, 16}, {24, 3, 3, 16}, {.padding = {1, 1}}}, choice == "winograd" ? 1e-4 : 1e-6);
+        check_convolution(draw, {{2, 9, 9, 16}, {24, 3, 3, 16}, {.padding = {1, 1}}},
+                          choice == "winograd" ? 1e-4 : 1e-6);
     }
     CHECK_THROWS_AS(ConvTuning::restore("forward n=2 : nhwc"), Error);
-    CHECK_THROWS_WITH_AS(ConvTuning::restore("forward n=1 c=16 h=8 w=8 o=32 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 : fast"),
-                         "convolution record: expected `forward n=8 c=64 h=56 w=56 o=64 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 "
-                         ": nhwc`, got `forward n=1 c=16 h=8 w=8 o=32 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 : fast`",
-                         Error);
+    CHECK_THROWS_WITH_AS(
+        ConvTuning::restore("forward n=1 c=16 h=8 w=8 o=32 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 : fast"),
+        "convolution record: expected `forward n=8 c=64 h=56 w=56 o=64 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 "
+        ": nhwc`, got `forward n=1 c=16 h=8 w=8 o=32 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 : fast`",
+        Error);
     ConvTuning::restore("");
 }
 
@@ -182,7 +199,8 @@ TEST_CASE("cpu pooling: agrees with the reference, ties and NaN included") {
         attrs.ceil_mode = draw.coin();
         attrs.count_padding = draw.coin();
         const int64_t channels = i % 5 == 0 ? 64 : draw.between(1, 130);
-        const Shape in{draw.between(i % 20 == 0 ? 0 : 1, 3), draw.between(4, 20), draw.between(4, 20), channels};
+        const Shape in{draw.between(i % 20 == 0 ? 0 : 1, 3), draw.between(4, 20), draw.between(4, 20),
+                       channels};
         const Shape out = pool_output_shape(attrs, in);
         auto values = draw.tensor(in).to_vector<float>();
         for (size_t k = 0; k < values.size(); ++k) {
@@ -203,15 +221,21 @@ TEST_CASE("cpu pooling: agrees with the reference, ties and NaN included") {
         }
         check_close(y[0], y[1], 0);
         check_close(index[0], index[1], 0);
-        compare(out, [&](Backend& b, Tensor& t) { b.max_pool_gather(attrs, finite, index[1], t); }, 0);
+        compare(
+            out, [&](Backend& b, Tensor& t) { b.max_pool_gather(attrs, finite, index[1], t); }, 0);
         // At most 16 windows add up in f32.
-        compare(in, [&](Backend& b, Tensor& t) { b.max_pool_scatter(attrs, d_y, index[1], t); }, 1e-6, 1e-6);
-        compare(out, [&](Backend& b, Tensor& t) { b.avg_pool(attrs, finite, t); }, 1e-7, 1e-12);
-        compare(in, [&](Backend& b, Tensor& t) { b.avg_pool_adjoint(attrs, d_y, t); }, 1e-6, 1e-6);
+        compare(
+            in, [&](Backend& b, Tensor& t) { b.max_pool_scatter(attrs, d_y, index[1], t); }, 1e-6, 1e-6);
+        compare(
+            out, [&](Backend& b, Tensor& t) { b.avg_pool(attrs, finite, t); }, 1e-7, 1e-12);
+        compare(
+            in, [&](Backend& b, Tensor& t) { b.avg_pool_adjoint(attrs, d_y, t); }, 1e-6, 1e-6);
         const Shape adaptive{in[0], draw.between(1, 9), draw.between(1, 9), channels};
         CAPTURE(adaptive);
         const Tensor d_z = draw.tensor(adaptive);
-        compare(adaptive, [&](Backend& b, Tensor& t) { b.adaptive_avg_pool(finite, t); }, 1e-7, 1e-12);
-        compare(in, [&](Backend& b, Tensor& t) { b.adaptive_avg_pool_adjoint(d_z, t); }, 1e-6, 1e-6);
+        compare(
+            adaptive, [&](Backend& b, Tensor& t) { b.adaptive_avg_pool(finite, t); }, 1e-7, 1e-12);
+        compare(
+            in, [&](Backend& b, Tensor& t) { b.adaptive_avg_pool_adjoint(d_z, t); }, 1e-6, 1e-6);
     }
 }

@@ -1,5 +1,5 @@
-// What tests of a backend's kernels share: random shapes and values from a printed seed, outputs that begin as NaN, and
-// the comparison with the reference.
+// What tests of a backend's kernels share: random shapes and values from a printed seed, outputs that begin
+// as NaN, and the comparison with the reference.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -46,6 +46,21 @@ private:
     RandomStream stream_;
 };
 
+/// Normal values with zeros, infinities, NaN and numbers at the ends of the range among them.
+inline Tensor with_specials(Draw& draw, const Shape& shape) {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    constexpr float kSpecials[] = {0.0f,    -0.0f, kInfinity, -kInfinity, NAN,     1e-40f,
+                                   -1e-40f, 1e30f, -1e30f,    100.0f,     -100.0f, 1.0f};
+    auto values = draw.tensor(shape).to_vector<float>();
+    for (size_t i = 0; i < values.size(); ++i) {
+        values[i] *= i % 2 == 0 ? 1.0f : 20.0f;
+        if (i % 7 == 3) {
+            values[i] = kSpecials[i / 7 % std::size(kSpecials)];
+        }
+    }
+    return Tensor::from(values, shape);
+}
+
 inline Tensor absolute(const Tensor& x) {
     Tensor y = Tensor::empty_like(x);
     reference_backend().unary(UnaryOp::absolute, x, 0, y);
@@ -55,32 +70,35 @@ inline Tensor absolute(const Tensor& x) {
 /// run(backend, y) on an output that holds NaN before.
 template <typename Run>
 Tensor output_of(Backend& backend, const Shape& shape, Run run, DType dtype = DType::f32) {
-    Tensor y = Tensor::full(shape, is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 77.0, dtype);
+    Tensor y =
+        Tensor::full(shape, is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 77.0, dtype);
     run(backend, y);
     return y;
 }
 
-/// |actual - expected| <= relative |expected| + absolute `scale`; NaN equals NaN. `scale` may be a tensor of sums of
-/// absolute values, so that a bound holds where terms cancel.
-inline void check_close(const Tensor& actual, const Tensor& expected, double relative, double absolute_bound = 0,
-                        const Tensor& scale = {}) {
+/// |actual - expected| <= relative |expected| + absolute `scale`; NaN equals NaN. `scale` may be a tensor of
+/// sums of absolute values, so that a bound holds where terms cancel.
+inline void check_close(const Tensor& actual, const Tensor& expected, double relative,
+                        double absolute_bound = 0, const Tensor& scale = {}) {
     const auto a = actual.to(DType::f64).to_vector<double>();
     const auto e = expected.to(DType::f64).to_vector<double>();
-    const auto s = scale.defined() ? scale.to(DType::f64).to_vector<double>() : std::vector<double>(e.size(), 1.0);
+    const auto s =
+        scale.defined() ? scale.to(DType::f64).to_vector<double>() : std::vector<double>(e.size(), 1.0);
     REQUIRE(a.size() == e.size());
     for (size_t i = 0; i < a.size(); ++i) {
         const bool same = a[i] == e[i] || (std::isnan(a[i]) && std::isnan(e[i]));
         const double bound = relative * std::abs(e[i]) + absolute_bound * s[i];
         if (!same && !(std::abs(a[i] - e[i]) <= bound)) {
-            FAIL_CHECK("BACKLIGHT_SEED=" << seed() << ": element " << i << " of " << expected.shape() << ": got " << a[i]
-                                         << ", expected " << e[i] << " within " << bound);
+            FAIL_CHECK("BACKLIGHT_SEED=" << seed() << ": element " << i << " of " << expected.shape()
+                                         << ": got " << a[i] << ", expected " << e[i] << " within " << bound);
             return;
         }
     }
 }
 
 template <typename Run>
-void compare(const Shape& shape, Run run, double relative, double absolute_bound = 0, const Tensor& scale = {}) {
+void compare(const Shape& shape, Run run, double relative, double absolute_bound = 0,
+             const Tensor& scale = {}) {
     check_close(output_of(cpu_backend(), shape, run), output_of(reference_backend(), shape, run), relative,
                 absolute_bound, scale);
 }

@@ -10,9 +10,11 @@ namespace {
 
 std::unique_ptr<Sequential> network(Init scheme, uint64_t seed, DType dtype = DType::f32) {
     auto net = std::make_unique<Sequential>();
-    net->add("conv", std::make_unique<Conv2d>(Conv2d::Config{.in = 16, .out = 64}));  // fan_in 144, fan_out 576
+    net->add("conv",
+             std::make_unique<Conv2d>(Conv2d::Config{.in = 16, .out = 64}));  // fan_in 144, fan_out 576
     net->add("norm", std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 64}));
-    net->add("fc", std::make_unique<Linear>(Linear::Config{.in = 100, .out = 400}));  // fan_in 100, fan_out 400
+    net->add("fc",
+             std::make_unique<Linear>(Linear::Config{.in = 100, .out = 400}));  // fan_in 100, fan_out 400
     net->add("scale", std::make_unique<LayerNorm>(LayerNorm::Config{.features = 400}));
     net->add("words", std::make_unique<Embedding>(100, 50));
     net->add("twin", std::make_unique<Linear>(Linear::Config{.in = 100, .out = 400}));
@@ -98,9 +100,11 @@ TEST_CASE("init: xavier_uniform is bounded by sqrt(6/(fan_in + fan_out)) and has
     check_constant(*net, "fc.bias", 0);
 }
 
-TEST_CASE("init: a transposed convolution counts its fan as PyTorch does, by the second axis of its file layout") {
+TEST_CASE(
+    "init: a transposed convolution counts its fan as PyTorch does, by the second axis of its file layout") {
     Sequential net;
-    net.add(std::make_unique<ConvTranspose2d>(ConvTranspose2d::Config{.in = 32, .out = 64, .kernel = {2, 2}}));
+    net.add(
+        std::make_unique<ConvTranspose2d>(ConvTranspose2d::Config{.in = 32, .out = 64, .kernel = {2, 2}}));
     initialize(net, Init::pytorch, 1);
     check_uniform(net, "0.weight", 1.0 / 16.0);  // 64 * 2 * 2
 }
@@ -139,5 +143,6 @@ TEST_CASE("init: f64 starts from the values of f32, so that precisions can be co
     const auto single = network(Init::he_normal, 5);
     const auto twice = network(Init::he_normal, 5, DType::f64);
     CHECK(parameter(*twice, "conv.weight").dtype() == DType::f64);
-    CHECK(values_of(parameter(*single, "conv.weight").data()) == values_of(parameter(*twice, "conv.weight").data()));
+    CHECK(values_of(parameter(*single, "conv.weight").data()) ==
+          values_of(parameter(*twice, "conv.weight").data()));
 }

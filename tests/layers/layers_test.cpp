@@ -31,61 +31,176 @@ const std::vector<double> kSigns = {-2, -0.5, 0, 1};
 
 const std::vector<Case>& cases() {
     static const std::vector<Case> all = {
-        // A kernel that picks the pixel above and ten times the one to the right: a flipped or transposed one shows.
-        {"conv2d places its kernel without flipping it", layer<Conv2d>({.in = 1, .out = 1, .attrs = {.padding = {1, 1}}}),
-         {{"weight", {0, 1, 0, 0, 0, 10, 0, 0, 0}}, {"bias", {0.5}}}, {1, 3, 3, 1}, kNine, {1, 3, 3, 1},
+        // A kernel that picks the pixel above and ten times the one to the right: a flipped or transposed one
+        // shows.
+        {"conv2d places its kernel without flipping it",
+         layer<Conv2d>({.in = 1, .out = 1, .attrs = {.padding = {1, 1}}}),
+         {{"weight", {0, 1, 0, 0, 0, 10, 0, 0, 0}}, {"bias", {0.5}}},
+         {1, 3, 3, 1},
+         kNine,
+         {1, 3, 3, 1},
          {20.5, 30.5, 0.5, 51.5, 62.5, 3.5, 84.5, 95.5, 6.5}},
-        {"conv2d mixes channels, two outputs", layer<Conv2d>({.in = 2, .out = 2, .kernel = {1, 1}}),
-         {{"weight", {1, 10, -1, 0.5}}, {"bias", {0, 100}}}, {1, 1, 2, 2}, {1, 2, 3, 4}, {1, 1, 2, 2}, {21, 100, 43, 99}},
-        {"conv2d stride", layer<Conv2d>({.in = 1, .out = 1, .kernel = {1, 1}, .attrs = {.stride = {2, 2}}, .bias = false}),
-         {{"weight", {3}}}, {1, 3, 3, 1}, kNine, {1, 2, 2, 1}, {3, 9, 21, 27}},
-        {"conv2d dilation", layer<Conv2d>({.in = 1, .out = 1, .kernel = {2, 2}, .attrs = {.dilation = {2, 2}}, .bias = false}),
-         {{"weight", {1, 10, 100, 1000}}}, {1, 3, 3, 1}, kNine, {1, 1, 1, 1}, {1 + 30 + 700 + 9000}},
+        {"conv2d mixes channels, two outputs",
+         layer<Conv2d>({.in = 2, .out = 2, .kernel = {1, 1}}),
+         {{"weight", {1, 10, -1, 0.5}}, {"bias", {0, 100}}},
+         {1, 1, 2, 2},
+         {1, 2, 3, 4},
+         {1, 1, 2, 2},
+         {21, 100, 43, 99}},
+        {"conv2d stride",
+         layer<Conv2d>({.in = 1, .out = 1, .kernel = {1, 1}, .attrs = {.stride = {2, 2}}, .bias = false}),
+         {{"weight", {3}}},
+         {1, 3, 3, 1},
+         kNine,
+         {1, 2, 2, 1},
+         {3, 9, 21, 27}},
+        {"conv2d dilation",
+         layer<Conv2d>({.in = 1, .out = 1, .kernel = {2, 2}, .attrs = {.dilation = {2, 2}}, .bias = false}),
+         {{"weight", {1, 10, 100, 1000}}},
+         {1, 3, 3, 1},
+         kNine,
+         {1, 1, 1, 1},
+         {1 + 30 + 700 + 9000}},
         {"conv2d groups keep to their channels",
-         layer<Conv2d>({.in = 2, .out = 2, .kernel = {1, 1}, .attrs = {.groups = 2}, .bias = false}), {{"weight", {2, 3}}},
-         {1, 1, 2, 2}, {1, 2, 3, 4}, {1, 1, 2, 2}, {2, 6, 6, 12}},
+         layer<Conv2d>({.in = 2, .out = 2, .kernel = {1, 1}, .attrs = {.groups = 2}, .bias = false}),
+         {{"weight", {2, 3}}},
+         {1, 1, 2, 2},
+         {1, 2, 3, 4},
+         {1, 1, 2, 2},
+         {2, 6, 6, 12}},
         {"conv2d padding of one side only",
-         layer<Conv2d>({.in = 1, .out = 1, .kernel = {1, 1}, .attrs = {.padding = {1, 0, 0, 0}}, .bias = false}),
-         {{"weight", {1}}}, {1, 1, 2, 1}, {5, 6}, {1, 2, 2, 1}, {0, 0, 5, 6}},
+         layer<Conv2d>(
+             {.in = 1, .out = 1, .kernel = {1, 1}, .attrs = {.padding = {1, 0, 0, 0}}, .bias = false}),
+         {{"weight", {1}}},
+         {1, 1, 2, 1},
+         {5, 6},
+         {1, 2, 2, 1},
+         {0, 0, 5, 6}},
         {"conv_transpose2d spreads each pixel over its window",
          layer<ConvTranspose2d>({.in = 1, .out = 1, .kernel = {2, 2}, .attrs = {.stride = {2, 2}}}),
-         {{"weight", {1, 10, 100, 1000}}, {"bias", {0.5}}}, {1, 2, 2, 1}, {1, 2, 3, 4}, {1, 4, 4, 1},
-         {1.5, 10.5, 2.5, 20.5, 100.5, 1000.5, 200.5, 2000.5, 3.5, 30.5, 4.5, 40.5, 300.5, 3000.5, 400.5, 4000.5}},
+         {{"weight", {1, 10, 100, 1000}}, {"bias", {0.5}}},
+         {1, 2, 2, 1},
+         {1, 2, 3, 4},
+         {1, 4, 4, 1},
+         {1.5, 10.5, 2.5, 20.5, 100.5, 1000.5, 200.5, 2000.5, 3.5, 30.5, 4.5, 40.5, 300.5, 3000.5, 400.5,
+          4000.5}},
         {"conv_transpose2d output padding adds a row and a column of the bias",
-         layer<ConvTranspose2d>({.in = 1, .out = 1, .kernel = {1, 1}, .attrs = {.stride = {2, 2}}, .output_padding = {1, 1}}),
-         {{"weight", {2}}, {"bias", {1}}}, {1, 1, 1, 1}, {3}, {1, 2, 2, 1}, {7, 1, 1, 1}},
-        {"linear on rows", layer<Linear>({.in = 3, .out = 2}), {{"weight", {1, 2, 3, 0, -1, 1}}, {"bias", {0.5, -0.5}}},
-         {2, 3}, {1, 1, 1, 1, 0, 2}, {2, 2}, {6.5, -0.5, 7.5, 1.5}},
-        {"linear on the last axis of more", layer<Linear>({.in = 2, .out = 1, .bias = false}), {{"weight", {1, -1}}},
-         {1, 2, 2}, {3, 1, 5, 9}, {1, 2, 1}, {2, -4}},
-        {"layer_norm", layer<LayerNorm>({.features = 2, .eps = 3}), {{"weight", {2, 4}}, {"bias", {0, 1}}},
-         {2, 2}, {1, 3, 10, 12}, {2, 2}, {-1, 3, -1, 3}},  // mean 2, variance 1, / sqrt(1 + 3)
-        {"embedding", [] { return std::make_unique<Embedding>(3, 2); }, {{"weight", {1, 2, 3, 4, 5, 6}}},
-         {1, 3}, {2, 0, 2}, {1, 3, 2}, {5, 6, 1, 2, 5, 6}},
+         layer<ConvTranspose2d>(
+             {.in = 1, .out = 1, .kernel = {1, 1}, .attrs = {.stride = {2, 2}}, .output_padding = {1, 1}}),
+         {{"weight", {2}}, {"bias", {1}}},
+         {1, 1, 1, 1},
+         {3},
+         {1, 2, 2, 1},
+         {7, 1, 1, 1}},
+        {"linear on rows",
+         layer<Linear>({.in = 3, .out = 2}),
+         {{"weight", {1, 2, 3, 0, -1, 1}}, {"bias", {0.5, -0.5}}},
+         {2, 3},
+         {1, 1, 1, 1, 0, 2},
+         {2, 2},
+         {6.5, -0.5, 7.5, 1.5}},
+        {"linear on the last axis of more",
+         layer<Linear>({.in = 2, .out = 1, .bias = false}),
+         {{"weight", {1, -1}}},
+         {1, 2, 2},
+         {3, 1, 5, 9},
+         {1, 2, 1},
+         {2, -4}},
+        {"layer_norm",
+         layer<LayerNorm>({.features = 2, .eps = 3}),
+         {{"weight", {2, 4}}, {"bias", {0, 1}}},
+         {2, 2},
+         {1, 3, 10, 12},
+         {2, 2},
+         {-1, 3, -1, 3}},  // mean 2, variance 1, / sqrt(1 + 3)
+        {"embedding",
+         [] { return std::make_unique<Embedding>(3, 2); },
+         {{"weight", {1, 2, 3, 4, 5, 6}}},
+         {1, 3},
+         {2, 0, 2},
+         {1, 3, 2},
+         {5, 6, 1, 2, 5, 6}},
         {"relu", [] { return make_relu(); }, {}, {1, 4}, kSigns, {1, 4}, {0, 0, 0, 1}},
         {"leaky_relu", [] { return make_leaky_relu(0.2); }, {}, {1, 4}, kSigns, {1, 4}, {-0.4, -0.1, 0, 1}},
-        {"elu", [] { return make_elu(2); }, {}, {1, 4}, kSigns, {1, 4},
+        {"elu",
+         [] { return make_elu(2); },
+         {},
+         {1, 4},
+         kSigns,
+         {1, 4},
          {2 * (std::exp(-2) - 1), 2 * (std::exp(-0.5) - 1), 0, 1}},
-        {"gelu is x times the normal distribution", [] { return make_gelu(); }, {}, {1, 4}, kSigns, {1, 4},
+        {"gelu is x times the normal distribution",
+         [] { return make_gelu(); },
+         {},
+         {1, 4},
+         kSigns,
+         {1, 4},
          {-2 * 0.02275013194817921, -0.5 * 0.3085375387259869, 0, 0.8413447460685429}},
-        {"silu", [] { return make_silu(); }, {}, {1, 4}, kSigns, {1, 4},
+        {"silu",
+         [] { return make_silu(); },
+         {},
+         {1, 4},
+         kSigns,
+         {1, 4},
          {-2 / (1 + std::exp(2)), -0.5 / (1 + std::exp(0.5)), 0, 1 / (1 + std::exp(-1))}},
-        {"sigmoid", [] { return make_sigmoid(); }, {}, {1, 4}, kSigns, {1, 4},
+        {"sigmoid",
+         [] { return make_sigmoid(); },
+         {},
+         {1, 4},
+         kSigns,
+         {1, 4},
          {1 / (1 + std::exp(2)), 1 / (1 + std::exp(0.5)), 0.5, 1 / (1 + std::exp(-1))}},
-        {"tanh", [] { return make_tanh(); }, {}, {1, 4}, kSigns, {1, 4}, {std::tanh(-2), std::tanh(-0.5), 0, std::tanh(1)}},
-        {"softplus", [] { return make_softplus(2); }, {}, {1, 4}, kSigns, {1, 4},
-         {std::log1p(std::exp(-4)) / 2, std::log1p(std::exp(-1)) / 2, std::log(2) / 2, std::log1p(std::exp(2)) / 2}},
+        {"tanh",
+         [] { return make_tanh(); },
+         {},
+         {1, 4},
+         kSigns,
+         {1, 4},
+         {std::tanh(-2), std::tanh(-0.5), 0, std::tanh(1)}},
+        {"softplus",
+         [] { return make_softplus(2); },
+         {},
+         {1, 4},
+         kSigns,
+         {1, 4},
+         {std::log1p(std::exp(-4)) / 2, std::log1p(std::exp(-1)) / 2, std::log(2) / 2,
+          std::log1p(std::exp(2)) / 2}},
         {"max_pool by side", [] { return make_max_pool(2); }, {}, {1, 3, 3, 1}, kNine, {1, 1, 1, 1}, {5}},
-        {"max_pool with overlap", [] { return make_max_pool({.kernel = {2, 2}, .stride = {1, 1}}); }, {},
-         {1, 3, 3, 1}, kNine, {1, 2, 2, 1}, {5, 6, 8, 9}},
-        {"avg_pool", [] { return make_avg_pool({.kernel = {2, 2}, .stride = {1, 1}}); }, {},
-         {1, 3, 3, 1}, kNine, {1, 2, 2, 1}, {3, 4, 6, 7}},
-        {"adaptive_avg_pool with windows that overlap", [] { return make_adaptive_avg_pool(2, 1); }, {},
-         {1, 3, 3, 1}, kNine, {1, 2, 1, 1}, {3.5, 6.5}},  // rows 0-1 and 1-2
-        {"global_avg_pool keeps channels apart", [] { return make_global_avg_pool(); }, {},
-         {1, 2, 2, 2}, {1, 10, 2, 20, 3, 30, 6, 60}, {1, 1, 1, 2}, {3, 30}},
-        {"flatten goes by rows, then columns, then channels", [] { return make_flatten(); }, {},
-         {2, 1, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}, {2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}},
+        {"max_pool with overlap",
+         [] { return make_max_pool({.kernel = {2, 2}, .stride = {1, 1}}); },
+         {},
+         {1, 3, 3, 1},
+         kNine,
+         {1, 2, 2, 1},
+         {5, 6, 8, 9}},
+        {"avg_pool",
+         [] { return make_avg_pool({.kernel = {2, 2}, .stride = {1, 1}}); },
+         {},
+         {1, 3, 3, 1},
+         kNine,
+         {1, 2, 2, 1},
+         {3, 4, 6, 7}},
+        {"adaptive_avg_pool with windows that overlap",
+         [] { return make_adaptive_avg_pool(2, 1); },
+         {},
+         {1, 3, 3, 1},
+         kNine,
+         {1, 2, 1, 1},
+         {3.5, 6.5}},  // rows 0-1 and 1-2
+        {"global_avg_pool keeps channels apart",
+         [] { return make_global_avg_pool(); },
+         {},
+         {1, 2, 2, 2},
+         {1, 10, 2, 20, 3, 30, 6, 60},
+         {1, 1, 1, 2},
+         {3, 30}},
+        {"flatten goes by rows, then columns, then channels",
+         [] { return make_flatten(); },
+         {},
+         {2, 1, 2, 2},
+         {1, 2, 3, 4, 5, 6, 7, 8},
+         {2, 4},
+         {1, 2, 3, 4, 5, 6, 7, 8}},
     };
     return all;
 }
@@ -112,7 +227,10 @@ TEST_CASE("layers: every forward gives the values computed by hand") {
 
 TEST_CASE("layers: a layer describes itself by what was configured") {
     CHECK(Conv2d({.in = 3, .out = 16}).describe() == "Conv2d(3, 16, kernel 3x3)");
-    CHECK(Conv2d({.in = 4, .out = 8, .kernel = {1, 5}, .attrs = {.stride = {2, 1}, .padding = {1, 1}, .dilation = {2, 2}, .groups = 4}})
+    CHECK(Conv2d({.in = 4,
+                  .out = 8,
+                  .kernel = {1, 5},
+                  .attrs = {.stride = {2, 1}, .padding = {1, 1}, .dilation = {2, 2}, .groups = 4}})
               .describe() == "Conv2d(4, 8, kernel 1x5, stride 2x1, padding 1, dilation 2x2, groups 4)");
     CHECK(Linear({.in = 5, .out = 2}).describe() == "Linear(5, 2)");
     CHECK(BatchNorm({.channels = 7}).describe() == "BatchNorm(7)");
@@ -131,15 +249,24 @@ TEST_CASE("layers: wrong shapes name the layer, what was expected and what came"
     CHECK(contains(text, "3"));
     CHECK(contains(text, "[layer features.0]"));
 
-    CHECK(contains(error_of([] { (void)Linear({.in = 3, .out = 2})(Variable(Tensor::zeros({1, 4}))); }), "(1, 4)"));
+    CHECK(contains(error_of([] {
+                       (void)Linear({.in = 3, .out = 2})(Variable(Tensor::zeros({1, 4})));
+                   }),
+                   "(1, 4)"));
     CHECK(contains(error_of([] { (void)Conv2d({.in = 3, .out = 4, .attrs = {.groups = 2}}); }), "2 groups"));
-    CHECK(contains(error_of([] { (void)Linear({.in = 7, .out = 2, .flattened_image = {2, 2, 2}}); }), "(2, 2, 2)"));
+    CHECK(contains(error_of([] {
+                       (void)Linear({.in = 7, .out = 2, .flattened_image = {2, 2, 2}});
+                   }),
+                   "(2, 2, 2)"));
     CHECK(contains(error_of([] { (void)Dropout(1.0); }), "0 <= p < 1"));
     CHECK(contains(error_of([] { (void)Dropout(-0.1); }), "0 <= p < 1"));
     CHECK(contains(error_of([] { (void)Embedding(3, 2)(Variable(tensor({3}, {1, 1}))); }), "3"));
     CHECK(contains(error_of([] { (void)Embedding(3, 2)(Variable(tensor({-1}, {1, 1}))); }), "-1"));
     // A batch of one row has no variance.
-    CHECK(contains(error_of([] { (void)BatchNorm({.channels = 2})(Variable(Tensor::zeros({1, 2}))); }), "more than one"));
+    CHECK(contains(error_of([] {
+                       (void)BatchNorm({.channels = 2})(Variable(Tensor::zeros({1, 2})));
+                   }),
+                   "more than one"));
 }
 
 TEST_CASE("batch norm: evaluation uses the running statistics and leaves them alone") {
@@ -175,7 +302,8 @@ TEST_CASE("batch norm: training uses the batch and moves the running statistics,
         CHECK(buffer(norm, "running_mean").dtype() == dtype);
         (void)norm(x);
         check_values(buffer(norm, "running_mean"), {1}, {0.9 * 0.3 + 0.1 * 3}, tolerance);
-        check_values(buffer(norm, "running_var"), {1}, {0.9 * (0.9 + 0.1 * 14.0 / 3.0) + 0.1 * 14.0 / 3.0}, tolerance);
+        check_values(buffer(norm, "running_var"), {1}, {0.9 * (0.9 + 0.1 * 14.0 / 3.0) + 0.1 * 14.0 / 3.0},
+                     tolerance);
         CHECK(buffer(norm, "num_batches_tracked").item() == 2);
     }
 }
@@ -219,7 +347,8 @@ TEST_CASE("dropout: the same context gives the same mask, another seed, step or 
     CHECK(equal(dropout(x).data(), first));
 }
 
-TEST_CASE("dropout: zeroes about the share p, scales the rest by 1/(1-p), and gradients through the same mask") {
+TEST_CASE(
+    "dropout: zeroes about the share p, scales the rest by 1/(1-p), and gradients through the same mask") {
     Dropout dropout(0.25);
     RandomContext::current().begin_step(3, 0);
     const Variable x = Variable::leaf(Tensor::full({100, 100}, 3.0));

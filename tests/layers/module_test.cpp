@@ -98,8 +98,8 @@ TEST_CASE("module: train and eval reach every module below") {
 
 TEST_CASE("evaluation mode: every module gets its own mode back, also after an exception") {
     const auto net = network();
-    net->at("features").eval();          // frozen part of a net that trains
-    net->at("features.0").train();       // with one layer that does not
+    net->at("features").eval();     // frozen part of a net that trains
+    net->at("features.0").train();  // with one layer that does not
     net->at("head").eval();
     std::vector<bool> before;
     for (const auto& [path, module] : net->modules()) {
@@ -153,14 +153,15 @@ TEST_CASE("hooks: see the module, its input and its output, in the order in whic
     CHECK(seen.size() == 4);
 }
 
-TEST_CASE("hooks: a returned Variable replaces the output for later hooks and layers, gradients flow through it") {
+TEST_CASE(
+    "hooks: a returned Variable replaces the output for later hooks and layers, gradients flow through it") {
     Sequential net;
     net.add(std::make_unique<Linear>(Linear::Config{.in = 1, .out = 1, .bias = false}));
     net.add(std::make_unique<Linear>(Linear::Config{.in = 1, .out = 1, .bias = false}));
     set(net, "0.weight", {2});
     set(net, "1.weight", {5});
-    const int twice = net.at("0").add_hook(
-        [](Module&, const Variable&, const Variable& output) { return output * 10.0; });
+    const int twice =
+        net.at("0").add_hook([](Module&, const Variable&, const Variable& output) { return output * 10.0; });
     double seen = 0;
     net.at("0").add_hook([&](Module&, const Variable&, const Variable& output) {
         seen = output.item();
@@ -184,7 +185,8 @@ TEST_CASE("hooks: a recording gives out the replaced output under the layer's na
     const Variable y = net(x);
     check_values(recording.layers().at("0").data(), {1, 2}, {1, 4});
     check_values(recording.layers().at("0:in").data(), {1, 2}, {-3, 3});
-    check_values(grad(y, Variable(Tensor::ones({1, 2})), {recording.layers().at("0")})[0].data(), {1, 2}, {1, 1});
+    check_values(grad(y, Variable(Tensor::ones({1, 2})), {recording.layers().at("0")})[0].data(), {1, 2},
+                 {1, 1});
 }
 
 TEST_CASE("module: another type converts parameters and buffers, counts stay whole numbers") {

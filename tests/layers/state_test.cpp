@@ -11,13 +11,15 @@ using namespace backlight::layer_testing;
 
 namespace {
 
-/// A network with everything that files lay out differently: kernels, a linear layer behind a flatten, buffers.
+/// A network with everything that files lay out differently: kernels, a linear layer behind a flatten,
+/// buffers.
 std::unique_ptr<Sequential> network() {
     auto net = std::make_unique<Sequential>();
     net->add("conv", std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .kernel = {2, 2}}));
     net->add("norm", std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3}));
     net->add("flat", make_flatten());
-    net->add("fc", std::make_unique<Linear>(Linear::Config{.in = 12, .out = 2, .flattened_image = {2, 2, 3}}));
+    net->add("fc",
+             std::make_unique<Linear>(Linear::Config{.in = 12, .out = 2, .flattened_image = {2, 2, 3}}));
     initialize(*net, Init::pytorch, 1);
     return net;
 }
@@ -31,8 +33,7 @@ StateDict copy_of(const StateDict& state) {
 }
 
 bool same(const StateDict& a, const StateDict& b) {
-    return a.size() == b.size() &&
-           std::all_of(a.begin(), a.end(), [&](const auto& entry) {
+    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
                const auto found = b.find(entry.first);
                return found != b.end() && equal(entry.second, found->second);
            });
@@ -86,10 +87,12 @@ TEST_CASE("state: a linear layer behind a flatten is written in (C, H, W) order,
     set(plain, "weight", {1, 2, 3, 4, 5, 6});
     check_values(state_dict(plain).at("weight"), {1, 6}, {1, 2, 3, 4, 5, 6});
     // The network computes the same as PyTorch's, whose flatten orders (C, H, W).
-    load_state_dict(behind, {{"weight", tensor({1, 0, 0, 0, 0, 0}, {1, 6})}, {"bias", tensor({0}, {1})}}, "test");
+    load_state_dict(behind, {{"weight", tensor({1, 0, 0, 0, 0, 0}, {1, 6})}, {"bias", tensor({0}, {1})}},
+                    "test");
     const Variable image(tensor({7, 8, 9, 10, 11, 12}, {1, 6}));  // (w, c) flattened: channel 0 is 7, 10
     CHECK(behind(image).item() == 7);
-    load_state_dict(behind, {{"weight", tensor({0, 1, 0, 0, 0, 0}, {1, 6})}, {"bias", tensor({0}, {1})}}, "test");
+    load_state_dict(behind, {{"weight", tensor({0, 1, 0, 0, 0, 0}, {1, 6})}, {"bias", tensor({0}, {1})}},
+                    "test");
     CHECK(behind(image).item() == 10);
 }
 
@@ -139,7 +142,9 @@ TEST_CASE("state: loading converts between f32 and f64") {
     CHECK(values_of(parameter(*other, "fc.weight").data()) == values_of(parameter(*net, "fc.weight").data()));
 }
 
-TEST_CASE("state: one message names everything that is missing, unexpected, misshapen or not finite; nothing changes") {
+TEST_CASE(
+    "state: one message names everything that is missing, unexpected, misshapen or not finite; nothing "
+    "changes") {
     const auto net = network();
     StateDict state = state_dict(*net);
     for (auto& [name, value] : state) {  // what would be loaded differs from what is there
@@ -169,8 +174,9 @@ TEST_CASE("state: one message names everything that is missing, unexpected, miss
 
 TEST_CASE("state: a kernel of the right size in another layout is misshapen, not reinterpreted") {
     Conv2d conv({.in = 2, .out = 3});
-    const std::string text = error_of(
-        [&] { load_state_dict(conv, {{"weight", Tensor::zeros({3, 3, 3, 2})}, {"bias", Tensor::zeros({3})}}, "w"); });
+    const std::string text = error_of([&] {
+        load_state_dict(conv, {{"weight", Tensor::zeros({3, 3, 3, 2})}, {"bias", Tensor::zeros({3})}}, "w");
+    });
     CHECK(contains(text, "weight (expected float32 (3, 2, 3, 3), got float32 (3, 3, 3, 2))"));
 }
 

@@ -56,7 +56,8 @@ inline void set(const Module& module, const std::string& name, const std::vector
 }
 
 /// Relative to the largest expected value, which f32 rounds to 6e-8.
-inline void check_values(const Tensor& got, const Shape& shape, const std::vector<double>& expected, double tolerance = 1e-6) {
+inline void check_values(const Tensor& got, const Shape& shape, const std::vector<double>& expected,
+                         double tolerance = 1e-6) {
     REQUIRE(got.shape() == shape);
     const std::vector<double> values = values_of(got);
     REQUIRE(values.size() == expected.size());
@@ -85,6 +86,8 @@ std::string error_of(const Call& call) {
     return "no error";
 }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace backlight::layer_testing

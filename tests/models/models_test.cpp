@@ -1,4 +1,5 @@
-// Models by name: the keys and shapes of their weight files, the samples they take, what wrong names and options say.
+// Models by name: the keys and shapes of their weight files, the samples they take, what wrong names and
+// options say.
 #include "models/model.h"
 
 #include "autograd/functions.h"
@@ -32,8 +33,14 @@ std::string input_error(const Model& model, const Shape& batch) {
 
 TEST_CASE("models: the keys of an mlp are those of PyTorch's Sequential(Linear, ReLU, ..., Linear)") {
     Model model = build_model("mlp(in=5, widths=64:32:16, out=2)");
-    CHECK(entries_of(*model.net) == Entries{{"0.bias", {64}}, {"0.weight", {64, 5}}, {"2.bias", {32}}, {"2.weight", {32, 64}},
-                                            {"4.bias", {16}}, {"4.weight", {16, 32}}, {"6.bias", {2}}, {"6.weight", {2, 16}}});
+    CHECK(entries_of(*model.net) == Entries{{"0.bias", {64}},
+                                            {"0.weight", {64, 5}},
+                                            {"2.bias", {32}},
+                                            {"2.weight", {32, 64}},
+                                            {"4.bias", {16}},
+                                            {"4.weight", {16, 32}},
+                                            {"6.bias", {2}},
+                                            {"6.weight", {2, 16}}});
     CHECK(model.classes == 2);
     CHECK(model.head == "6.weight");
     CHECK(model.input == Shape{5});
@@ -45,7 +52,8 @@ TEST_CASE("models: the toy networks are three mlps") {
     Model toy1 = build_model("toy1"), same = build_model("mlp(in=5, widths=64:32:16, out=2)");
     CHECK(entries_of(*toy1.net) == entries_of(*same.net));
     Model toy2 = build_model("toy2");
-    CHECK(entries_of(*toy2.net) == Entries{{"0.bias", {5}}, {"0.weight", {5, 4}}, {"2.bias", {2}}, {"2.weight", {2, 5}}});
+    CHECK(entries_of(*toy2.net) ==
+          Entries{{"0.bias", {5}}, {"0.weight", {5, 4}}, {"2.bias", {2}}, {"2.weight", {2, 5}}});
     Model toy3 = build_model("toy3");
     CHECK(entries_of(*toy3.net) == Entries{{"0.bias", {2}}, {"0.weight", {2, 2}}});
     CHECK(toy3.head == "0.weight");
@@ -89,20 +97,24 @@ TEST_CASE("models: the keys of cnn_small are the places in its Sequential") {
 
 TEST_CASE("models: cnn_s has features and a classifier, which head=fc makes two linear layers") {
     Model gap = build_model("cnn_s(in=3, channels=8:16:16, head=gap)");
-    CHECK(entries_of(*gap.net) ==
-          Entries{{"classifier.0.bias", {4}}, {"classifier.0.weight", {4, 16}}, {"features.0.bias", {8}},
-                  {"features.0.weight", {8, 3, 3, 3}}, {"features.3.bias", {16}}, {"features.3.weight", {16, 8, 3, 3}},
-                  {"features.6.bias", {16}}, {"features.6.weight", {16, 16, 3, 3}}});
+    CHECK(entries_of(*gap.net) == Entries{{"classifier.0.bias", {4}},
+                                          {"classifier.0.weight", {4, 16}},
+                                          {"features.0.bias", {8}},
+                                          {"features.0.weight", {8, 3, 3, 3}},
+                                          {"features.3.bias", {16}},
+                                          {"features.3.weight", {16, 8, 3, 3}},
+                                          {"features.6.bias", {16}},
+                                          {"features.6.weight", {16, 16, 3, 3}}});
     CHECK(gap.head == "classifier.0.weight");
     CHECK(gap.cam_layer == "features.7");
     CHECK(gap.net->at("features.7").describe() == "ReLU");
 
     Model fc = build_model("cnn_s(in=3, channels=8:16:16, head=fc, size=16, hidden=32)", 6);
     Entries entries = entries_of(*fc.net);
-    CHECK(std::find(entries.begin(), entries.end(), std::pair<std::string, Shape>{"classifier.0.weight", {32, 4 * 4 * 16}}) !=
-          entries.end());
-    CHECK(std::find(entries.begin(), entries.end(), std::pair<std::string, Shape>{"classifier.2.weight", {6, 32}}) !=
-          entries.end());
+    CHECK(std::find(entries.begin(), entries.end(),
+                    std::pair<std::string, Shape>{"classifier.0.weight", {32, 4 * 4 * 16}}) != entries.end());
+    CHECK(std::find(entries.begin(), entries.end(),
+                    std::pair<std::string, Shape>{"classifier.2.weight", {6, 32}}) != entries.end());
     CHECK(fc.head == "classifier.2.weight");
     CHECK(fc.input == Shape{16, 16, 3});
     CHECK(fc(Variable(Tensor::zeros({2, 16, 16, 3}))).shape() == Shape{2, 6});
@@ -113,8 +125,8 @@ TEST_CASE("models: cnn_g halves its images twice before its hidden layer") {
     Model model = build_model("cnn_g(in=1, size=12)");
     CHECK(model(Variable(Tensor::zeros({2, 12, 12, 1}))).shape() == Shape{2, 4});
     Entries entries = entries_of(*model.net);
-    CHECK(std::find(entries.begin(), entries.end(), std::pair<std::string, Shape>{"classifier.0.weight", {32, 3 * 3 * 16}}) !=
-          entries.end());
+    CHECK(std::find(entries.begin(), entries.end(),
+                    std::pair<std::string, Shape>{"classifier.0.weight", {32, 3 * 3 * 16}}) != entries.end());
 }
 
 TEST_CASE("models: every listed model builds with its defaults and takes what it states") {
@@ -145,7 +157,8 @@ TEST_CASE("models: every listed model builds with its defaults and takes what it
 TEST_CASE("models: fully convolutional models take images of any size, others say which they take") {
     const Model any = build_model("cnn_small(in=3)");
     CHECK(input_error(any, {1, 7, 13, 3}) == "no error");
-    CHECK(contains(input_error(any, {1, 7, 13, 1}), "expected samples of shape (N, any, any, 3), got (1, 7, 13, 1)"));
+    CHECK(contains(input_error(any, {1, 7, 13, 1}),
+                   "expected samples of shape (N, any, any, 3), got (1, 7, 13, 1)"));
     CHECK(contains(input_error(any, {1, 21}), "(1, 21)"));
     const Model fixed = build_model("cnn_s(in=3, head=fc, size=16)");
     CHECK(contains(input_error(fixed, {1, 15, 16, 3}), "(N, 16, 16, 3), got (1, 15, 16, 3)"));
@@ -169,7 +182,8 @@ TEST_CASE("models: an mlp of images lays out its first layer, and no other, as P
     Model model = build_model("mlp(image=1:2:2, widths=4, out=4)");  // the hidden width is that of the input
     const Tensor eye = tensor({1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, {4, 4});
     const Tensor none = Tensor::zeros({4});
-    load_state_dict(*model.net, {{"0.weight", eye}, {"0.bias", none}, {"2.weight", eye}, {"2.bias", none}}, "test");
+    load_state_dict(*model.net, {{"0.weight", eye}, {"0.bias", none}, {"2.weight", eye}, {"2.bias", none}},
+                    "test");
     // (H=1, W=2, C=2) is (h, w, c) here and (c, h, w) in PyTorch, whose identity gives 1, 3, 2, 4.
     check_values(model(Variable(tensor({1, 2, 3, 4}, {1, 1, 2, 2}))).data(), {1, 4}, {1, 3, 2, 4});
     CHECK(contains(input_error(model, {1, 4}), "(N, 1, 2, 2)"));
@@ -183,9 +197,11 @@ TEST_CASE("models: the spec of a model builds it again, with its classes") {
     const Model again = build_model(model.spec, 0, 9);
     CHECK(again.spec == model.spec);
     CHECK(again.classes == 3);
-    CHECK(equal(parameter(*again.net, "features.0.weight").data(), parameter(*model.net, "features.0.weight").data()));
+    CHECK(equal(parameter(*again.net, "features.0.weight").data(),
+                parameter(*model.net, "features.0.weight").data()));
     const Model other = build_model(model.spec, 0, 10);
-    CHECK_FALSE(equal(parameter(*other.net, "features.0.weight").data(), parameter(*model.net, "features.0.weight").data()));
+    CHECK_FALSE(equal(parameter(*other.net, "features.0.weight").data(),
+                      parameter(*model.net, "features.0.weight").data()));
 }
 
 TEST_CASE("models: cnn_s starts with a small head, so that its first loss is near that of guessing") {
@@ -213,11 +229,15 @@ TEST_CASE("models: an unknown name or option names the near one and lists the kn
 
 TEST_CASE("models: options out of range and contradictions are refused") {
     CHECK(contains(build_error("mlp(in=0)"), "in"));
-    CHECK(contains(build_error("mlp(widths=8:0)"), "widths > 0"));
+    CHECK(contains(build_error("mlp(widths=8:0)"), "0 < widths"));
+    CHECK(contains(build_error("mlp(widths=99999999999999)"), "0 < widths"));
+    CHECK(contains(build_error("mlp(image=3037000500:3037000500:3)"), "65536"));
+    CHECK(contains(build_error("mlp(image=-2:-2:1)"), "-2"));
+    CHECK(contains(build_error("cnn_s(channels=9223372036854775807)"), "0 < channels"));
     CHECK(contains(build_error("mlp(in=abc)"), "an integer, got \"abc\""));
     CHECK(contains(build_error("mlp(in=2, out=3)", 4), "out=3 but 4 classes"));
     CHECK(contains(build_error("toy1(classes=3)", 4), "states 3"));
-    CHECK(contains(build_error("cnn_s(channels=8:-1)"), "channels > 0"));
+    CHECK(contains(build_error("cnn_s(channels=8:-1)"), "0 < channels"));
     CHECK(contains(build_error("cnn_s(head=fc, size=2)"), "too small"));
     CHECK(contains(build_error("toy1:/somewhere"), "no place"));
     CHECK(contains(build_error("toy1", -1), "classes"));

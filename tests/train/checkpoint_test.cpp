@@ -97,8 +97,15 @@ TEST_CASE("checkpoint: every field of the state comes back") {
     const TemporaryFolder folder;
     const auto path = folder.path() / "c.safetensors";
     Loop loop;
-    loop.state = {.epoch = 3, .batch = 4, .step = 25, .best_loss = 0.1, .best_epoch = 2, .metrics_bytes = 321,
-                  .epoch_loss = 1.0 / 3.0, .tuning = "line one\nline \"two\"", .identity = "x"};
+    loop.state = {.epoch = 3,
+                  .batch = 4,
+                  .step = 25,
+                  .best_loss = 0.1,
+                  .best_epoch = 2,
+                  .metrics_bytes = 321,
+                  .epoch_loss = 1.0 / 3.0,
+                  .tuning = "line one\nline \"two\"",
+                  .identity = "x"};
     save_checkpoint(path, loop.net, *loop.optimizer, loop.state);
     const TrainState state = load_checkpoint(path, loop.net, *loop.optimizer, "x");
     CHECK(state.epoch == 3);
@@ -131,7 +138,8 @@ TEST_CASE("checkpoint: one of another network is refused and changes nothing") {
     const auto optimizer = make_optimizer({}, other.parameters());
     save_checkpoint(path, other, *optimizer, {.identity = "a test"});
     Loop loop, untouched;
-    const std::string text = error_of([&] { (void)load_checkpoint(path, loop.net, *loop.optimizer, "a test"); });
+    const std::string text =
+        error_of([&] { (void)load_checkpoint(path, loop.net, *loop.optimizer, "a test"); });
     CHECK(contains(text, "0.weight"));
     CHECK(same_weights(loop.net, untouched.net));
 }

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "datasets/in_memory.h"
+#include "tests/datasets/support.h"
 #include "tests/layers/support.h"
 #include "train/metrics_log.h"
-#include "tests/datasets/support.h"
 
 using namespace backlight;
 using layer_testing::counting;
@@ -27,7 +27,7 @@ double loss_of(double picked, double other) { return -(picked - std::log(std::ex
 TEST_CASE("evaluation: loss, accuracy, confusion and accuracy of each class") {
     Sequential net;
     net.add(make_flatten());
-    for (const int64_t batch_size : {1, 3, 4, 100}) {
+    for (const int64_t batch_size : {int64_t{1}, int64_t{3}, int64_t{4}, INT64_MAX}) {
         CAPTURE(batch_size);
         const Evaluation e = evaluate(net, *samples({0, 1, 2, 2}), batch_size);
         CHECK(e.samples == 4);
@@ -35,7 +35,8 @@ TEST_CASE("evaluation: loss, accuracy, confusion and accuracy of each class") {
         // three labels at the large logit, one at a zero beside a 3
         const double expected = (loss_of(2, 2) + loss_of(1, 1) + loss_of(0, 3) + loss_of(1, 1)) / 4;
         CHECK(e.loss == doctest::Approx(expected).epsilon(1e-6));
-        CHECK(e.confusion == std::vector<std::vector<int64_t>>{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 1, 1, 0}, {0, 0, 0, 0}});
+        CHECK(e.confusion ==
+              std::vector<std::vector<int64_t>>{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 1, 1, 0}, {0, 0, 0, 0}});
         const auto accuracy = e.class_accuracy();
         CHECK(accuracy[0] == 1);
         CHECK(accuracy[2] == 0.5);
@@ -45,7 +46,8 @@ TEST_CASE("evaluation: loss, accuracy, confusion and accuracy of each class") {
 
 TEST_CASE("evaluation: modes are restored, statistics and random draws untouched") {
     Sequential net;
-    net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 4})).add(std::make_unique<Dropout>(0.5));
+    net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 4}))
+        .add(std::make_unique<Dropout>(0.5));
     layer_testing::set(net, "0.weight", {1, 1, 1, 1});
     net.at("0").eval();
     RandomContext::current().begin_step(1, 1);
@@ -60,7 +62,10 @@ TEST_CASE("evaluation: modes are restored, statistics and random draws untouched
 TEST_CASE("evaluation: a label without an output is refused") {
     Sequential net;
     net.add(make_flatten());
-    CHECK(testing::contains(testing::error_of([&] { (void)evaluate(net, *samples({0, 1, 5, 2}, 6)); }), "label 5"));
+    CHECK(testing::contains(testing::error_of([&] {
+                                (void)evaluate(net, *samples({0, 1, 5, 2}, 6));
+                            }),
+                            "label 5"));
 }
 
 TEST_CASE("predict: pieces of any size give the same logits as one batch") {

@@ -44,7 +44,9 @@ const std::vector<Case>& cases() {
         {"sgd momentum decay", 0.1, {.name = "sgd", .momentum = 0.8, .weight_decay = 0.05}},
         {"sgd nesterov decay", 0.1, {.name = "sgd", .momentum = 0.9, .nesterov = true, .weight_decay = 0.05}},
         {"adam", 0.1, {.name = "adam"}},
-        {"adam decay betas", 0.1, {.name = "adam", .weight_decay = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-4}},
+        {"adam decay betas",
+         0.1,
+         {.name = "adam", .weight_decay = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-4}},
         {"adamw", 0.1, {.name = "adamw", .weight_decay = 0.05}},
         {"adadelta", 0.5, {.name = "adadelta"}},
         {"adadelta decay", 1.0, {.name = "adadelta", .weight_decay = 0.05, .eps = 1e-4, .rho = 0.8}},
@@ -102,7 +104,8 @@ TEST_CASE("optimizer: a saved state continues with the same bits") {
                 part = copy;
                 optimizer = std::move(restored);
             }
-            for (const auto& [w, o] : {std::pair(whole, uninterrupted.get()), std::pair(part, optimizer.get())}) {
+            for (const auto& [w, o] :
+                 {std::pair(whole, uninterrupted.get()), std::pair(part, optimizer.get())}) {
                 set_gradient(w, gradient(step));
                 o->step(c.lr);
             }
@@ -112,7 +115,8 @@ TEST_CASE("optimizer: a saved state continues with the same bits") {
     }
 }
 
-TEST_CASE("optimizer: state tensors are named after their parameter, parameters without a gradient are skipped") {
+TEST_CASE(
+    "optimizer: state tensors are named after their parameter, parameters without a gradient are skipped") {
     const Parameter a = weight("features.0.weight", {1, 2}), b = weight("head.bias", {3});
     const auto optimizer = make_optimizer({.name = "adam"}, {a, b});
     set_gradient(a, {1, 1});
@@ -136,8 +140,14 @@ TEST_CASE("optimizer: a step marks the weights as changed, so that caches of the
 TEST_CASE("optimizer: a state of another shape or of an unknown parameter is refused") {
     const Parameter w = weight("w", {1, 2});
     const auto optimizer = make_optimizer({}, {w});
-    CHECK(contains(error_of([&] { optimizer->restore({{"w.momentum", Tensor::zeros({3})}}, 1); }), "w.momentum"));
-    CHECK(contains(error_of([&] { optimizer->restore({{"v.momentum", Tensor::zeros({2})}}, 1); }), "v.momentum"));
+    CHECK(contains(error_of([&] {
+                       optimizer->restore({{"w.momentum", Tensor::zeros({3})}}, 1);
+                   }),
+                   "w.momentum"));
+    CHECK(contains(error_of([&] {
+                       optimizer->restore({{"v.momentum", Tensor::zeros({2})}}, 1);
+                   }),
+                   "v.momentum"));
 }
 
 TEST_CASE("optimizer: wrong names and numbers are refused") {

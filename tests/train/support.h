@@ -1,4 +1,5 @@
-// What the tests of training share: run folders, metrics without their timing, configurations that take a moment.
+// What the tests of training share: run folders, metrics without their timing, configurations that take a
+// moment.
 #pragma once
 
 #include <atomic>

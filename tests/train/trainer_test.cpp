@@ -1,6 +1,8 @@
 // The loop: what a run writes, that it learns, and that an interrupted one continues bit for bit.
 #include "train/trainer.h"
 
+#include "autograd/functions.h"
+#include "autograd/grad.h"
 #include "core/io/safetensors.h"
 #include "layers/state.h"
 #include "tests/layers/support.h"
@@ -58,7 +60,7 @@ TrainConfig digits_config() {
 
 }  // namespace
 
-TEST_CASE("train: a run leaves weights, a checkpoint and a line a epoch, and gets better") {
+TEST_CASE("train: a run leaves weights, a checkpoint and a line an epoch, and gets better") {
     const TemporaryFolder folder;
     TrainConfig config = toy_config(folder.path() / "deep" / "run");
     config.data = "toy1(noise=0, sep=3)";  // clusters far apart: a network that learns gets them right
@@ -83,7 +85,8 @@ TEST_CASE("train: a run leaves weights, a checkpoint and a line a epoch, and get
     CHECK(result.steps == 40);
     CHECK(result.epochs_done == 4);
     CHECK_FALSE(result.interrupted);
-    CHECK(files_of(config.run) == std::vector<std::string>{"checkpoint.safetensors", "metrics.jsonl", "weights.safetensors"});
+    CHECK(files_of(config.run) ==
+          std::vector<std::string>{"checkpoint.safetensors", "metrics.jsonl", "weights.safetensors"});
 
     const auto lines = metrics_of(config.run);
     REQUIRE(lines.size() == 4);
@@ -125,10 +128,15 @@ TEST_CASE("load_model: the number of classes follows the file's head unless it i
     write_safetensors(path, state_dict(*seven.net));
     CHECK(load_model("toy2", 0, path).model.classes == 7);
     CHECK(load_model("toy2", 7, path).model.classes == 7);
-    CHECK(contains(error_of([&] { (void)load_model("toy2", 3, path); }), "2.weight (expected float32 (3, 5), got float32 (7, 5))"));
+    CHECK(contains(error_of([&] { (void)load_model("toy2", 3, path); }),
+                   "2.weight (expected float32 (3, 5), got float32 (7, 5))"));
     CHECK(contains(error_of([&] { (void)load_model("toy2(classes=3)", 0, path); }), "misshapen"));
     CHECK(contains(error_of([&] { (void)load_model("toy3", 0, path); }), "unexpected: 2.bias"));
     CHECK(contains(error_of([&] { (void)load_model("toy2", 0, folder.path() / "none"); }), "none"));
+    auto tensors = state_dict(*seven.net);
+    tensors["2.weight"] = Tensor::zeros({int64_t{1} << 40, 0});  // a head that claims a lot and holds nothing
+    write_safetensors(path, tensors);
+    CHECK(contains(error_of([&] { (void)load_model("toy2", 0, path); }), "got float32 (1099511627776, 0)"));
 }
 
 TEST_CASE("train: without a run folder nothing is written") {
@@ -153,7 +161,8 @@ TEST_CASE("train: the same seed gives the same bits, another seed other weights"
     config.run = folder.path() / "other";
     config.seed = 4;
     (void)train(config);
-    CHECK(slurp(folder.path() / "one" / "weights.safetensors") != slurp(folder.path() / "other" / "weights.safetensors"));
+    CHECK(slurp(folder.path() / "one" / "weights.safetensors") !=
+          slurp(folder.path() / "other" / "weights.safetensors"));
 }
 
 TEST_CASE("resume: continues bit for bit from the middle of an epoch and from its end") {
@@ -195,7 +204,8 @@ TEST_CASE("resume: after a crash the last checkpoint counts, later metrics are d
     };
     CHECK_THROWS_WITH(train(config, crash), "crash");
     // What a crash between the metrics line and the checkpoint leaves, and a torn line behind it.
-    std::ofstream(config.run / "metrics.jsonl", std::ios::app) << metrics_of(config.run)[0].dump() << "\n{\"epo";
+    std::ofstream(config.run / "metrics.jsonl", std::ios::app)
+        << metrics_of(config.run)[0].dump() << "\n{\"epo";
     config.resume = true;
     std::string noted;
     (void)train(config, {.note = [&](const std::string& text) { noted += text; }});
@@ -357,6 +367,45 @@ TEST_CASE("train: starts from given weights") {
     CHECK_FALSE(std::filesystem::exists(config.run));
 }
 
+TEST_CASE(
+    "train: a step over all samples goes along the gradient of the smoothed loss, warmed up and clipped") {
+    TrainConfig config = toy_config({});
+    config.model = "toy3";
+    config.data = "toy3";
+    config.batch_size = 1000;  // one step
+    config.epochs = 1;
+    config.lr = 2;
+    config.optimizer.momentum = 0;
+    config.warmup_steps = 4;
+    config.label_smoothing = 0.2;
+    const Model start = build_model("toy3", 2, config.seed);
+    const Batch all = load_data("toy3")->train->all();
+    backward(cross_entropy((*start.net)(Variable(all.input)), all.label, 0.2));
+    double norm = 0;
+    for (const Parameter& p : start.net->parameters()) {
+        for (const double g : layer_testing::values_of(p.value.grad())) {
+            norm += g * g;
+        }
+    }
+    norm = std::sqrt(norm);
+    for (const double clip : {0.0, norm / 3, norm * 3}) {
+        CAPTURE(clip);
+        config.clip_norm = clip;
+        const TrainResult result = train(config);
+        CHECK(result.steps == 1);
+        const double factor = 2 * 0.25 * (clip > 0 && clip < norm ? clip / norm : 1);
+        for (const Parameter& p : start.net->parameters()) {
+            auto expected = layer_testing::values_of(p.value.data());
+            const auto gradient = layer_testing::values_of(p.value.grad());
+            for (size_t i = 0; i < expected.size(); ++i) {
+                expected[i] -= factor * gradient[i];
+            }
+            layer_testing::check_values(layer_testing::parameter(*result.model.net, p.name).data(),
+                                        p.value.shape(), expected);
+        }
+    }
+}
+
 TEST_CASE("train: a configuration that cannot work is refused before anything is written") {
     const TemporaryFolder folder;
     const auto refused = [&](const std::string& part, const std::function<void(TrainConfig&)>& change) {
@@ -368,7 +417,8 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
         CHECK_FALSE(contains(text, "\n"));
         CHECK(files_of(folder.path()).empty());
     };
-    refused("epochs >= 1", [](TrainConfig& c) { c.epochs = 0; });
+    refused("1 <= epochs", [](TrainConfig& c) { c.epochs = 0; });
+    refused("epochs <= 1e9", [](TrainConfig& c) { c.epochs = INT64_MAX; });
     refused("batch-size >= 1", [](TrainConfig& c) { c.batch_size = 0; });
     refused("lr > 0", [](TrainConfig& c) { c.lr = 0; });
     refused("lr > 0", [](TrainConfig& c) { c.lr = std::nan(""); });
@@ -378,7 +428,10 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
     refused("validation", [](TrainConfig& c) { c.validation = 1; });
     refused("no samples", [](TrainConfig& c) { c.validation = 1e-9; });
     refused("early", [](TrainConfig& c) { c.early_stop = 3; });
-    refused("early-stop", [](TrainConfig& c) { c.validation = 0.1; c.early_stop = -1; });
+    refused("early-stop", [](TrainConfig& c) {
+        c.validation = 0.1;
+        c.early_stop = -1;
+    });
     refused("checkpoint-every", [](TrainConfig& c) { c.checkpoint_every = -1; });
     refused("classes", [](TrainConfig& c) { c.classes = -1; });
     refused("2 classes", [](TrainConfig& c) { c.classes = 1; });
@@ -397,4 +450,13 @@ TEST_CASE("train: a loss that is not finite ends the run with a hint") {
     const std::string text = error_of([&] { (void)train(config); });
     CHECK(contains(text, "not finite at step"));
     CHECK(contains(text, "smaller lr"));
+    // The step that breaks the weights may be the last of an epoch; weights that no one can load are not
+    // saved.
+    const TemporaryFolder folder;
+    config.run = folder.path() / "run";
+    config.batch_size = INT64_MAX;  // all samples in one step
+    config.lr = 1e38;
+    CHECK(contains(error_of([&] { (void)train(config); }), "not finite after epoch 1"));
+    CHECK_FALSE(std::filesystem::exists(config.run / "checkpoint.safetensors"));
+    CHECK_FALSE(std::filesystem::exists(config.run / "weights.safetensors"));
 }

@@ -1,5 +1,6 @@
-// Average pooling over regular and adaptive windows, and the adjoints; formulas: core/backends/reference/pooling.cpp.
-// Sums over a window are double. The adjoint goes row by row of the image, as max pooling's scatter does.
+// Average pooling over regular and adaptive windows, and the adjoints; formulas:
+// core/backends/reference/pooling.cpp. Sums over a window are double. The adjoint goes row by row of the
+// image, as max pooling's scatter does.
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/column_sums.h"
 #include "core/backends/cpu/cpu_backend.h"
@@ -44,7 +45,8 @@ BACKLIGHT_CLONES void divide_loop(const double* sums, double size, float* y, int
 }
 
 // Adds factor d_y to each of the pixels of a window's row.
-BACKLIGHT_CLONES void add_share(const float* d_y, float factor, int64_t pixels, int64_t channels, float* d_x) {
+BACKLIGHT_CLONES void add_share(const float* d_y, float factor, int64_t pixels, int64_t channels,
+                                float* d_x) {
     for (int64_t w = 0; w < pixels; ++w) {
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < channels; ++c) {
@@ -54,7 +56,8 @@ BACKLIGHT_CLONES void add_share(const float* d_y, float factor, int64_t pixels, 
 }
 
 // The mean of one window for all channels; `x` is the image.
-void average_pixel(const float* x, int64_t row_step, int64_t channels, const Span& rows, const Span& columns, float* y) {
+void average_pixel(const float* x, int64_t row_step, int64_t channels, const Span& rows, const Span& columns,
+                   float* y) {
     double sums[kChannels];
     for (int64_t c = 0; c < channels; c += kChannels) {
         const int64_t count = std::min(kChannels, channels - c);
@@ -148,7 +151,8 @@ void CpuBackend::adaptive_avg_pool_adjoint(const Tensor& d_y, Tensor& d_x) {
     if (d_y.dtype() != DType::f32) {
         return ReferenceBackend::adaptive_avg_pool_adjoint(d_y, d_x);
     }
-    average_adjoint(AdaptiveWindows{d_x.dim(1), d_y.dim(1)}, AdaptiveWindows{d_x.dim(2), d_y.dim(2)}, d_y, d_x);
+    average_adjoint(AdaptiveWindows{d_x.dim(1), d_y.dim(1)}, AdaptiveWindows{d_x.dim(2), d_y.dim(2)}, d_y,
+                    d_x);
 }
 
 }  // namespace backlight

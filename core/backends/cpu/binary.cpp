@@ -1,5 +1,5 @@
-// y = f(a, b) with broadcasting. Equal shapes and scalars have their own loops; any other operand is read block by
-// block as if it had y's shape.
+// y = f(a, b) with broadcasting. Equal shapes and scalars have their own loops; any other operand is read
+// block by block as if it had y's shape.
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/cpu_backend.h"
 #include "core/backends/cpu/stretched_reader.h"
@@ -67,13 +67,16 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y
     const bool whole_a = a.numel() == count;
     const bool whole_b = b.numel() == count;
     if (whole_a && whole_b) {
-        return write([=](float* block, int64_t at, int64_t n) { loops.both(left + at, right + at, block, n); });
+        return write(
+            [=](float* block, int64_t at, int64_t n) { loops.both(left + at, right + at, block, n); });
     }
     if (whole_a && b.numel() == 1) {
-        return write([=](float* block, int64_t at, int64_t n) { loops.scalar_b(left + at, *right, block, n); });
+        return write(
+            [=](float* block, int64_t at, int64_t n) { loops.scalar_b(left + at, *right, block, n); });
     }
     if (whole_b && a.numel() == 1) {
-        return write([=](float* block, int64_t at, int64_t n) { loops.scalar_a(*left, right + at, block, n); });
+        return write(
+            [=](float* block, int64_t at, int64_t n) { loops.scalar_a(*left, right + at, block, n); });
     }
     const cpu::StretchedReader reader_a(a, y.shape());
     const cpu::StretchedReader reader_b(b, y.shape());

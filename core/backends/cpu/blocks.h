@@ -1,5 +1,6 @@
-// Elementwise output in blocks. A large output is computed block by block in the first-level cache and written past the
-// caches: a plain store of a line that is not cached reads it from memory first, which costs a third of the bandwidth.
+// Elementwise output in blocks. A large output is computed block by block in the first-level cache and
+// written past the caches: a plain store of a line that is not cached reads it from memory first, which costs
+// a third of the bandwidth.
 #pragma once
 
 #include <algorithm>
@@ -21,16 +22,18 @@ inline constexpr int64_t kStreamElements = int64_t{4} << 20;
 void stream_block(float* y, const float* x, int64_t count);
 void stream_fence();
 
-/// Length of blocks at whose beginning a row of `period` elements (0: none) begins again, if such a length is short.
-/// Multiples of 16, so that blocks begin with a cache line.
+/// Length of blocks at whose beginning a row of `period` elements (0: none) begins again, if such a length is
+/// short. Multiples of 16, so that blocks begin with a cache line.
 [[nodiscard]] inline int64_t block_length(int64_t period, bool stream) {
     const int64_t wanted = stream ? kStreamBlock : kBlock;
     const int64_t together = period == 0 ? 16 : std::lcm(period, int64_t{16});
-    return together > (stream ? 4 * kStreamBlock : kBlock) ? wanted : together * std::max<int64_t>(1, wanted / together);
+    return together > (stream ? 4 * kStreamBlock : kBlock)
+               ? wanted
+               : together * std::max<int64_t>(1, wanted / together);
 }
 
-/// y[begin..end) = what compute(out, at, count) writes to out[0..count) for the elements from `at` on, at most `block`
-/// at a time. compute may read y[at..at+count), so in-place use is fine.
+/// y[begin..end) = what compute(out, at, count) writes to out[0..count) for the elements from `at` on, at
+/// most `block` at a time. compute may read y[at..at+count), so in-place use is fine.
 template <typename Compute>
 void write_blocks(float* y, int64_t begin, int64_t end, int64_t block, bool stream, Compute&& compute) {
     if (!stream) {

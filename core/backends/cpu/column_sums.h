@@ -1,5 +1,5 @@
-// Reductions over the rows of a (rows, columns) matrix, the columns side by side in vector registers, and how the rows
-// are shared among threads. Sums are accumulated in double.
+// Reductions over the rows of a (rows, columns) matrix, the columns side by side in vector registers, and how
+// the rows are shared among threads. Sums are accumulated in double.
 #pragma once
 
 #include <algorithm>
@@ -34,8 +34,8 @@ struct MinimumReduction {
     }
 };
 
-/// result[c] = combine(result[c], x[r step + c]) over the rows r. Four rows are combined with each other first, so that
-/// `result` is read and written once for four.
+/// result[c] = combine(result[c], x[r step + c]) over the rows r. Four rows are combined with each other
+/// first, so that `result` is read and written once for four.
 template <typename Reduction>
 void reduce_columns(const float* x, int64_t rows, int64_t step, int64_t columns,
                     typename Reduction::Accumulator* result);
@@ -43,15 +43,16 @@ extern template void reduce_columns<SumReduction>(const float*, int64_t, int64_t
 extern template void reduce_columns<MaximumReduction>(const float*, int64_t, int64_t, int64_t, float*);
 extern template void reduce_columns<MinimumReduction>(const float*, int64_t, int64_t, int64_t, float*);
 
-/// Reduces `items` rows of `elements` each: body(begin, end, result) combines rows begin..end-1 into `result`, `width`
-/// accumulators. How the rows are cut depends on the extents only, so the result is the same for any number of threads.
+/// Reduces `items` rows of `elements` each: body(begin, end, result) combines rows begin..end-1 into
+/// `result`, `width` accumulators. How the rows are cut depends on the extents only, so the result is the
+/// same for any number of threads.
 template <typename Reduction, typename Body>
-void reduce_rows_in_chunks(int64_t rows, int64_t elements, int64_t width, typename Reduction::Accumulator* result,
-                           Body&& body) {
+void reduce_rows_in_chunks(int64_t rows, int64_t elements, int64_t width,
+                           typename Reduction::Accumulator* result, Body&& body) {
     using Accumulator = typename Reduction::Accumulator;
     constexpr int64_t kMaxChunks = 32;
-    const int64_t chunks =
-        std::min(std::clamp<int64_t>(rows * elements / kParallelElements, 1, kMaxChunks), std::max<int64_t>(rows, 1));
+    const int64_t chunks = std::min(std::clamp<int64_t>(rows * elements / kParallelElements, 1, kMaxChunks),
+                                    std::max<int64_t>(rows, 1));
     if (chunks == 1) {
         return body(int64_t{0}, rows, result);
     }
@@ -68,8 +69,8 @@ void reduce_rows_in_chunks(int64_t rows, int64_t elements, int64_t width, typena
     }
 }
 
-/// A (rows, channels) matrix seen as fewer, wider rows, so that few channels fill vector registers too. `rest`
-/// elements are left over; they are the beginning of a wide row.
+/// A (rows, channels) matrix seen as fewer, wider rows, so that few channels fill vector registers too.
+/// `rest` elements are left over; they are the beginning of a wide row.
 struct WideRows {
     int64_t channels, repeat, width, rows, rest;
 

@@ -32,11 +32,11 @@ Record& the_record() {
 
 std::string text_of(const ConvShape& s) {
     const Conv2dAttrs& a = s.attrs;
-    return concat_text(kDirections[static_cast<size_t>(s.direction)], " n=", s.batch, " c=", s.in_channels, " h=",
-                       s.height, " w=", s.width, " o=", s.out_channels, " k=", s.kernel_height, 'x', s.kernel_width,
-                       " s=", a.stride[0], 'x', a.stride[1], " p=", a.padding.top, ',', a.padding.left, ',',
-                       a.padding.bottom, ',', a.padding.right, " d=", a.dilation[0], 'x', a.dilation[1], " g=",
-                       a.groups);
+    return concat_text(kDirections[static_cast<size_t>(s.direction)], " n=", s.batch, " c=", s.in_channels,
+                       " h=", s.height, " w=", s.width, " o=", s.out_channels, " k=", s.kernel_height, 'x',
+                       s.kernel_width, " s=", a.stride[0], 'x', a.stride[1], " p=", a.padding.top, ',',
+                       a.padding.left, ',', a.padding.bottom, ',', a.padding.right, " d=", a.dilation[0], 'x',
+                       a.dilation[1], " g=", a.groups);
 }
 
 // Whether `text` is what text_of writes: it is read and written again.
@@ -46,11 +46,13 @@ bool is_shape(const std::string& text) {
     Conv2dAttrs& a = s.attrs;
     using Wide = long long;  // what scanf's %lld wants
     std::array<Wide, 16> n{};
-    const int read = std::sscanf(
-        text.c_str(), "%31s n=%lld c=%lld h=%lld w=%lld o=%lld k=%lldx%lld s=%lldx%lld p=%lld,%lld,%lld,%lld d=%lldx%lld g=%lld",
-        direction.data(), &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &n[10], &n[11], &n[12],
-        &n[13], &n[14], &n[15]);
-    const auto* const known = std::find(kDirections.begin(), kDirections.end(), std::string_view(direction.data()));
+    const int read = std::sscanf(text.c_str(),
+                                 "%31s n=%lld c=%lld h=%lld w=%lld o=%lld k=%lldx%lld s=%lldx%lld "
+                                 "p=%lld,%lld,%lld,%lld d=%lldx%lld g=%lld",
+                                 direction.data(), &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
+                                 &n[8], &n[9], &n[10], &n[11], &n[12], &n[13], &n[14], &n[15]);
+    const auto* const known =
+        std::find(kDirections.begin(), kDirections.end(), std::string_view(direction.data()));
     if (read != 17 || known == kDirections.end()) {
         return false;
     }
@@ -71,8 +73,8 @@ bool is_shape(const std::string& text) {
 
 }  // namespace
 
-// Measured over the layers of ResNet-50 and VGG-16: the weights' gradient is faster on blocked activations where there is
-// enough work for each activation to pay for reordering it.
+// Measured over the layers of ResNet-50 and VGG-16: the weights' gradient is faster on blocked activations
+// where there is enough work for each activation to pay for reordering it.
 ConvChoice fixed_rule(const ConvShape& s) {
     if (s.direction != ConvDirection::backward_weights || s.attrs.groups != 1) {
         return ConvChoice::nhwc;
@@ -131,9 +133,11 @@ void ConvTuning::restore(const std::string& record) {
         const std::string shape = line.substr(0, colon);
         const std::string name = colon == std::string::npos ? "" : line.substr(colon + 3);
         const auto* const choice = std::find(cpu::kChoices.begin(), cpu::kChoices.end(), name);
-        BACKLIGHT_CHECK(choice != cpu::kChoices.end() && cpu::is_shape(shape),
-                        "convolution record: expected `forward n=8 c=64 h=56 w=56 o=64 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 "
-                        ": nhwc`, got `", line, "`");
+        BACKLIGHT_CHECK(
+            choice != cpu::kChoices.end() && cpu::is_shape(shape),
+            "convolution record: expected `forward n=8 c=64 h=56 w=56 o=64 k=3x3 s=1x1 p=1,1,1,1 d=1x1 g=1 "
+            ": nhwc`, got `",
+            line, "`");
         choices[shape] = static_cast<cpu::ConvChoice>(choice - cpu::kChoices.begin());
     }
     cpu::Record& current = cpu::the_record();

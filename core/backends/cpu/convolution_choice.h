@@ -12,9 +12,9 @@ namespace backlight::cpu {
 enum class ConvDirection : uint8_t { forward, backward_data, backward_weights };
 
 enum class ConvChoice : uint8_t {
-    nhwc,          // activations as they lie
-    any_layout,    // activations reordered into the format that the library likes best, and back
-    winograd,      // Winograd's algorithm, where the library has it for this shape
+    nhwc,        // activations as they lie
+    any_layout,  // activations reordered into the format that the library likes best, and back
+    winograd,    // Winograd's algorithm, where the library has it for this shape
 };
 
 /// Everything that a choice depends on.

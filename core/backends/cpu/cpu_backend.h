@@ -1,7 +1,6 @@
-// CpuBackend: f32 kernels by oneDNN and OpenMP. Other element types, and kernels that nobody has asked to be faster,
-// run as the reference runs them.
-// The same seed and thread count give the same bits: work is cut at places that depend on shapes and thread count only,
-// and partial sums are added in a fixed order.
+// CpuBackend: f32 kernels by oneDNN and OpenMP. Other element types, and kernels that nobody has asked to be
+// faster, run as the reference runs them. The same seed and thread count give the same bits: work is cut at
+// places that depend on shapes and thread count only, and partial sums are added in a fixed order.
 #pragma once
 
 #include "core/backends/reference/reference_backend.h"
@@ -11,6 +10,9 @@ namespace backlight {
 class CpuBackend : public ReferenceBackend {
 public:
     [[nodiscard]] std::string_view name() const override { return "cpu"; }
+
+    // What is not listed here runs as the reference runs it: resize, arg_reduce, top_k, scatters,
+    // gather_last.
 
     // elementwise.cpp
     void copy(const Tensor& x, Tensor& y) override;
@@ -33,18 +35,21 @@ public:
     void reduce(ReduceOp op, const Tensor& x, AxisMask axes, Tensor& y) override;
 
     // matmul.cpp
-    void matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& y) override;
+    void matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias,
+                Tensor& y) override;
 
     // convolution.cpp
     void conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
                 Tensor& y) override;
-    void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight, Tensor& d_x) override;
+    void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
+                              Tensor& d_x) override;
     void conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& d_y,
                                  Tensor& d_weight) override;
 
     // max_pool.cpp, average_pool.cpp
     void max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y, Tensor& index) override;
-    void max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index, Tensor& d_x) override;
+    void max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index,
+                          Tensor& d_x) override;
     void max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const Tensor& index, Tensor& y) override;
     void avg_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y) override;
     void avg_pool_adjoint(const PoolAttrs& attrs, const Tensor& d_y, Tensor& d_x) override;
@@ -57,12 +62,17 @@ public:
 
     // normalization.cpp
     void channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) override;
-    void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu, Tensor& y) override;
+    void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
+                        Tensor& y) override;
     void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
                              const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
                              Tensor& d_shift) override;
 
-    // permute.cpp
+    // movement.cpp, permute.cpp
+    void slice(const Tensor& x, const Shape& start, Tensor& y) override;
+    void pad(const Tensor& x, const Shape& start, Tensor& y) override;
+    void concat(std::span<const Tensor> parts, int axis, Tensor& y) override;
+    void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) override;
     void permute(const Tensor& x, std::span<const int> axes, Tensor& y) override;
 
     // optimizer.cpp

@@ -47,9 +47,10 @@ void CpuBackend::copy(const Tensor& x, Tensor& y) {
     if (from == to) {
         return;
     }
-    cpu::parallel_ranges(static_cast<int64_t>(x.bytes()), cpu::kParallelElements * 4, 64, [=](int64_t begin, int64_t end) {
-        std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
-    });
+    cpu::parallel_ranges(static_cast<int64_t>(x.bytes()), cpu::kParallelElements * 4, 64,
+                         [=](int64_t begin, int64_t end) {
+                             std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
+                         });
 }
 
 void CpuBackend::fill(Tensor& y, double value) {

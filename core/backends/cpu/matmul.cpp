@@ -15,7 +15,8 @@ namespace {
 using dnnl::memory;
 
 constexpr size_t kMaxPlans = 512;
-constexpr int64_t kSmallProducts = 1 << 20;  // multiplications from which a library call pays: about 100 x 100 x 100
+constexpr int64_t kSmallProducts =
+    1 << 20;  // multiplications from which a library call pays: about 100 x 100 x 100
 
 struct Extents {
     int64_t batch, rows, columns, inner;
@@ -25,12 +26,8 @@ struct Extents {
 Extents extents_of(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& y) {
     const int64_t rows = y.dim(-2);
     const int64_t columns = y.dim(-1);
-    return {y.numel() / (rows * columns),
-            rows,
-            columns,
-            a.dim(attrs.transpose_a ? -2 : -1),
-            a.rank() > 2,
-            b.rank() > 2};
+    return {y.numel() / (rows * columns),       rows,         columns,
+            a.dim(attrs.transpose_a ? -2 : -1), a.rank() > 2, b.rank() > 2};
 }
 
 struct Plan {
@@ -43,14 +40,15 @@ struct Plan {
 Plan make_plan(const MatmulAttrs& attrs, const Extents& e, bool with_bias) {
     constexpr auto f32 = memory::data_type::f32;
     const auto operand = [&](int64_t rows, int64_t columns, bool transpose, bool has_batch) {
-        const memory::dims steps = transpose ? memory::dims{rows * columns, 1, rows}
-                                             : memory::dims{rows * columns, columns, 1};
+        const memory::dims steps =
+            transpose ? memory::dims{rows * columns, 1, rows} : memory::dims{rows * columns, columns, 1};
         return memory::desc({has_batch ? e.batch : 1, rows, columns}, f32, steps);
     };
     const memory::desc a = operand(e.rows, e.inner, attrs.transpose_a, e.a_has_batch);
     const memory::desc b = operand(e.inner, e.columns, attrs.transpose_b, e.b_has_batch);
     const memory::desc y = operand(e.rows, e.columns, false, true);
-    const memory::desc bias = with_bias ? memory::desc({1, 1, e.columns}, f32, memory::format_tag::abc) : memory::desc();
+    const memory::desc bias =
+        with_bias ? memory::desc({1, 1, e.columns}, f32, memory::format_tag::abc) : memory::desc();
     const dnnl::matmul::primitive_desc made(cpu::dnnl_engine(), a, b, bias, y, cpu::user_scratchpad());
     const auto place = [](const memory::desc& desc) { return memory(desc, cpu::dnnl_engine(), nullptr); };
     Plan plan{dnnl::matmul(made), place(a), place(b), {}, place(y), place(made.scratchpad_desc()), {}, 0};
@@ -66,11 +64,14 @@ Plan make_plan(const MatmulAttrs& attrs, const Extents& e, bool with_bias) {
     return plan;
 }
 
-void library_matmul(const MatmulAttrs& attrs, const Extents& e, const float* a, const float* b, const float* bias,
-                    float* y) {
+void library_matmul(const MatmulAttrs& attrs, const Extents& e, const float* a, const float* b,
+                    const float* bias, float* y) {
     thread_local cpu::PlanCache<Plan> plans(kMaxPlans);
-    const cpu::PlanKey key{e.batch, e.rows, e.columns, e.inner, e.a_has_batch, e.b_has_batch, attrs.transpose_a,
-                           attrs.transpose_b, bias != nullptr, omp_get_max_threads()};
+    const cpu::PlanKey key{e.batch,           e.rows,
+                           e.columns,         e.inner,
+                           e.a_has_batch,     e.b_has_batch,
+                           attrs.transpose_a, attrs.transpose_b,
+                           bias != nullptr,   omp_get_max_threads()};
     Plan& plan = plans.get(key, [&] { return make_plan(attrs, e, bias != nullptr); });
     plan.a.set_data_handle(const_cast<float*>(a));
     plan.b.set_data_handle(const_cast<float*>(b));
@@ -85,7 +86,8 @@ void library_matmul(const MatmulAttrs& attrs, const Extents& e, const float* a, 
 
 }  // namespace
 
-void CpuBackend::matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& y) {
+void CpuBackend::matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias,
+                        Tensor& y) {
     if (y.dtype() != DType::f32) {
         return ReferenceBackend::matmul(attrs, a, b, bias, y);
     }
@@ -106,8 +108,8 @@ void CpuBackend::matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor&
     const int64_t step_b = e.b_has_batch ? e.inner * e.columns : 0;
     cpu::parallel_items(e.batch, products / 8 + 1, [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
-            cpu::small_matmul({left + n * step_a, right + n * step_b, row, out + n * e.rows * e.columns, e.rows,
-                               e.columns, e.inner, attrs.transpose_a, attrs.transpose_b});
+            cpu::small_matmul({left + n * step_a, right + n * step_b, row, out + n * e.rows * e.columns,
+                               e.rows, e.columns, e.inner, attrs.transpose_a, attrs.transpose_b});
         }
     });
 }

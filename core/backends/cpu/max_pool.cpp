@@ -1,6 +1,7 @@
-// Max pooling, its scatter and its gather; formulas: core/backends/reference/pooling.cpp. Channels lie side by side, so
-// every step is taken for all channels of a pixel at once. The scatter is done row by row of the image, each row by
-// one thread: the windows that reach a row are visited in order, hence the sums do not depend on the threads.
+// Max pooling, its scatter and its gather; formulas: core/backends/reference/pooling.cpp. Channels lie side
+// by side, so every step is taken for all channels of a pixel at once. The scatter is done row by row of the
+// image, each row by one thread: the windows that reach a row are visited in order, hence the sums do not
+// depend on the threads.
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/cpu_backend.h"
 #include "core/backends/cpu/parallel.h"
@@ -12,13 +13,17 @@ namespace {
 using cpu::Span;
 using cpu::WindowAxis;
 
-constexpr int64_t kChannels = 64;  // of one pass: values and indices stay in registers or the first-level cache
+constexpr int64_t kChannels =
+    64;  // of one pass: values and indices stay in registers or the first-level cache
 
 struct Geometry {
     WindowAxis height, width;
     int64_t batch, channels;
     Geometry(const PoolAttrs& attrs, const Shape& x, const Shape& y)
-        : height(cpu::height_of(attrs, x, y)), width(cpu::width_of(attrs, x, y)), batch(x[0]), channels(x[3]) {}
+        : height(cpu::height_of(attrs, x, y)),
+          width(cpu::width_of(attrs, x, y)),
+          batch(x[0]),
+          channels(x[3]) {}
     [[nodiscard]] int64_t in_row() const { return width.in * channels; }
     [[nodiscard]] int64_t out_row() const { return width.out * channels; }
 };
@@ -57,7 +62,8 @@ BACKLIGHT_CLONES void max_pixel(const float* x, int64_t row_step, int64_t channe
     }
 }
 
-BACKLIGHT_CLONES void add_where(const float* d_y, const uint8_t* index, int32_t tap, float* d_x, int64_t count) {
+BACKLIGHT_CLONES void add_where(const float* d_y, const uint8_t* index, int32_t tap, float* d_x,
+                                int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t c = 0; c < count; ++c) {
         d_x[c] += static_cast<int32_t>(index[c]) == tap ? d_y[c] : 0.0f;
@@ -74,7 +80,8 @@ void scatter_row(const Geometry& g, const float* d_y, const uint8_t* index, int6
             const int64_t from = i * g.out_row() + j * g.channels;
             for (int64_t w = columns.begin; w < columns.end; ++w) {
                 const int64_t tap = first_tap + w - g.width.start(j);
-                add_where(d_y + from, index + from, static_cast<int32_t>(tap), d_x + w * g.channels, g.channels);
+                add_where(d_y + from, index + from, static_cast<int32_t>(tap), d_x + w * g.channels,
+                          g.channels);
             }
         }
     }
@@ -108,7 +115,8 @@ void CpuBackend::max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y, Te
     });
 }
 
-void CpuBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index, Tensor& d_x) {
+void CpuBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index,
+                                  Tensor& d_x) {
     if (d_y.dtype() != DType::f32) {
         return ReferenceBackend::max_pool_scatter(attrs, d_y, index, d_x);
     }
@@ -122,7 +130,8 @@ void CpuBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, con
         for (int64_t row = begin; row < end; ++row) {
             const int64_t n = row / g.height.in;
             const int64_t h = row % g.height.in;
-            scatter_row(g, from + n * out_image, winners + n * out_image, h, out + n * in_image + h * g.in_row());
+            scatter_row(g, from + n * out_image, winners + n * out_image, h,
+                        out + n * in_image + h * g.in_row());
         }
     });
 }
@@ -139,20 +148,21 @@ void CpuBackend::max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const 
     for (int64_t tap = 0; tap < std::min<int64_t>(256, attrs.kernel[0] * attrs.kernel[1]); ++tap) {
         tap_offset[tap] = tap / attrs.kernel[1] * g.in_row() + tap % attrs.kernel[1] * g.channels;
     }
-    cpu::parallel_items(g.batch * g.height.out, g.out_row() * 4, [=, &tap_offset](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-            const int64_t image = row / g.height.out * g.height.in * g.in_row();
-            for (int64_t j = 0; j < g.width.out; ++j) {
-                const int64_t at = row * g.out_row() + j * g.channels;
-                // The corner may lie in the padding, what an index names does not.
-                const int64_t corner = image + g.height.start(row % g.height.out) * g.in_row() +
-                                       g.width.start(j) * g.channels;
-                for (int64_t c = 0; c < g.channels; ++c) {
-                    out[at + c] = in[corner + tap_offset[winners[at + c]] + c];
+    cpu::parallel_items(
+        g.batch * g.height.out, g.out_row() * 4, [=, &tap_offset](int64_t begin, int64_t end) {
+            for (int64_t row = begin; row < end; ++row) {
+                const int64_t image = row / g.height.out * g.height.in * g.in_row();
+                for (int64_t j = 0; j < g.width.out; ++j) {
+                    const int64_t at = row * g.out_row() + j * g.channels;
+                    // The corner may lie in the padding, what an index names does not.
+                    const int64_t corner = image + g.height.start(row % g.height.out) * g.in_row() +
+                                           g.width.start(j) * g.channels;
+                    for (int64_t c = 0; c < g.channels; ++c) {
+                        out[at + c] = in[corner + tap_offset[winners[at + c]] + c];
+                    }
                 }
             }
-        }
-    });
+        });
 }
 
 }  // namespace backlight

@@ -1,8 +1,8 @@
 // Batch normalisation over channels, the last axis: statistics, the affine map, the gradient. Formulas:
-// core/backends/reference/normalization.cpp. Statistics are taken of x - shift, with the first row as the shift, in one
-// pass over memory:
-//   variance = sum d^2 / M - (sum d / M)^2,  d = x - shift       nothing cancels, as the shift is as far from the mean
-//   as any element is, and sums are double; a constant channel has variance 0 exactly
+// core/backends/reference/normalization.cpp. Statistics are taken of x - shift, with the first row as the
+// shift, in one pass over memory:
+//   variance = sum d^2 / M - (sum d / M)^2,  d = x - shift       nothing cancels, as the shift is as far from
+//   the mean as any element is, and sums are double; a constant channel has variance 0 exactly
 #include <cmath>
 
 #include "core/backends/buffer.h"
@@ -18,8 +18,8 @@ namespace {
 using cpu::WideRows;
 
 // sums[0..width) += d,  sums[width..2 width) += d^2
-BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t width, int64_t columns, const float* shift,
-                                      double* sums) {
+BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t width, int64_t columns,
+                                      const float* shift, double* sums) {
     double* squares = sums + width;
     for (int64_t r = 0; r < rows; ++r) {
         const float* row = x + r * width;
@@ -33,7 +33,8 @@ BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t widt
 }
 
 template <bool Relu>
-BACKLIGHT_CLONES void affine_loop(const float* x, const float* scale, const float* shift, float* y, int64_t count) {
+BACKLIGHT_CLONES void affine_loop(const float* x, const float* scale, const float* shift, float* y,
+                                  int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
         const float value = x[i] * scale[i] + shift[i];
@@ -52,7 +53,8 @@ BACKLIGHT_CLONES void gradient_sums_loop(const float* x, const float* d_y, const
         for (int64_t c = 0; c < columns; ++c) {
             const float g = !Relu || relu[row + c] > 0.0f ? d_y[row + c] : 0.0f;
             sums[c] += static_cast<double>(g);
-            products[c] += static_cast<double>(g) * (static_cast<double>(x[row + c]) - static_cast<double>(mean[c]));
+            products[c] +=
+                static_cast<double>(g) * (static_cast<double>(x[row + c]) - static_cast<double>(mean[c]));
         }
     }
 }
@@ -82,13 +84,15 @@ auto by_wide_rows(const WideRows& wide, Run run) {
     };
 }
 
-// Two sums a channel over all elements: add(first element, rows, columns, sums) for whole wide rows and for the rest.
+// Two sums a channel over all elements: add(first element, rows, columns, sums) for whole wide rows and for
+// the rest.
 template <typename Add>
 std::vector<double> channel_sums(const WideRows& wide, Add add) {
     std::vector<double> sums(static_cast<size_t>(2 * wide.width), 0.0);
-    cpu::reduce_rows_in_chunks<cpu::SumReduction>(
-        wide.rows, wide.width, 2 * wide.width, sums.data(),
-        [&](int64_t begin, int64_t end, double* out) { add(begin * wide.width, end - begin, wide.width, out); });
+    cpu::reduce_rows_in_chunks<cpu::SumReduction>(wide.rows, wide.width, 2 * wide.width, sums.data(),
+                                                  [&](int64_t begin, int64_t end, double* out) {
+                                                      add(begin * wide.width, end - begin, wide.width, out);
+                                                  });
     add(wide.rows * wide.width, 1, wide.rest, sums.data());
     wide.fold(sums.data());
     wide.fold(sums.data() + wide.width);
@@ -117,7 +121,8 @@ void CpuBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& varia
     }
 }
 
-void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu, Tensor& y) {
+void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
+                                Tensor& y) {
     if (x.dtype() != DType::f32 || x.numel() == 0) {
         return ReferenceBackend::channel_affine(x, scale, shift, relu, y);
     }
@@ -133,11 +138,12 @@ void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tens
     });
 }
 
-void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
-                                     const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
-                                     Tensor& d_shift) {
+void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
+                                     const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
+                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift) {
     if (x.dtype() != DType::f32 || x.numel() == 0) {
-        return ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale, d_shift);
+        return ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale,
+                                                     d_shift);
     }
     const WideRows wide(x.numel(), rows_of(x.shape()).length);
     const auto* in = buffer<float>(x);
@@ -146,13 +152,14 @@ void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const T
     const auto centre = wide.spread<float>([&](int64_t c) { return buffer<float>(mean)[c]; });
     const auto sums_loop = relu != nullptr ? gradient_sums_loop<true> : gradient_sums_loop<false>;
     const auto sums = channel_sums(wide, [&](int64_t at, int64_t rows, int64_t columns, double* out) {
-        sums_loop(in + at, from + at, relu == nullptr ? relu : relu + at, rows, wide.width, columns, centre.data(), out);
+        sums_loop(in + at, from + at, relu == nullptr ? relu : relu + at, rows, wide.width, columns,
+                  centre.data(), out);
     });
     const double count = static_cast<double>(x.numel()) / static_cast<double>(wide.channels);
     const auto inverse = [&](int64_t c) { return static_cast<double>(buffer<float>(inv_std)[c]); };
     const auto product = [&](int64_t c) { return sums[static_cast<size_t>(wide.width + c)] * inverse(c); };
-    const auto factor =
-        wide.spread<float>([&](int64_t c) { return inverse(c) * static_cast<double>(buffer<float>(scale)[c]); });
+    const auto factor = wide.spread<float>(
+        [&](int64_t c) { return inverse(c) * static_cast<double>(buffer<float>(scale)[c]); });
     const auto offset = wide.spread<float>([&](int64_t c) { return sums[static_cast<size_t>(c)] / count; });
     const auto slope = wide.spread<float>([&](int64_t c) { return product(c) * inverse(c) / count; });
     for (int64_t c = 0; c < wide.channels; ++c) {
@@ -162,8 +169,8 @@ void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const T
     const auto loop = relu != nullptr ? gradient_loop<true> : gradient_loop<false>;
     cpu::write_elements(buffer<float>(d_x), x.numel(), 0, [&] {
         return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, float* out) {
-            loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column, factor.data() + column,
-                 offset.data() + column, slope.data() + column, out, n);
+            loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column,
+                 factor.data() + column, offset.data() + column, slope.data() + column, out, n);
         });
     });
 }

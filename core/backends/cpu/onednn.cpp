@@ -52,7 +52,8 @@ void WeightCache::Free::operator()(void* data) const { host_deallocate(data, byt
 
 WeightCache::Place WeightCache::find(uint64_t storage, uint64_t version, const dnnl::memory::desc& format) {
     const auto [first, last] = index_.equal_range(storage);
-    const auto known = std::find_if(first, last, [&](const auto& item) { return item.second->format == format; });
+    const auto known =
+        std::find_if(first, last, [&](const auto& item) { return item.second->format == format; });
     if (known == last) {
         entries_.push_front({storage, version, format, format.get_size(), 1, {}});
         index_.emplace(storage, entries_.begin());
@@ -94,7 +95,8 @@ void WeightCache::drop_last() {
         bytes_ -= entry.bytes;
     }
     const auto [first, last] = index_.equal_range(entry.storage);
-    index_.erase(std::find_if(first, last, [&](const auto& item) { return item.second == std::prev(entries_.end()); }));
+    index_.erase(std::find_if(first, last,
+                              [&](const auto& item) { return item.second == std::prev(entries_.end()); }));
     entries_.pop_back();
 }
 

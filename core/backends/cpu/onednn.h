@@ -1,6 +1,6 @@
-// What this folder's oneDNN calls share: engine and stream, a bounded cache of primitives, reusable scratch memory, and
-// a cache of weights in the formats that the library prefers. Everything but the engine belongs to one thread, so that
-// nothing is locked; a thread's caches go when it ends.
+// What this folder's oneDNN calls share: engine and stream, a bounded cache of primitives, reusable scratch
+// memory, and a cache of weights in the formats that the library prefers. Everything but the engine belongs
+// to one thread, so that nothing is locked; a thread's caches go when it ends.
 #pragma once
 
 #include <array>
@@ -19,15 +19,16 @@
 
 static_assert(DNNL_VERSION_MAJOR >= 3, "Backlight needs oneDNN 3; see docs/onednn.md");
 
-/// Runs a statement of oneDNN calls and turns the library's exception into ours, naming the failing expression.
-#define BACKLIGHT_DNNL_CHECK(...)                                                                         \
-    do {                                                                                                  \
-        try {                                                                                             \
-            __VA_ARGS__;                                                                                  \
-        } catch (const dnnl::error& failure) {                                                            \
-            throw ::backlight::SystemError(::backlight::concat_text("oneDNN: ", #__VA_ARGS__, " failed: ", \
-                                                                    failure.what()));                     \
-        }                                                                                                 \
+/// Runs a statement of oneDNN calls and turns the library's exception into ours, naming the failing
+/// expression.
+#define BACKLIGHT_DNNL_CHECK(...)                                                                 \
+    do {                                                                                          \
+        try {                                                                                     \
+            __VA_ARGS__;                                                                          \
+        } catch (const dnnl::error& failure) {                                                    \
+            throw ::backlight::SystemError(                                                       \
+                ::backlight::concat_text("oneDNN: ", #__VA_ARGS__, " failed: ", failure.what())); \
+        }                                                                                         \
     } while (false)
 
 namespace backlight::cpu {
@@ -111,14 +112,14 @@ private:
     std::unordered_map<PlanKey, typename Plans::iterator, PlanKeyHash> index_;
 };
 
-/// Weights in oneDNN's formats, keyed by storage, version and format. Weights that are seen once per version, as in a
-/// plain training step, are not kept: the second sighting of a version makes them so.
+/// Weights in oneDNN's formats, keyed by storage, version and format. Weights that are seen once per version,
+/// as in a plain training step, are not kept: the second sighting of a version makes them so.
 class WeightCache {
 public:
     /// Where weights in `format` are to be found, or to be put.
     struct Place {
-        void* data = nullptr;   // null: not kept, use scratch memory
-        bool is_filled = false; // data holds them already
+        void* data = nullptr;    // null: not kept, use scratch memory
+        bool is_filled = false;  // data holds them already
     };
     [[nodiscard]] Place find(uint64_t storage, uint64_t version, const dnnl::memory::desc& format);
 

@@ -1,6 +1,6 @@
-// One step of an optimiser in one pass over memory; formulas: core/backends/reference/optimizer.cpp. The arithmetic is
-// the reference's, in double: the same bits, except that Adam's quotient is taken in float, which a core divides four
-// times as fast.
+// One step of an optimiser in one pass over memory; formulas: core/backends/reference/optimizer.cpp. The
+// arithmetic is the reference's, in double: the same bits, except that Adam's quotient is taken in float,
+// which a core divides four times as fast.
 #include <cmath>
 
 #include "core/backends/buffer.h"
@@ -11,9 +11,9 @@ namespace backlight {
 namespace {
 
 template <bool Momentum>
-BACKLIGHT_CLONES void sgd_loop(const SgdAttrs& attrs, float* w, const float* g, float* velocity, int64_t count) {
+BACKLIGHT_CLONES void sgd_loop(const SgdAttrs& attrs, float* w, const float* g, float* velocity,
+                               int64_t count) {
     const SgdAttrs a = attrs;
-    const double keep = a.first_step ? 0.0 : a.momentum;
     const double take = a.first_step ? 1.0 : 1 - a.dampening;
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
@@ -23,7 +23,7 @@ BACKLIGHT_CLONES void sgd_loop(const SgdAttrs& attrs, float* w, const float* g, 
         if constexpr (Momentum) {
             // The buffer may hold anything before the first step, NaN included.
             const double state = a.first_step ? 0.0 : static_cast<double>(velocity[i]);
-            const double moved = keep * state + take * gradient;
+            const double moved = a.momentum * state + take * gradient;
             velocity[i] = static_cast<float>(moved);
             step = a.nesterov ? gradient + a.momentum * moved : moved;
         }
@@ -31,7 +31,8 @@ BACKLIGHT_CLONES void sgd_loop(const SgdAttrs& attrs, float* w, const float* g, 
     }
 }
 
-BACKLIGHT_CLONES void adam_loop(const AdamAttrs& attrs, float* w, const float* g, float* m, float* v, int64_t count) {
+BACKLIGHT_CLONES void adam_loop(const AdamAttrs& attrs, float* w, const float* g, float* m, float* v,
+                                int64_t count) {
     const AdamAttrs a = attrs;
     const double correction1 = 1 - std::pow(a.beta1, static_cast<double>(a.step));
     const double correction2 = 1 - std::pow(a.beta2, static_cast<double>(a.step));
@@ -51,7 +52,8 @@ BACKLIGHT_CLONES void adam_loop(const AdamAttrs& attrs, float* w, const float* g
         const auto square = static_cast<float>(second);
         m[i] = mean;
         v[i] = square;
-        w[i] = static_cast<float>(weight - static_cast<double>(rate * mean / (std::sqrt(square) * root + eps)));
+        w[i] =
+            static_cast<float>(weight - static_cast<double>(rate * mean / (std::sqrt(square) * root + eps)));
     }
 }
 

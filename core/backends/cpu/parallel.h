@@ -6,8 +6,9 @@
 
 #include <omp.h>
 
-// Compiles a function once for each level of x86-64 and picks one when the program is loaded: one binary for every
-// machine, without -march=native. Contraction is off in the whole project, so the levels agree bit for bit.
+// Compiles a function once for each level of x86-64 and picks one when the program is loaded: one binary for
+// every machine, without -march=native. Contraction is off in the whole project, so the levels agree bit for
+// bit.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define BACKLIGHT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -18,7 +19,8 @@
 
 namespace backlight::cpu {
 
-/// Quotient and remainder of non-negative numbers. 64-bit division takes three times as long as 32-bit division.
+/// Quotient and remainder of non-negative numbers. 64-bit division takes three times as long as 32-bit
+/// division.
 struct Division {
     int64_t quotient, remainder;
 };
@@ -31,7 +33,8 @@ struct Division {
     return {a / b, a % b};
 }
 
-/// Below this many elements of simple work a second thread costs more than it brings: waking one takes microseconds.
+/// Below this many elements of simple work a second thread costs more than it brings: waking one takes
+/// microseconds.
 inline constexpr int64_t kParallelElements = 1 << 15;
 
 /// Calls body(begin, end) over 0..count-1, cut into one range per thread at multiples of `align`.
@@ -47,7 +50,7 @@ void parallel_ranges(int64_t count, int64_t grain, int64_t align, Body&& body) {
         return;
     }
     const int64_t pieces = (count + align - 1) / align;
-#pragma omp parallel num_threads(static_cast<int>(wanted))
+#pragma omp parallel num_threads(static_cast <int>(wanted))
     {
         const int64_t threads = omp_get_num_threads();
         const int64_t thread = omp_get_thread_num();

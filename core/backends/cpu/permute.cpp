@@ -1,5 +1,5 @@
-// Permutations of axes. Axes that stay neighbours are one; what remains is nearly always a transposition of a matrix,
-// once or for each of a batch, with elements that may be runs:
+// Permutations of axes. Axes that stay neighbours are one; what remains is nearly always a transposition of a
+// matrix, once or for each of a batch, with elements that may be runs:
 //   (B, R, C, D) -> (B, C, R, D)      nhwc <-> nchw, weights between (O, I, Kh, Kw) and (O, Kh, Kw, I)
 #include <cstring>
 
@@ -27,7 +27,8 @@ bool merge_axes(const Shape& x, std::span<const int> axes, Transposition& t) {
     std::array<int, kMaxRank> position{};  // of x's axes with extents other than 1, counted without them
     for (int i = 0; i < rank; ++i) {
         for (int j = 0; j < rank; ++j) {
-            position[static_cast<size_t>(i)] += order[static_cast<size_t>(j)] < order[static_cast<size_t>(i)] ? 1 : 0;
+            position[static_cast<size_t>(i)] +=
+                order[static_cast<size_t>(j)] < order[static_cast<size_t>(i)] ? 1 : 0;
         }
     }
     int begin = 0;
@@ -87,7 +88,8 @@ void CpuBackend::permute(const Tensor& x, std::span<const int> axes, Tensor& y) 
                 const uint32_t* from = in + item / t.columns * matrix + item % t.columns * t.run;
                 uint32_t* to = out + item * t.rows * t.run;
                 for (int64_t r = 0; r < t.rows; ++r) {
-                    std::memcpy(to + r * t.run, from + r * t.columns * t.run, static_cast<size_t>(t.run) * sizeof(*to));
+                    std::memcpy(to + r * t.run, from + r * t.columns * t.run,
+                                static_cast<size_t>(t.run) * sizeof(*to));
                 }
             }
         });

@@ -1,5 +1,5 @@
-// Random tensors: the values of core/backends/random_values.h, a block of counters at a time so that the generator and
-// Box and Muller's transformation run in vector registers.
+// Random tensors: the values of core/backends/random_values.h, a block of counters at a time so that the
+// generator and Box and Muller's transformation run in vector registers.
 #include <array>
 #include <bit>
 #include <cmath>
@@ -15,8 +15,8 @@ namespace {
 
 using random_values::Stream;
 
-constexpr int64_t kCounters = 64;               // counters of one pass
-constexpr int64_t kElements = 4 * kCounters;    // and the f32 elements that they yield
+constexpr int64_t kCounters = 64;             // counters of one pass
+constexpr int64_t kElements = 4 * kCounters;  // and the f32 elements that they yield
 
 using Words = std::array<std::array<uint32_t, kCounters>, 4>;
 
@@ -57,14 +57,17 @@ inline CosineSine cosine_sine(float angle) {
     const float n = shifted - kRound;
     const float r = ((angle - n * 1.5703125f) - n * 4.837512969970703125e-4f) - n * 7.54978995489188216e-8f;
     const float square = r * r;
-    const float sine = ((-1.9515295891e-4f * square + 8.3321608736e-3f) * square - 1.6666654611e-1f) * square * r + r;
+    const float sine =
+        ((-1.9515295891e-4f * square + 8.3321608736e-3f) * square - 1.6666654611e-1f) * square * r + r;
     const float cosine =
-        ((2.443315711809948e-5f * square - 1.388731625493765e-3f) * square + 4.166664568298827e-2f) * square * square -
+        ((2.443315711809948e-5f * square - 1.388731625493765e-3f) * square + 4.166664568298827e-2f) * square *
+            square -
         0.5f * square + 1.0f;
     const bool odd = (quarter & 1U) != 0;
     const float for_cosine = odd ? sine : cosine;
     const float for_sine = odd ? cosine : sine;
-    return {((quarter + 1U) & 2U) != 0 ? -for_cosine : for_cosine, (quarter & 2U) != 0 ? -for_sine : for_sine};
+    return {((quarter + 1U) & 2U) != 0 ? -for_cosine : for_cosine,
+            (quarter & 2U) != 0 ? -for_sine : for_sine};
 }
 
 // y[4 i + 2 pair + (0, 1)] for all counters i; random_values::normal_of.
@@ -98,7 +101,8 @@ BACKLIGHT_CLONES void uniform_loop(const Words& words, float* y) {
 BACKLIGHT_CLONES void bernoulli_loop(const Words& words, double probability, float* y) {
     for (size_t i = 0; i < kCounters; ++i) {
         for (size_t k = 0; k < 4; ++k) {
-            y[4 * i + k] = static_cast<double>(functors::uniform_from_bits(words[k][i])) < probability ? 1.0f : 0.0f;
+            y[4 * i + k] =
+                static_cast<double>(functors::uniform_from_bits(words[k][i])) < probability ? 1.0f : 0.0f;
         }
     }
 }

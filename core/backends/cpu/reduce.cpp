@@ -1,6 +1,7 @@
 // Reductions. Neighbouring axes that are both kept or both reduced are one, and what remains is nearly always
 //   (kept, reduced, columns) -> (kept, columns)
-// with any of the three extents possibly 1: over trailing axes, over leading axes, over all, over the axes of an image.
+// with any of the three extents possibly 1: over trailing axes, over leading axes, over all, over the axes of
+// an image.
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/column_sums.h"
 #include "core/backends/cpu/cpu_backend.h"
@@ -21,8 +22,10 @@ BACKLIGHT_CLONES void reduce_columns_loop(const float* x, int64_t rows, int64_t 
         const float* x3 = x2 + step;
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const Accumulator first = Reduction::combine(static_cast<Accumulator>(x0[c]), static_cast<Accumulator>(x1[c]));
-            const Accumulator second = Reduction::combine(static_cast<Accumulator>(x2[c]), static_cast<Accumulator>(x3[c]));
+            const Accumulator first =
+                Reduction::combine(static_cast<Accumulator>(x0[c]), static_cast<Accumulator>(x1[c]));
+            const Accumulator second =
+                Reduction::combine(static_cast<Accumulator>(x2[c]), static_cast<Accumulator>(x3[c]));
             result[c] = Reduction::combine(result[c], Reduction::combine(first, second));
         }
     }
@@ -73,7 +76,8 @@ bool merge_axes(const Shape& x, AxisMask axes, Extents& e) {
     return true;
 }
 
-// result[r] over rows of `length` elements that lie one behind the other; a row is folded into 16 lanes first.
+// result[r] over rows of `length` elements that lie one behind the other; a row is folded into 16 lanes
+// first.
 template <typename Reduction>
 BACKLIGHT_CLONES void reduce_rows_loop(const float* x, int64_t rows, int64_t length,
                                        typename Reduction::Accumulator* result) {
@@ -133,7 +137,8 @@ void reduce_rows(const float* x, const Extents& e, float* y) {
             for (int64_t i = begin; i < end; i += kTogether) {
                 const int64_t rows = std::min(kTogether, end - i);
                 reduce_rows_loop<Reduction>(x + i * e.reduced, rows, e.reduced, results);
-                std::transform(results, results + rows, y + i, [](auto value) { return static_cast<float>(value); });
+                std::transform(results, results + rows, y + i,
+                               [](auto value) { return static_cast<float>(value); });
             }
         });
     }
@@ -141,7 +146,8 @@ void reduce_rows(const float* x, const Extents& e, float* y) {
         auto result = Reduction::kInitial;
         cpu::reduce_rows_in_chunks<Reduction>(
             e.reduced, 1, 1, &result, [&](int64_t begin, int64_t end, typename Reduction::Accumulator* out) {
-                *out = Reduction::combine(*out, reduce_range<Reduction>(x + i * e.reduced + begin, end - begin));
+                *out =
+                    Reduction::combine(*out, reduce_range<Reduction>(x + i * e.reduced + begin, end - begin));
             });
         y[i] = static_cast<float>(result);
     }
@@ -171,11 +177,10 @@ void reduce_matrix(const float* x, const Extents& e, float* y) {
         });
     }
     std::vector<Accumulator> result(static_cast<size_t>(e.columns), Reduction::kInitial);
-    cpu::reduce_rows_in_chunks<Reduction>(e.reduced, e.columns, e.columns, result.data(),
-                                          [&](int64_t begin, int64_t end, Accumulator* out) {
-                                              cpu::reduce_columns<Reduction>(x + begin * e.columns, end - begin,
-                                                                             e.columns, e.columns, out);
-                                          });
+    cpu::reduce_rows_in_chunks<Reduction>(
+        e.reduced, e.columns, e.columns, result.data(), [&](int64_t begin, int64_t end, Accumulator* out) {
+            cpu::reduce_columns<Reduction>(x + begin * e.columns, end - begin, e.columns, e.columns, out);
+        });
     std::ranges::transform(result, y, [](Accumulator value) { return static_cast<float>(value); });
 }
 
@@ -185,11 +190,10 @@ void reduce_narrow(const float* x, const Extents& e, float* y) {
     using Accumulator = typename Reduction::Accumulator;
     const cpu::WideRows wide(e.reduced * e.columns, e.columns);
     std::vector<Accumulator> result(static_cast<size_t>(wide.width), Reduction::kInitial);
-    cpu::reduce_rows_in_chunks<Reduction>(wide.rows, wide.width, wide.width, result.data(),
-                                          [&](int64_t begin, int64_t end, Accumulator* out) {
-                                              cpu::reduce_columns<Reduction>(x + begin * wide.width, end - begin,
-                                                                             wide.width, wide.width, out);
-                                          });
+    cpu::reduce_rows_in_chunks<Reduction>(
+        wide.rows, wide.width, wide.width, result.data(), [&](int64_t begin, int64_t end, Accumulator* out) {
+            cpu::reduce_columns<Reduction>(x + begin * wide.width, end - begin, wide.width, wide.width, out);
+        });
     cpu::reduce_columns<Reduction>(x + wide.rows * wide.width, 1, wide.rest, wide.rest, result.data());
     for (int64_t c = 0; c < e.columns; ++c) {
         Accumulator sum = result[static_cast<size_t>(c)];
@@ -232,9 +236,12 @@ void CpuBackend::reduce(ReduceOp op, const Tensor& x, AxisMask axes, Tensor& y) 
     const auto* in = buffer<float>(x);
     auto* out = buffer<float>(y);
     switch (op) {
-        case ReduceOp::sum: return reduce_all<cpu::SumReduction>(in, e, out);
-        case ReduceOp::maximum: return reduce_all<cpu::MaximumReduction>(in, e, out);
-        case ReduceOp::minimum: return reduce_all<cpu::MinimumReduction>(in, e, out);
+        case ReduceOp::sum:
+            return reduce_all<cpu::SumReduction>(in, e, out);
+        case ReduceOp::maximum:
+            return reduce_all<cpu::MaximumReduction>(in, e, out);
+        case ReduceOp::minimum:
+            return reduce_all<cpu::MinimumReduction>(in, e, out);
     }
 }
 

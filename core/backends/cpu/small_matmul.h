@@ -5,8 +5,8 @@
 
 namespace backlight::cpu {
 
-/// y (rows, columns) = op(a) (rows, inner) op(b) (inner, columns) + bias. Row-major; an operand that is transposed lies
-/// as (inner, rows) or (columns, inner).
+/// y (rows, columns) = op(a) (rows, inner) op(b) (inner, columns) + bias. Row-major; an operand that is
+/// transposed lies as (inner, rows) or (columns, inner).
 struct SmallMatmul {
     const float* a = nullptr;
     const float* b = nullptr;

@@ -1,7 +1,7 @@
-// The small matrix product for one instruction set. Included several times by small_matmul.cpp, each time inside a
-// namespace that defines: Vector, kLanes, kTileRows, kTileColumns, zero, load, load_first, store, store_first,
-// broadcast, multiply_add, and for 4 x 4 squares in 128-bit lanes load_squares, unpack_low, unpack_high, low_halves,
-// high_halves. No include guard.
+// The small matrix product for one instruction set. Included several times by small_matmul.cpp, each time
+// inside a namespace that defines: Vector, kLanes, kTileRows, kTileColumns, zero, load, load_first, store,
+// store_first, broadcast, multiply_add, and for 4 x 4 squares in 128-bit lanes load_squares, unpack_low,
+// unpack_high, low_halves, high_halves. No include guard.
 //
 // A tile of kTileRows x (kTileColumns vectors) of y stays in registers while k runs:
 //   y[i, j..] += a[i, k] b[k, j..]     one broadcast a row, one load a vector, rows x vectors multiply-adds
@@ -16,9 +16,9 @@ void tile(const SmallMatmul& m, const float* a, int64_t a_row, int64_t a_step, c
     Vector sum[Rows][Columns];
 #pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c) {
-        const Vector start = bias == nullptr      ? zero()
+        const Vector start = bias == nullptr    ? zero()
                              : c == Columns - 1 ? load_first(bias + c * kLanes, last)
-                                                  : load(bias + c * kLanes);
+                                                : load(bias + c * kLanes);
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {
             sum[r][c] = start;
@@ -55,8 +55,8 @@ void tile(const SmallMatmul& m, const float* a, int64_t a_row, int64_t a_step, c
     }
 }
 
-using Tile = void (*)(const SmallMatmul&, const float*, int64_t, int64_t, const float*, int64_t, const float*, float*,
-                      int64_t);
+using Tile = void (*)(const SmallMatmul&, const float*, int64_t, int64_t, const float*, int64_t, const float*,
+                      float*, int64_t);
 
 template <size_t... I>
 constexpr std::array<Tile, sizeof...(I)> make_tiles(std::index_sequence<I...>) {
@@ -64,8 +64,8 @@ constexpr std::array<Tile, sizeof...(I)> make_tiles(std::index_sequence<I...>) {
 }
 constexpr auto kTiles = make_tiles(std::make_index_sequence<size_t{kTileRows} * kTileColumns>{});
 
-// Four rows of the panel from `columns` of b, in squares of 4 x 4 that lie side by side in the lanes of a vector:
-// lane l of register r holds b[4 l + r, k..k+3].
+// Four rows of the panel from `columns` of b, in squares of 4 x 4 that lie side by side in the lanes of a
+// vector: lane l of register r holds b[4 l + r, k..k+3].
 inline void transpose_squares(const float* b, int64_t inner, float* panel) {
     const Vector r0 = load_squares(b, 4 * inner);
     const Vector r1 = load_squares(b + inner, 4 * inner);

@@ -1,5 +1,6 @@
-// Softmax and its logarithm over rows (formulas: core/backends/reference/normalization.cpp). Several short rows are
-// shifted, then all their exponentials are taken together, so that rows of two numbers are vector work too.
+// Softmax and its logarithm over rows (formulas: core/backends/reference/normalization.cpp). Several short
+// rows are shifted, then all their exponentials are taken together, so that rows of two numbers are vector
+// work too.
 #include <algorithm>
 
 #include "core/backends/buffer.h"

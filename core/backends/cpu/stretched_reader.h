@@ -1,5 +1,5 @@
-// StretchedReader: a tensor that broadcasts, read as if it had the target's shape. Blocks that lie together in memory
-// are read where they are; others are put together in a buffer.
+// StretchedReader: a tensor that broadcasts, read as if it had the target's shape. Blocks that lie together
+// in memory are read where they are; others are put together in a buffer.
 #pragma once
 
 #include <algorithm>
@@ -80,7 +80,8 @@ public:
         for (int64_t filled = 0; filled < count;) {
             const int64_t run = std::min(length - inside, count - filled);
             if (strides_[last] == 1) {
-                std::memcpy(buffer_ + filled, data_ + offset + inside, static_cast<size_t>(run) * sizeof(float));
+                std::memcpy(buffer_ + filled, data_ + offset + inside,
+                            static_cast<size_t>(run) * sizeof(float));
             } else {
                 std::fill_n(buffer_ + filled, run, data_[offset]);
             }

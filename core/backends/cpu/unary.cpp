@@ -20,19 +20,27 @@ BACKLIGHT_CLONES void unary_loop(const float* x, float p, float* y, int64_t coun
 
 UnaryLoop loop_for(UnaryOp op, float p) {
     switch (op) {
-        case UnaryOp::exp: return unary_loop<cpu::FastExp>;
-        case UnaryOp::log: return unary_loop<cpu::FastLog>;
-        case UnaryOp::tanh: return unary_loop<cpu::FastTanh>;
-        case UnaryOp::sigmoid: return unary_loop<cpu::FastSigmoid>;
-        case UnaryOp::silu: return unary_loop<cpu::FastSilu>;
-        case UnaryOp::elu: return unary_loop<cpu::FastElu>;
-        case UnaryOp::softplus: return unary_loop<cpu::FastSoftplus>;
+        case UnaryOp::exp:
+            return unary_loop<cpu::FastExp>;
+        case UnaryOp::log:
+            return unary_loop<cpu::FastLog>;
+        case UnaryOp::tanh:
+            return unary_loop<cpu::FastTanh>;
+        case UnaryOp::sigmoid:
+            return unary_loop<cpu::FastSigmoid>;
+        case UnaryOp::silu:
+            return unary_loop<cpu::FastSilu>;
+        case UnaryOp::elu:
+            return unary_loop<cpu::FastElu>;
+        case UnaryOp::softplus:
+            return unary_loop<cpu::FastSoftplus>;
         case UnaryOp::power_scalar:
             if (p == 2.0f) {
                 return unary_loop<functors::Square>;
             }
             break;
-        default: break;
+        default:
+            break;
     }
     UnaryLoop loop = nullptr;
     dispatch_unary(op, [&](auto f) { loop = unary_loop<decltype(f)>; });

@@ -1,7 +1,6 @@
-// Exponential, logarithm and what is made of them as straight-line f32 arithmetic that a compiler turns into vector
-// code; the library's own are calls. Within 2.3 units in the last place of the exact value; infinities and NaN as in
-// <cmath>.
-// Polynomials: Moshier, Cephes mathematical library (expf.c, logf.c, tanhf.c), 1989.
+// Exponential, logarithm and what is made of them as straight-line f32 arithmetic that a compiler turns into
+// vector code; the library's own are calls. Within 2.3 units in the last place of the exact value; infinities
+// and NaN as in <cmath>. Polynomials: Moshier, Cephes mathematical library (expf.c, logf.c, tanhf.c), 1989.
 #pragma once
 
 #include <bit>
@@ -19,7 +18,8 @@ inline float vector_exp(float x) {
     const float bounded = x > 89.0f ? 89.0f : x;  // exp 89 is infinite already; NaN stays
     const float shifted = bounded * 1.44269504088896341f + kRound;
     const float n = shifted - kRound;
-    const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts: n times the first is exact
+    const float r =
+        (bounded - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts: n times the first is exact
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -56,7 +56,8 @@ inline float vector_log_normal(float x, float more_n) {
 inline float vector_log(float x) {
     const bool tiny = x < 1.17549435e-38f;  // below the normal range: scaled into it by 2^23 first
     const float y = vector_log_normal(tiny ? x * 8388608.0f : x, tiny ? -23.0f : 0.0f);
-    const float special = x == 0.0f ? -INFINITY : (x < 0.0f ? NAN : x);  // +infinity and NaN are their own logarithm
+    const float special =
+        x == 0.0f ? -INFINITY : (x < 0.0f ? NAN : x);  // +infinity and NaN are their own logarithm
     return x > 0.0f && x < INFINITY ? y : special;
 }
 

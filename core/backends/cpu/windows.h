@@ -29,7 +29,9 @@ struct WindowAxis {
         const int64_t beyond = position + before - kernel;  // the last start that does not reach the position
         return beyond < 0 ? 0 : beyond / stride + 1;
     }
-    [[nodiscard]] int64_t last_window(int64_t position) const { return std::min((position + before) / stride + 1, out); }
+    [[nodiscard]] int64_t last_window(int64_t position) const {
+        return std::min((position + before) / stride + 1, out);
+    }
 };
 
 [[nodiscard]] inline WindowAxis height_of(const PoolAttrs& attrs, const Shape& x, const Shape& y) {

@@ -1,0 +1,162 @@
+// Images lie in nhwc; the library names their axes n, c, h, w whatever the layout. Our weights (O,Kh,Kw,I)
+// are its `ohwi`, with groups its `gohwi`. The library picks the format of the weights and they are reordered
+// into it.
+#include "core/backends/cpu/convolution_plan.h"
+
+namespace backlight::cpu {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+
+struct Descriptors {
+    memory::desc image, weight, bias, output;
+    memory::dims stride, dilation, before, after;
+
+    // Formats as they lie, or left to the library.
+    Descriptors(const ConvShape& s, bool with_bias, bool any_image, bool any_weight) {
+        constexpr auto f32 = memory::data_type::f32;
+        const Conv2dAttrs& a = s.attrs;
+        const Tag image_tag = any_image ? Tag::any : Tag::nhwc;
+        image = {{s.batch, s.in_channels, s.height, s.width}, f32, image_tag};
+        output = {{s.batch, s.out_channels, s.out_height, s.out_width}, f32, image_tag};
+        const int64_t group_in = s.in_channels / a.groups;
+        if (a.groups == 1) {
+            weight = {{s.out_channels, group_in, s.kernel_height, s.kernel_width},
+                      f32,
+                      any_weight ? Tag::any : Tag::ohwi};
+        } else {
+            weight = {{a.groups, s.out_channels / a.groups, group_in, s.kernel_height, s.kernel_width},
+                      f32,
+                      any_weight ? Tag::any : Tag::gohwi};
+        }
+        if (with_bias) {
+            bias = {{s.out_channels}, f32, Tag::a};
+        }
+        stride = {a.stride[0], a.stride[1]};
+        dilation = {a.dilation[0] - 1, a.dilation[1] - 1};  // the library counts the skipped elements
+        before = {a.padding.top, a.padding.left};
+        after = {a.padding.bottom, a.padding.right};
+    }
+};
+
+template <typename Primitive, typename Description>
+void finish(ConvPlan& plan, const Description& made, const memory::desc& image, const memory::desc& weight,
+            const memory::desc& output, bool with_bias) {
+    const Descriptors lies(plan.shape, with_bias, false, false);
+    const ConvDirection direction = plan.shape.direction;
+    ScratchLayout layout;
+    plan.primitive = Primitive(made);
+    plan.image.set(lies.image, image, direction == ConvDirection::backward_data, layout);
+    plan.weight.set(lies.weight, weight, direction == ConvDirection::backward_weights, layout);
+    plan.output.set(lies.output, output, direction == ConvDirection::forward, layout);
+    plan.scratchpad = memory(made.scratchpad_desc(), dnnl_engine(), nullptr);
+    plan.scratchpad_offset = layout.add(made.scratchpad_desc().get_size());
+    plan.scratch_bytes = layout.size();
+    const bool forward = direction == ConvDirection::forward;
+    plan.arguments = {
+        {direction == ConvDirection::backward_data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, plan.image.theirs},
+        {direction == ConvDirection::backward_weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS,
+         plan.weight.theirs},
+        {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, plan.output.theirs},
+        {DNNL_ARG_SCRATCHPAD, plan.scratchpad}};
+    if (with_bias) {
+        plan.bias = memory(lies.bias, dnnl_engine(), nullptr);
+        plan.arguments.emplace(DNNL_ARG_BIAS, plan.bias);
+    }
+}
+
+}  // namespace
+
+std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, bool with_bias) {
+    const Descriptors wanted(shape, with_bias, choice != ConvChoice::nhwc, true);
+    const auto& engine = dnnl_engine();
+    const auto& attributes = user_scratchpad();
+    const auto algorithm = choice == ConvChoice::winograd ? dnnl::algorithm::convolution_winograd
+                                                          : dnnl::algorithm::convolution_direct;
+    const auto forward = [&](dnnl::algorithm how) {
+        using Description = dnnl::convolution_forward::primitive_desc;
+        return Description(engine, dnnl::prop_kind::forward_training, how, wanted.image, wanted.weight,
+                           wanted.bias, wanted.output, wanted.stride, wanted.dilation, wanted.before,
+                           wanted.after, attributes, true);
+    };
+    ConvPlan plan;
+    plan.shape = shape;
+    switch (shape.direction) {
+        case ConvDirection::forward: {
+            const auto made = forward(algorithm);
+            if (!made) {
+                return std::nullopt;
+            }
+            finish<dnnl::convolution_forward>(plan, made, made.src_desc(), made.weights_desc(),
+                                              made.dst_desc(), with_bias);
+            break;
+        }
+        case ConvDirection::backward_data: {
+            const dnnl::convolution_backward_data::primitive_desc made(
+                engine, algorithm, wanted.image, wanted.weight, wanted.output, wanted.stride, wanted.dilation,
+                wanted.before, wanted.after, forward(dnnl::algorithm::convolution_direct), attributes, true);
+            if (!made) {
+                return std::nullopt;
+            }
+            finish<dnnl::convolution_backward_data>(plan, made, made.diff_src_desc(), made.weights_desc(),
+                                                    made.diff_dst_desc(), false);
+            break;
+        }
+        case ConvDirection::backward_weights: {
+            const dnnl::convolution_backward_weights::primitive_desc made(
+                engine, algorithm, wanted.image, wanted.weight, wanted.output, wanted.stride, wanted.dilation,
+                wanted.before, wanted.after, forward(dnnl::algorithm::convolution_direct), attributes, true);
+            if (!made) {
+                return std::nullopt;
+            }
+            finish<dnnl::convolution_backward_weights>(plan, made, made.src_desc(), made.diff_weights_desc(),
+                                                       made.diff_dst_desc(), false);
+            break;
+        }
+    }
+    return plan;
+}
+
+void run(ConvPlan& plan, const ConvBuffers& buffers) {
+    std::byte* scratch = scratch_memory().reserve(plan.scratch_bytes);
+    plan.image.bind(buffers.image, scratch);
+    plan.weight.bind(buffers.weight, scratch);
+    plan.output.bind(buffers.output, scratch);
+    plan.scratchpad.set_data_handle(scratch + plan.scratchpad_offset);
+    if (plan.bias) {
+        plan.bias.set_data_handle(const_cast<void*>(buffers.bias));
+    }
+    const ConvDirection direction = plan.shape.direction;
+    if (direction != ConvDirection::backward_data) {
+        plan.image.bring_in();
+    }
+    if (direction != ConvDirection::forward) {
+        plan.output.bring_in();
+    }
+    if (direction != ConvDirection::backward_weights && plan.weight.reorder) {
+        const auto place = weight_cache().find(buffers.weight_storage, buffers.weight_version,
+                                               plan.weight.theirs.get_desc());
+        if (place.data != nullptr) {
+            plan.weight.theirs.set_data_handle(place.data);
+        }
+        if (!place.is_filled) {
+            plan.weight.bring_in();
+        }
+    }
+    plan.primitive.execute(dnnl_stream(), plan.arguments);
+    switch (direction) {
+        case ConvDirection::forward:
+            plan.output.bring_out();
+            break;
+        case ConvDirection::backward_data:
+            plan.image.bring_out();
+            break;
+        case ConvDirection::backward_weights:
+            plan.weight.bring_out();
+            break;
+    }
+    dnnl_stream().wait();
+}
+
+}  // namespace backlight::cpu
