@@ -1,10 +1,12 @@
 // backlight evaluate: loss, accuracy and accuracy per class of a model with weights on a data set.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "core/error.h"
 #include "core/io/file.h"
 #include "experiments/run_report.h"
 #include "train/trainer.h"
@@ -35,6 +37,8 @@ Run add_evaluate(CLI::App& app, const Common&) {
         }
         loaded.model.check_input(sample);
         const Evaluation result = evaluate(*loaded.model.net, split, c->batch_size);
+        BACKLIGHT_CHECK(std::isfinite(result.loss), c->weights,
+                        ": the loss is not finite: values overflow in this network");
         print_class_accuracy(std::cout, result, split.class_names());
         std::cout << "loss " << result.loss << "\n";
         if (!c->out.empty()) {

@@ -115,9 +115,8 @@ int run(const Config& c) {
     const bool as_picture = c.out.ends_with(".png");
     BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy"),
                     "--out: expected a name that ends in .npy or .png, got ", c.out);
-    LoadedModel loaded = load_model(c.model, c.classes, c.weights);
     const DType dtype = c.precision == "f64" ? DType::f64 : DType::f32;
-    loaded.model.net->to(dtype);
+    LoadedModel loaded = load_model(c.model, c.classes, c.weights, dtype);
     const Tensor x = read_input(c.input, loaded.model, dtype);
     const auto explainer =
         build_method(c.method, {.cam_layer = loaded.model.cam_layer, .low = loaded.low, .high = loaded.high});

@@ -34,11 +34,12 @@ Run add_predict(CLI::App& app, const Common&) {
     return [c] {
         BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ",
                         c->out);
-        LoadedModel loaded = load_model(c->model, c->classes, c->weights);
         const DType dtype = c->precision == "f64" ? DType::f64 : DType::f32;
-        loaded.model.net->to(dtype);
+        LoadedModel loaded = load_model(c->model, c->classes, c->weights, dtype);
         const Tensor x = read_input(c->input, loaded.model, dtype);
         const Tensor logits = predict(*loaded.model.net, x, c->batch_size);
+        BACKLIGHT_CHECK(sum(1.0 - Variable(mask(UnaryOp::is_finite, logits))).item() == 0, c->input,
+                        ": the logits are not finite: the values overflow in this network");
         write_npy(c->out, logits);
         const int64_t top = std::min(c->top, logits.dim(-1));
         if (top > 0) {

@@ -11,6 +11,7 @@
 #include "autograd/op.h"
 #include "core/error.h"
 #include "core/io/image.h"
+#include "core/io/npy.h"
 #include "explain/explainer.h"
 #include "report/heatmap.h"
 #include "report/plot.h"
@@ -33,10 +34,12 @@ std::string class_name(const std::vector<std::string>& names, int64_t k) {
     return static_cast<size_t>(k) < names.size() ? names[static_cast<size_t>(k)] : std::to_string(k);
 }
 
-/// Mean |relevance| of each feature, as share of the whole.
-void add_feature_bars(report::Page& page, const ExplainedForward& forward, const std::string& caption) {
+/// Mean |relevance| of each feature, as share of the whole; the relevance itself goes into `folder`.
+void add_feature_bars(report::Page& page, const ExplainedForward& forward,
+                      const std::filesystem::path& folder, const std::string& caption) {
     const auto lrp = build_method("epsilon");
     const Tensor relevance = forward.explain(*lrp, {.targets = forward.predicted()});
+    write_npy(folder / "lrp.npy", relevance);
     const NoGrad off;
     const Tensor mean_abs = mean(abs(flatten(Variable(relevance.to(DType::f64)))), {0}).data();
     const std::vector<double> values = mean_abs.to_vector<double>();
@@ -180,11 +183,11 @@ void add_explanations(report::Page& page, const Model& model, const Dataset& dat
     }
     const Batch batch = data.batch(indices);
     const ExplainedForward forward(*model.net, batch.input);
+    std::filesystem::create_directories(folder);
     if (batch.input.rank() != 4) {
-        add_feature_bars(page, forward, caption);
+        add_feature_bars(page, forward, folder, caption);
         return;
     }
-    std::filesystem::create_directories(folder);
     const auto predicted = forward.predicted();
     const auto labels = batch.label.to_vector<int64_t>();
     const InputRange range = data.input_range();

@@ -12,9 +12,9 @@ namespace {
 constexpr std::array<std::string_view, 3> kWeighted = {"linear", "conv2d", "conv_transpose2d"};
 constexpr std::array<std::string_view, 14> kActivations = {
     "relu", "leaky_relu", "elu",       "softplus", "gelu", "silu",       "sigmoid",
-    "tanh", "clamp_min",  "clamp_max", "dropout",  "abs",  "add_scalar", "layer_norm"};
-constexpr std::array<std::string_view, 5> kAverages = {"add", "avg_pool2d", "adaptive_avg_pool2d", "resize",
-                                                       "sum"};
+    "tanh", "clamp_min",  "clamp_max", "dropout",  "abs",  "add_scalar", "multiply_scalar"};
+constexpr std::array<std::string_view, 6> kAverages = {
+    "add", "subtract", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
 // A value that is never negative, whatever it is fed.
 constexpr std::array<std::string_view, 4> kNonNegative = {"relu", "sigmoid", "softmax", "positive_part"};
 // A value that is not negative when its inputs are not.
@@ -35,11 +35,15 @@ bool is_batch_norm(const Node& node) { return !node.is_leaf() && node.op->kind()
 /// derivatives.
 bool is_nonnegative(const Variable& v) {
     std::vector<const Node*> pending{v.node().get()};
+    std::set<const Node*> seen;
     while (!pending.empty()) {
         const Node* node = pending.back();
         pending.pop_back();
         if (node == nullptr || node->is_leaf()) {
             return false;
+        }
+        if (!seen.insert(node).second) {
+            continue;
         }
         const std::string_view kind = node->op->kind();
         if (contains(kNonNegative, kind)) {
@@ -178,12 +182,36 @@ const Rule& LrpRules::rule_for(const NodeView& node) const {
     }
     static const Rule pass = rules::pass();
     static const Rule gradient = rules::gradient();
+    static const Rule diagonal = rules::epsilon();  // layer norm with its statistics constant
     BACKLIGHT_CHECK(!weighted, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
                     node.name());
     if (contains(kAverages, node.kind())) {
         return composite_.sum_rule;
     }
+    if (node.kind() == "layer_norm") {
+        return diagonal;
+    }
     return contains(kActivations, node.kind()) || node.kind() == "batch_norm" ? pass : gradient;
+}
+
+Variables LrpRules::product(const NodeView& node, const Variable& r_y, InputMask mask) {
+    // Signal takes all: the gate (a sigmoid or softmax) gets nothing. Without a gate both factors get half.
+    const auto is_gate = [&](int i) {
+        const Node* producer = node.node()->inputs[static_cast<size_t>(i)].node().get();
+        return producer != nullptr && !producer->is_leaf() &&
+               (producer->op->kind() == "sigmoid" || producer->op->kind() == "softmax");
+    };
+    Variables r(2);
+    for (const int i : {0, 1}) {
+        const bool other_is_signal = wants(mask, 1 - i) && !is_gate(1 - i);
+        if (!wants(mask, i) || (is_gate(i) && other_is_signal)) {
+            continue;
+        }
+        const bool takes_all = !other_is_signal;
+        const bool both_gates = is_gate(i) && wants(mask, 1 - i) && is_gate(1 - i);
+        r[static_cast<size_t>(i)] = sum_to(takes_all && !both_gates ? r_y : r_y * 0.5, node.input_shape(i));
+    }
+    return r;
 }
 
 RuleInput LrpRules::linear_input(const NodeView& node) const {
@@ -219,6 +247,10 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
         Variables r(count);
         r[0] = r_y;
         return r;
+    }
+    if (node.kind() == "multiply") {
+        matched_.emplace_back(node.name(), "product");
+        return product(node, r_y, mask);
     }
     const Rule& rule = rule_for(node);
     matched_.emplace_back(node.name(), rule.name());
@@ -318,7 +350,12 @@ Composite epsilon_gamma_box(const PresetOptions& o) {
 }
 Composite z_plus(const PresetOptions& o) { return uniform("z_plus", o, rules::zplus(rule_options(o))); }
 Composite gamma(const PresetOptions& o) {
-    return uniform("gamma", o, rules::gamma(o.gamma, rule_options(o)));
+    Composite composite = uniform("gamma", o, rules::gamma(o.gamma, rule_options(o)));
+    return o.box_first ? composite.overridden_by({.kinds = {},
+                                                  .layer = {},
+                                                  .first_only = true,
+                                                  .rule = rules::zbox(o.low, o.high, rule_options(o))})
+                       : composite;
 }
 Composite w2_first(const PresetOptions& o) {
     return preset("w2_first", o, rules::zplus(rule_options(o)), rules::w_square(rule_options(o)));

@@ -54,6 +54,7 @@ private:
     };
     [[nodiscard]] const Rule& rule_for(const NodeView& node) const;
     [[nodiscard]] RuleInput linear_input(const NodeView& node) const;
+    [[nodiscard]] static Variables product(const NodeView& node, const Variable& r_y, InputMask mask);
 
     Composite composite_;
     std::map<const Node*, Plan> plans_;
@@ -67,6 +68,7 @@ struct PresetOptions {
     double gamma = 0.25;
     bool zero_bias = false;
     std::vector<double> low, high;
+    bool box_first = false;  // gamma: the box rule on the first layer; asked for by giving low and high
 };
 
 namespace composites {

@@ -107,6 +107,7 @@ std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Optio
     }
     preset.gamma = options.get_within("gamma", 0.25, 0.0, 1e6);
     preset.zero_bias = options.get("zero_bias", false);
+    preset.box_first = options.has("low") || options.has("high");
     preset.low = options.get("low", context.low);
     preset.high = options.get("high", context.high);
     const Start start = start_option(options, "logit");

@@ -51,6 +51,11 @@ bool all_finite(const Tensor& value) {
     return !is_floating(value.dtype()) || sum(1.0 - Variable(mask(UnaryOp::is_finite, value))).item() == 0.0;
 }
 
+bool has_negative(const Tensor& value) {
+    const NoGrad off;
+    return sum(Variable(mask(UnaryOp::is_negative, value))).item() != 0.0;
+}
+
 struct Slot {
     FileLayout layout;
     Tensor value;           // its storage is written
@@ -94,7 +99,7 @@ StateDict state_dict(Module& module) {
 
 void load_state_dict(Module& module, const StateDict& state, const std::string& where) {
     auto slots = slots_of(module);
-    std::vector<std::string> missing, unexpected, misshapen, not_finite;
+    std::vector<std::string> missing, unexpected, misshapen, not_finite, negative;
     for (const auto& [name, slot] : slots) {
         const auto found = state.find(name);
         if (found == state.end()) {
@@ -108,8 +113,10 @@ void load_state_dict(Module& module, const StateDict& state, const std::string& 
         if (value.shape() != expected || is_floating(value.dtype()) != is_floating(slot.value.dtype())) {
             misshapen.push_back(concat_text(name, " (expected ", slot.value.dtype(), ' ', expected, ", got ",
                                             value.dtype(), ' ', value.shape(), ')'));
-        } else if (!all_finite(value)) {
+        } else if (!all_finite(value.to(slot.value.dtype()))) {  // also what overflows the model's type
             not_finite.push_back(name);
+        } else if (name.ends_with("running_var") && has_negative(value)) {
+            negative.push_back(name);
         }
     }
     for (const auto& [name, value] : state) {
@@ -122,6 +129,7 @@ void load_state_dict(Module& module, const StateDict& state, const std::string& 
     list(text, "unexpected:", unexpected);
     list(text, "misshapen:", misshapen);
     list(text, "with values that are not finite:", not_finite);
+    list(text, "with negative variances:", negative);
     BACKLIGHT_CHECK(text.empty(), where, ": the weights do not fit the model", text);
     for (auto& [name, slot] : slots) {
         const auto found = state.find(name);

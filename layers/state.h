@@ -15,7 +15,7 @@ using StateDict = std::map<std::string, Tensor>;
 [[nodiscard]] StateDict state_dict(Module& module);
 
 /// Copies values in, converting layout and floating type. Throws one Error that names every missing,
-/// unexpected and misshapen entry and every one with a value that is not finite; then nothing was changed.
+/// unexpected and misshapen entry and every one with a value that is not finite in the module's type or that is a negative variance; then nothing was changed.
 /// `where` names the file.
 void load_state_dict(Module& module, const StateDict& state, const std::string& where);
 

@@ -20,7 +20,10 @@ struct Model {
     std::string head;
     /// Where Grad-CAM looks unless told otherwise: the last layer with a spatial extent. Empty: none.
     std::string cam_layer;
-    /// Pictures are resized to (H,W) of `input`, scaled to [0,1] and normalised by these, per channel.
+    /// (H,W,C) that pictures are resized to where the network takes any size; undefined (rank 0): as they
+    /// are.
+    Shape picture;
+    /// Pictures are scaled to [0,1] and normalised by these, one value or one a channel; empty: 0 and 1.
     std::vector<double> mean, std;
 
     /// Runs the network on (N,H,W,C) or (N,D). Throws Error when the samples do not fit.

@@ -71,7 +71,12 @@ std::map<std::string, std::string> weight_metadata(const Model& model, const Dat
             {"backlight.model", model.spec},
             {"backlight.classes", nlohmann::json(data.class_names()).dump()},
             {"backlight.input_low", nlohmann::json(range.low).dump()},
-            {"backlight.input_high", nlohmann::json(range.high).dump()}};
+            {"backlight.input_high", nlohmann::json(range.high).dump()},
+            {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
+            {"backlight.std", nlohmann::json(data.normalization().std).dump()},
+            {"backlight.sample",
+             nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
+                 .dump()}};
 }
 
 void check(const TrainConfig& c) {
@@ -180,14 +185,22 @@ private:
             state_ = load_checkpoint(path, *result_.model.net, *optimizer_, identity);
             ConvTuning::restore(state_.tuning);
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
+            if (state_.threads != 0 && state_.threads != threads()) {
+                note(concat_text("the run had ", state_.threads, " threads, this has ", threads(),
+                                 ": the results will differ in the last digits"));
+            }
         } else if (config_.resume) {
             note("nothing to resume: starting anew");
         } else if (!config_.run.empty()) {
-            // A crash before the first checkpoint must not bring the old run back.
-            std::error_code failed;
-            std::filesystem::remove(path, failed);
-            if (failed) {
-                throw SystemError(concat_text(path.string(), ": cannot be removed: ", failed.message()));
+            // A crash before the first checkpoint must not bring the old run, or a part of it, back.
+            for (const char* old : {"checkpoint.safetensors", "weights.safetensors", "metrics.jsonl",
+                                    "report.html", "tuning.txt", "explanations"}) {
+                std::error_code failed;
+                std::filesystem::remove_all(in_run(old), failed);
+                if (failed) {
+                    throw SystemError(
+                        concat_text(in_run(old).string(), ": cannot be removed: ", failed.message()));
+                }
             }
         }
         ConvTuning::enable(config_.tune);
@@ -283,6 +296,7 @@ private:
         }
         state_.metrics_bytes = log_->bytes();
         state_.tuning = ConvTuning::record();
+        state_.threads = threads();
         if (!state_.tuning.empty()) {
             write_file_atomically(in_run("tuning.txt"), state_.tuning);
         }
@@ -347,7 +361,8 @@ std::vector<double> numbers(const std::map<std::string, std::string>& metadata, 
 
 TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return Trainer(config, hooks).run(); }
 
-LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights) {
+LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights,
+                       DType dtype) {
     const SafetensorsFile file = read_safetensors(weights);
     LoadedModel loaded{.model = build_model(spec, classes)};
     if (classes == 0) {  // the head in the file says how many
@@ -358,9 +373,17 @@ LoadedModel load_model(const std::string& spec, int64_t classes, const std::file
             loaded.model = build_model(spec, head->second.dim(0));
         }
     }
+    loaded.model.net->to(dtype);
     load_state_dict(*loaded.model.net, file.tensors, weights.string());
     loaded.low = numbers(file.metadata, "backlight.input_low");
     loaded.high = numbers(file.metadata, "backlight.input_high");
+    loaded.model.mean = numbers(file.metadata, "backlight.mean");
+    loaded.model.std = numbers(file.metadata, "backlight.std");
+    const std::vector<double> sample = numbers(file.metadata, "backlight.sample");
+    if (sample.size() == 3) {
+        loaded.model.picture = {static_cast<int64_t>(sample[0]), static_cast<int64_t>(sample[1]),
+                                static_cast<int64_t>(sample[2])};
+    }
     const auto names = file.metadata.find("backlight.classes");
     if (names != file.metadata.end()) {
         const nlohmann::json parsed = nlohmann::json::parse(names->second, nullptr, false);

@@ -71,7 +71,8 @@ struct TrainResult {
 /// Throws Error on a configuration that cannot work, before anything is written.
 [[nodiscard]] TrainResult train(const TrainConfig& config, const TrainHooks& hooks = {});
 
-/// Model with weights from a file and what the file states about it (input range, class names).
+/// Model with weights from a file and what the file states about it: class names, input range, and in the
+/// model itself how pictures are resized and normalised.
 struct LoadedModel {
     Model model;
     std::vector<std::string> class_names;
@@ -79,6 +80,6 @@ struct LoadedModel {
 };
 /// `classes` 0: as the file's head has. Throws Error on files that do not fit.
 [[nodiscard]] LoadedModel load_model(const std::string& spec, int64_t classes,
-                                     const std::filesystem::path& weights);
+                                     const std::filesystem::path& weights, DType dtype = DType::f32);
 
 }  // namespace backlight

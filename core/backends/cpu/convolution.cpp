@@ -10,6 +10,7 @@
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/convolution_plan.h"
 #include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/cpu/parallel.h"
 
 namespace backlight {
 namespace {
@@ -19,6 +20,8 @@ using cpu::ConvDirection;
 using cpu::ConvShape;
 
 constexpr size_t kMaxPlans = 512;
+// Fewer multiplications than this take one thread less time than waking another one.
+constexpr int64_t kSmallProducts = 1 << 21;
 
 double milliseconds(cpu::ConvPlan& plan, const cpu::ConvBuffers& buffers) {
     using Clock = std::chrono::steady_clock;
@@ -70,6 +73,9 @@ void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers) {
         generation = cpu::tuning_generation();
     }
     const Conv2dAttrs& a = s.attrs;
+    const int64_t products = s.batch * s.out_height * s.out_width * s.out_channels * s.kernel_height *
+                             s.kernel_width * (s.in_channels / a.groups);
+    const cpu::OneThread one_thread(products < kSmallProducts);
     const bool with_bias = buffers.bias != nullptr;
     const cpu::PlanKey key{static_cast<int64_t>(s.direction) * 2 + static_cast<int64_t>(with_bias),
                            s.batch,

@@ -35,7 +35,27 @@ struct Division {
 
 /// Below this many elements of simple work a second thread costs more than it brings: waking one takes
 /// microseconds.
-inline constexpr int64_t kParallelElements = 1 << 15;
+inline constexpr int64_t kParallelElements = 1 << 16;
+
+/// While it lives, parallel regions that this thread opens, those of libraries included, have one thread.
+class OneThread {
+public:
+    explicit OneThread(bool wanted) : previous_(wanted ? omp_get_max_threads() : 0) {
+        if (wanted) {
+            omp_set_num_threads(1);
+        }
+    }
+    ~OneThread() {
+        if (previous_ > 0) {
+            omp_set_num_threads(previous_);
+        }
+    }
+    OneThread(const OneThread&) = delete;
+    OneThread& operator=(const OneThread&) = delete;
+
+private:
+    int previous_;
+};
 
 /// Calls body(begin, end) over 0..count-1, cut into one range per thread at multiples of `align`.
 /// Runs in the calling thread when there are fewer than `grain` items for each of two threads.
