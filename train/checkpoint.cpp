@@ -37,6 +37,7 @@ void save_checkpoint(const std::filesystem::path& path, Module& net, const Optim
                                  {"metrics_bytes", state.metrics_bytes},
                                  {"epoch_loss", state.epoch_loss},
                                  {"tuning", state.tuning},
+                                 {"threads", state.threads},
                                  {"identity", state.identity}};
     write_safetensors(path, tensors, {{"backlight.checkpoint", text.dump()}});
 }
@@ -59,6 +60,7 @@ TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optim
         text.at("metrics_bytes").get_to(state.metrics_bytes);
         read(text.at("epoch_loss"), state.epoch_loss);
         text.at("tuning").get_to(state.tuning);
+        text.at("threads").get_to(state.threads);
         text.at("identity").get_to(state.identity);
     } catch (const nlohmann::json::exception&) {
         throw_error(path.string() + ": the checkpoint's state is damaged");

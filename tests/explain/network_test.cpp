@@ -1,6 +1,8 @@
 // Properties of explanations of whole networks.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "autograd/gradcheck.h"
 #include "core/error.h"
 #include "layers/state.h"
@@ -129,11 +131,80 @@ TEST_SUITE("explain") {
     TEST_CASE("batch norm whose input is asked for, or read twice, is not merged") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
-        // conv1's output "0" can be explained although BN1 follows: relevance passes the batch norm
-        // unchanged.
-        const Tensor at_conv = explain(forward, "epsilon_plus", {0}, "0");
-        const Tensor at_norm = explain(forward, "epsilon_plus", {0}, "1");
-        CHECK(difference(at_conv, at_norm) < 1e-14);
+        const auto rule_at = [](const LrpRules& rules, const std::string& layer) {
+            for (const auto& [name, rule] : rules.matched()) {
+                if (name == layer) {
+                    return rule;
+                }
+            }
+            return std::string("nothing");
+        };
+        const Variable start = start_values(Start::logit, forward.logits().detach(), {0});
+        LrpRules rules(composites::epsilon_plus());
+        (void)grad(forward.logits(), start, {forward.input()}, {.rules = &rules});
+        CHECK(rule_at(rules, "1") == "merged");
+        (void)grad(forward.logits(), start, {forward.layers().at("0"), forward.input()}, {.rules = &rules});
+        CHECK(rule_at(rules, "1") == "pass");
+        CHECK(rule_at(rules, "5") == "merged");
+
+        const Variable x = Variable::leaf(random_tensor({1, 3, 3, 2}, 114));
+        const Variable weight = random_tensor({2, 1, 1, 2}, 115);
+        const Tensor ones = Tensor::ones({2}, DType::f64);
+        Variable y;
+        {
+            const Recording recording;
+            const Variable z = conv2d(x, weight);
+            y = z + batch_norm_affine(z, Variable(ones), Variable(ones), ones, ones, 1e-5);
+        }
+        (void)grad(y, Variable(random_tensor(y.shape(), 116)), {x}, {.rules = &rules});
+        CHECK(std::none_of(rules.matched().begin(), rules.matched().end(),
+                           [](const auto& entry) { return entry.second == "merged"; }));
+    }
+
+    TEST_CASE(
+        "functional ops conserve relevance: a mean is an average pool, differences share, gates get "
+        "nothing") {
+        const Variable x = Variable::leaf(random_tensor({2, 4, 4, 3}, 117, 0.1, 1.0));
+        const auto sum_of = [&](const std::function<Variable(const Variable&)>& f) {
+            Variable y;
+            {
+                const Recording recording;
+                y = f(x);
+            }
+            const Tensor r_y = random_tensor(y.shape(), 118, 0.5, 1.0);
+            return total(relevance(y, r_y, x, everywhere(rules::epsilon(), {.eps = 1e-14})).data()) /
+                   total(r_y);
+        };
+        CHECK(sum_of([](const Variable& h) { return mean(h, {1, 2}); }) == doctest::Approx(1).epsilon(1e-9));
+        CHECK(sum_of([](const Variable& h) { return h * 2.0; }) == doctest::Approx(1).epsilon(1e-9));
+        CHECK(sum_of([](const Variable& h) { return square(h) * 0.0 + h - h * 0.25; }) ==
+              doctest::Approx(1).epsilon(1e-9));
+        CHECK(sum_of([](const Variable& h) { return h * sigmoid(h); }) == doctest::Approx(1).epsilon(1e-9));
+        CHECK(sum_of([](const Variable& h) { return h * h; }) == doctest::Approx(1).epsilon(1e-9));
+    }
+
+    TEST_CASE(
+        "layer norm is the epsilon rule of its diagonal map, and gamma takes a box for its first layer") {
+        const Variable x = Variable::leaf(random_tensor({2, 5}, 119));
+        const Variable scale = random_tensor({5}, 120, 0.5, 1.5);
+        const Variable shift = random_tensor({5}, 121);
+        Variable y;
+        {
+            const Recording recording;
+            y = layer_norm(x, scale, shift, 1e-5);
+        }
+        const Tensor r_y = random_tensor({2, 5}, 122);
+        const NoGrad off;
+        const Variable xd = x.detach();
+        const Variable centred = xd - mean(xd, {1}, true);
+        const Variable k = scale / sqrt(mean(square(centred), {1}, true) + 1e-5);
+        const Variable expected = xd * k * (Variable(r_y) / stabilize(y.detach(), 1e-6));
+        CHECK(difference(relevance(y, r_y, x, everywhere(rules::zplus())).data(), expected.data()) < 1e-9);
+
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        CHECK(difference(explain(forward, "gamma(low=-1, high=1)", {0}), explain(forward, "gamma", {0})) >
+              1e-3);
     }
 
     TEST_CASE("explaining a batch is explaining each sample") {
