@@ -7,8 +7,8 @@
 #include <omp.h>
 
 // Compiles a function once for each level of x86-64 and picks one when the program is loaded: one binary for
-// every machine, without -march=native. Contraction is off in the whole project, so elementwise results are the
-// same bits at every level.
+// every machine, without -march=native. Contraction is off in the whole project, so elementwise results are
+// the same bits at every level.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define BACKLIGHT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
