@@ -143,6 +143,7 @@ Composite Composite::overridden_by(CompositePart part) const {
 void LrpRules::prepare(const Traversal& traversal) {
     plans_.clear();
     matched_.clear();
+    parameters_.clear();
     for (const auto& entry : traversal.entries()) {
         const Node& norm = *entry.node;
         if (!entry.needed || !is_batch_norm(norm)) {
@@ -268,6 +269,9 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
         case Rule::Kind::linear: {
             const RuleInput in = linear_input(node);
             r[static_cast<size_t>(in.linear.input)] = rule.relevance(in, r_y);
+            if (collects_) {
+                parameters_[node.name()] = rule.parameter_relevance(in, r_y);
+            }
             return r;
         }
         case Rule::Kind::norm:

@@ -43,6 +43,12 @@ public:
     [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
                                                     InputMask mask) override;
 
+    /// From now on each traversal also collects the relevance of weights and biases, by the name of the
+    /// linear op's node ("features.3"): `parameters` has those of the last one. Merged weights are meant
+    /// where batch norm is merged.
+    void collect_parameters(bool on = true) { collects_ = on; }
+    [[nodiscard]] const std::map<std::string, ParameterRelevance>& parameters() const { return parameters_; }
+
     /// What the last traversal did: layer (or node) name -> rule, in the order visited, latest layer first.
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& matched() const { return matched_; }
 
@@ -58,6 +64,8 @@ private:
 
     Composite composite_;
     std::map<const Node*, Plan> plans_;
+    bool collects_ = false;
+    std::map<std::string, ParameterRelevance> parameters_;
     std::vector<std::pair<std::string, std::string>> matched_;
 };
 

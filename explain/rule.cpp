@@ -31,32 +31,65 @@ Rule Rule::with_stabilizer(const Stabilizer& stabilizer) const {
     return changed;
 }
 
-Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
+std::vector<RuleGroup> Rule::groups_of(const RuleInput& input) const {
     RuleInput told = input;
     told.zero_bias = zero_bias_;
+    return groups_(told);
+}
+
+namespace {
+
+/// What a term without x stands for: ones, one sample of them for all.
+Variable ones_like_input(const LinearView& op) {
+    return Tensor::ones(op.x.shape().with(0, 1), op.x.dtype(), op.x.data().device());
+}
+
+void add_to(Variable& total, const Variable& part) { total = total.defined() ? total + part : part; }
+
+}  // namespace
+
+Variable Rule::share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const {
+    Variable denominator = group.denominator;
+    if (!denominator.defined()) {
+        for (const RuleTerm& term : group.terms) {
+            const Variable z = op.apply(term.x.defined() ? term.x : ones_like_input(op), term.weight);
+            add_to(denominator, term.bias.defined() ? z + term.bias : z);
+        }
+    }
+    denominator = broadcast_to(denominator, r_y.shape());
+    const Variable s =
+        stabilizer_.divide(group.coefficient == 1 ? r_y : r_y * group.coefficient, denominator);
+    return group.gate.defined() ? where_positive(s, group.gate) : s;
+}
+
+Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     Variable r_x;
-    for (const RuleGroup& group : groups_(told)) {
-        Variable denominator = group.denominator;
-        if (!denominator.defined()) {
-            for (const RuleTerm& term : group.terms) {
-                const Variable ones =
-                    Tensor::ones(op.x.shape().with(0, 1), op.x.dtype(), op.x.data().device());
-                Variable z = op.apply(term.x.defined() ? term.x : ones, term.weight);
-                z = term.bias.defined() ? z + term.bias : z;
-                denominator = denominator.defined() ? denominator + z : z;
-            }
-        }
-        denominator = broadcast_to(denominator, r_y.shape());
-        Variable s = stabilizer_.divide(group.coefficient == 1 ? r_y : r_y * group.coefficient, denominator);
-        s = group.gate.defined() ? where_positive(s, group.gate) : s;
+    for (const RuleGroup& group : groups_of(input)) {
+        const Variable s = share(group, op, r_y);
         for (const RuleTerm& term : group.terms) {
             const Variable below = op.adjoint(s, term.weight);
-            const Variable part = term.x.defined() ? term.x * below : below;
-            r_x = r_x.defined() ? r_x + part : part;
+            add_to(r_x, term.x.defined() ? term.x * below : below);
         }
     }
     return r_x;
+}
+
+ParameterRelevance Rule::parameter_relevance(const RuleInput& input, const Variable& r_y) const {
+    const LinearView& op = input.linear;
+    ParameterRelevance r;
+    for (const RuleGroup& group : groups_of(input)) {
+        const Variable s = share(group, op, r_y);
+        for (const RuleTerm& term : group.terms) {
+            const Variable x = term.x.defined() ? broadcast_to(term.x, op.x.shape())
+                                                : broadcast_to(ones_like_input(op), op.x.shape());
+            add_to(r.weight, term.weight * op.adjoint_params(x, s));
+            if (term.bias.defined()) {
+                add_to(r.bias, sum_to(term.bias * s, input.linear.bias.shape()));
+            }
+        }
+    }
+    return r;
 }
 
 namespace rules {
@@ -109,7 +142,7 @@ Rule epsilon(double epsilon, RuleOptions options) {
     options.stabilizer = epsilon;
     return linear_rule("epsilon", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
         const bool drop = in.zero_bias && in.linear.bias.defined();
-        return {{.terms = {{in.linear.x, in.linear.weight, {}}},
+        return {{.terms = {{in.linear.x, in.linear.weight, bias_of(in)}},
                  .denominator = drop ? in.z - in.linear.bias : in.z}};
     });
 }

@@ -48,6 +48,10 @@ struct RuleInput {
     bool zero_bias = false;
 };
 
+struct ParameterRelevance {
+    Variable weight, bias;
+};
+
 class Rule {
 public:
     enum class Kind {
@@ -75,8 +79,16 @@ public:
 
     /// R_x of a linear op (kind linear only).
     [[nodiscard]] Variable relevance(const RuleInput& input, const Variable& r_y) const;
+    /// Relevance of the (merged) weight and of its bias, summed over the batch (kind linear only):
+    ///   R_W = Σ_j Σ_{i in j} W_i ⊙ G(x_i, s_j),   R_b = Σ_j Σ_{i in j} b_i ⊙ Σ_{n,h,w} s_j
+    /// Σ R_W = Σ R_x for every rule. R_b is undefined for an op without bias.
+    [[nodiscard]] ParameterRelevance parameter_relevance(const RuleInput& input, const Variable& r_y) const;
 
 private:
+    /// s_j of one group.
+    [[nodiscard]] Variable share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const;
+    [[nodiscard]] std::vector<RuleGroup> groups_of(const RuleInput& input) const;
+
     std::string name_;
     Kind kind_;
     Groups groups_;

@@ -144,6 +144,24 @@ TEST_SUITE("explain") {
               at_pool1.to_vector<double>());
     }
 
+    TEST_CASE(
+        "relevance of parameters reproduces the golden numbers, and its sum is that of the input's "
+        "relevance") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        LrpRules rules(composites::epsilon_plus());
+        rules.collect_parameters();
+        const Variable start = start_values(Start::logit, forward.logits().detach(), {0});
+        const Variables r = grad(forward.logits(), start, {forward.layers().at("3")}, {.rules = &rules});
+        const NoGrad off;
+        const ParameterRelevance& conv2 = rules.parameters().at("4");
+        check_close(sum(conv2.weight, {1, 2, 3}).data().to_vector<double>(),
+                    {0.175702245, 1.203565190, 0.112416169, -0.407598815}, 1e-8);
+        check_close(conv2.bias.data().to_vector<double>(), {0, 0.033602740, 0, -0.001203001}, 1e-8);
+        CHECK(sum(conv2.weight).item() == doctest::Approx(sum(r[0]).item()).epsilon(1e-12));
+        CHECK(rules.parameters().at("9").weight.shape() == Shape{3, 4});
+    }
+
     TEST_CASE("excitation backprop at an inner layer reproduces the golden numbers") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());

@@ -114,6 +114,35 @@ TEST_SUITE("explain") {
         }
     }
 
+    TEST_CASE(
+        "what passes through the weights is what reaches the input, and bias takes the rest of the "
+        "denominators") {
+        for (const LinearCase& c : linear_cases()) {
+            for (const Rule& rule :
+                 {rules::epsilon(0.1), rules::zplus(), rules::alpha_beta(2, 1), rules::gamma(0.25),
+                  rules::zbox({-1}, {1}), rules::w_square(), rules::flat()}) {
+                CAPTURE(c.name);
+                CAPTURE(rule.name());
+                const Recorded r = record(c, 71);
+                LrpRules rules(everywhere(rule));
+                rules.collect_parameters();
+                const Variable r_y = random_tensor(r.y.shape(), 72);
+                const Tensor r_x = grad(r.y, r_y, {r.x}, {.rules = &rules})[0].data();
+                REQUIRE(rules.parameters().size() == 1);
+                const ParameterRelevance& parameters = rules.parameters().begin()->second;
+                CHECK(parameters.weight.shape() == c.weight);
+                CHECK(total(parameters.weight.data()) == doctest::Approx(total(r_x)).epsilon(1e-9).scale(1));
+                if (rule.name() == "epsilon") {  // z / stab(z) of R_y arrives: all of z is weights and bias
+                    const NoGrad off;
+                    const Variable z = r.y.detach();
+                    const double arrived = sum(r_y * z / stabilize(z, 0.1)).item();
+                    CHECK(total(r_x) + total(parameters.bias.data()) ==
+                          doctest::Approx(arrived).epsilon(1e-9).scale(1));
+                }
+            }
+        }
+    }
+
     TEST_CASE("zplus, zbox, w2 and flat keep relevance non-negative") {
         for (const LinearCase& c : linear_cases()) {
             for (const Rule& rule :

@@ -11,6 +11,7 @@ autograd's, LRP is Zennit's with batch norm merged, class activation maps are th
 when an error exceeds its limit.
 """
 import argparse
+import copy
 import gzip
 import json
 import pathlib
@@ -132,8 +133,6 @@ class GuidedRelu(nn.Module):
 
 def swapped(net, old, new):
     """The network with each module of a kind replaced; parameters are shared."""
-    import copy
-
     memo = {id(p): p for p in list(net.parameters()) + list(net.buffers())}
     clone = copy.deepcopy(net, memo)
     for parent in list(clone.modules()):
@@ -324,6 +323,13 @@ def compare_inference(program, table):
             table.add(subject.spec + suffix, "predict", [relative(g, logits) for g in got], (1e-12, 1e-5))
 
         np.save(x, subject.file())
+        exact = copy.deepcopy(subject.net)  # weights that f32 does not hold
+        for parameter in exact.parameters():
+            parameter.data += 1e-9 * torch.randn_like(parameter)
+        save_file(exact.state_dict(), program.folder / "w64.safetensors")
+        got = program.array("predict", "--model", subject.spec, "--weights", program.folder / "w64.safetensors", "--input", x,
+                            "--precision", "f64")
+        table.add(subject.spec, "predict, weights in f64", [relative(got, exact(subject.x).detach())], (1e-12,))
         predicted, classes = logits.argmax(1), logits.shape[1]
         for method in METHODS:
             if method == "grad_cam" and subject.cam is None:
