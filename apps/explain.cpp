@@ -108,6 +108,13 @@ Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
         }
         rows.push_back(row);
     }
+    // Small pictures grow by a whole factor, so that each of their pixels can be seen.
+    const int64_t factor = std::max<int64_t>(1, 256 / std::max<int64_t>(x.rank() == 4 ? x.dim(1) : 1, 1));
+    for (auto& row : rows) {
+        for (Tensor& picture : row) {
+            picture = report::enlarge(picture, factor);
+        }
+    }
     return rows.size() == 1 && rows[0].size() == 1 ? rows[0][0] : report::grid(rows);
 }
 
