@@ -139,6 +139,11 @@ struct BatchStatistics {
 /// + shift.
 [[nodiscard]] Variable batch_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps,
                                   BatchStatistics& statistics);
+/// relu(batch_norm(x) + residual) in one kernel; `residual` (of x's shape) may be undefined. Rules do not see
+/// the batch norm within: record networks with the two functions apart.
+[[nodiscard]] Variable batch_norm_relu(const Variable& x, const Variable& scale, const Variable& shift,
+                                       double eps, BatchStatistics& statistics,
+                                       const Variable& residual = {});
 /// With given statistics, constants: affine in x.
 [[nodiscard]] Variable batch_norm_affine(const Variable& x, const Variable& scale, const Variable& shift,
                                          const Tensor& mean, const Tensor& variance, double eps);

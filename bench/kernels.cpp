@@ -137,7 +137,7 @@ void register_elementwise() {
         add("divide_row", 2, [=](Tensor& y) { cpu().binary(BinaryOp::divide, a, row, y); });
         add("multiply_column", 2, [=](Tensor& y) { cpu().binary(BinaryOp::multiply, a, column, y); });
         add("accumulate", 3, [=](Tensor& y) { cpu().accumulate(y, a); });
-        add("affine_relu", 2, [=](Tensor& y) { cpu().channel_affine(a, row, row, true, y); });
+        add("affine_relu", 2, [=](Tensor& y) { cpu().channel_affine(a, row, row, {}, true, y); });
         add("uniform", 1, [=](Tensor& y) { cpu().random_uniform(y, {}); });
         add("normal", 1, [=](Tensor& y) { cpu().random_normal(y, {}); });
     }
@@ -175,7 +175,8 @@ void register_reductions() {
         [=](Tensor& y) {  // x, d_y and the ReLU's output twice, d_x once written and once less
             Tensor d_scale = Tensor::empty({64});
             Tensor d_shift = Tensor::empty({64});
-            cpu().batch_norm_backward(x, x, channel, channel, channel, x, y, d_scale, d_shift);
+            Tensor none;
+            cpu().batch_norm_backward(x, x, channel, channel, channel, x, y, d_scale, d_shift, none);
         });
     add("nhwc_to_nchw", 2, [=](Tensor& y) {
         const int axes[] = {0, 3, 1, 2};

@@ -137,6 +137,13 @@ struct RandomKey {
     uint32_t sample = 0;
 };
 
+/// What a fused convolution does to its result before it is written: adds `residual` (of the result's shape;
+/// may be undefined), then applies a ReLU if asked.
+struct ConvEpilogue {
+    Tensor residual;
+    bool relu = false;
+};
+
 class Backend {
 public:
     virtual ~Backend() = default;
@@ -177,6 +184,8 @@ public:
                         Tensor& y) = 0;
     virtual void conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         Tensor& y) = 0;  // bias (O) or undefined
+    virtual void conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
+                              const Tensor& bias, const ConvEpilogue& epilogue, Tensor& y) = 0;
     virtual void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
                                       Tensor& d_x) = 0;
     virtual void conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& d_y,
@@ -202,13 +211,15 @@ public:
 
     // Per channel (last axis), statistics over all other axes.
     virtual void channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) = 0;  // biased variance
-    virtual void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
-                                Tensor& y) = 0;
+    /// y = x scale + shift + residual (which may be undefined), then ReLU if asked.
+    virtual void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                                const Tensor& residual, bool relu, Tensor& y) = 0;
     /// Batch norm's gradient with batch statistics. `d_scale`, `d_shift` (C); `relu_output` (may be
-    /// undefined): the output of a fused ReLU whose positive elements pass d_y.
+    /// undefined): the output of a fused ReLU whose positive elements pass d_y. `d_residual` (may be
+    /// undefined) receives what passed.
     virtual void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
                                      const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
-                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift) = 0;
+                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift, Tensor& d_residual) = 0;
 
     // Data movement.
     virtual void permute(const Tensor& x, std::span<const int> axes,

@@ -2,6 +2,7 @@
 
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "autograd/recording.h"
 #include "core/error.h"
 #include "core/random.h"
 
@@ -35,6 +36,11 @@ std::unique_ptr<Module> function(std::string description, std::function<Variable
     return std::make_unique<Function>(std::move(description), std::move(f));
 }
 
+template <typename Layer>
+bool is(Module* module) {
+    return dynamic_cast<Layer*>(module) != nullptr;
+}
+
 }  // namespace
 
 Conv2d::Conv2d(const Config& config) : config_(config) {
@@ -52,6 +58,39 @@ std::string Conv2d::describe() const {
 
 Variable Conv2d::forward(const Variable& x) {
     return conv2d(x, parameter(0), config_.bias ? parameter(1) : Variable(), config_.attrs);
+}
+
+Tensor Conv2d::infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilogue) {
+    const NoGrad off;
+    Tensor weight = parameter(0).data();
+    Tensor bias = config_.bias ? parameter(1).data() : Tensor();
+    if (norm != nullptr) {
+        std::vector<Tensor> sources = norm->sources();
+        sources.push_back(weight);
+        if (bias.defined()) {
+            sources.push_back(bias);
+        }
+        std::vector<uint64_t> made_from;
+        for (const Tensor& source : sources) {
+            made_from.push_back(source.storage_id());
+            made_from.push_back(source.version());
+        }
+        if (folded_.made_from != made_from) {
+            const auto [scale, shift] = norm->affine();
+            folded_.weight = (Variable(weight) * reshape(Variable(scale), {config_.out, 1, 1, 1})).data();
+            folded_.bias =
+                bias.defined() ? (Variable(shift) + Variable(bias) * Variable(scale)).data() : shift;
+            folded_.made_from = std::move(made_from);
+        }
+        weight = folded_.weight;
+        bias = folded_.bias;
+    }
+    Tensor y =
+        Tensor::empty(conv2d_output_shape(config_.attrs, x.shape(), weight.shape()), x.dtype(), x.device());
+    BACKLIGHT_CHECK(x.dtype() == weight.dtype(), "conv2d: expected ", weight.dtype(), " images, got ",
+                    x.dtype());
+    y.backend().conv2d_fused(config_.attrs, x, weight, bias, epilogue, y);
+    return y;
 }
 
 ConvTranspose2d::ConvTranspose2d(const Config& config) : config_(config) {
@@ -102,21 +141,42 @@ BatchNorm::BatchNorm(const Config& config) : config_(config) {
 std::string BatchNorm::describe() const { return concat_text("BatchNorm(", config_.channels, ')'); }
 
 Variable BatchNorm::forward(const Variable& x) {
-    Tensor& running_mean = buffer(0);
-    Tensor& running_var = buffer(1);
     if (!is_training()) {
-        return batch_norm_affine(x, parameter(0), parameter(1), running_mean, running_var, config_.eps);
+        return batch_norm_affine(x, parameter(0), parameter(1), buffer(0), buffer(1), config_.eps);
     }
     BatchStatistics statistics;
     Variable y = batch_norm(x, parameter(0), parameter(1), config_.eps, statistics);
+    update_running(statistics, x.numel() / config_.channels);
+    return y;
+}
+
+Variable BatchNorm::forward_relu(const Variable& x, const Variable& residual) {
+    BatchStatistics statistics;
+    Variable y = batch_norm_relu(x, parameter(0), parameter(1), config_.eps, statistics, residual);
+    update_running(statistics, x.numel() / config_.channels);
+    return y;
+}
+
+BatchNorm::Affine BatchNorm::affine() {
     const NoGrad off;
-    const double count = static_cast<double>(x.numel() / config_.channels);
+    const Variable scale = parameter(0).detach() / sqrt(Variable(buffer(1)) + config_.eps);
+    return {scale.data(), (parameter(1).detach() - Variable(buffer(0)) * scale).data()};
+}
+
+std::vector<Tensor> BatchNorm::sources() {
+    return {parameter(0).data(), parameter(1).data(), buffer(0), buffer(1)};
+}
+
+void BatchNorm::update_running(const BatchStatistics& statistics, int64_t per_channel) {
+    Tensor& running_mean = buffer(0);
+    Tensor& running_var = buffer(1);
+    const NoGrad off;
+    const auto count = static_cast<double>(per_channel);
     const double unbias = count / std::max(count - 1.0, 1.0);
     const double m = config_.momentum;
     running_mean = (Variable(running_mean) * (1.0 - m) + Variable(statistics.mean) * m).data();
     running_var = (Variable(running_var) * (1.0 - m) + Variable(statistics.variance) * (m * unbias)).data();
     buffer(2) = Tensor::full({}, buffer(2).item() + 1.0, DType::i64, buffer(2).device());
-    return y;
 }
 
 LayerNorm::LayerNorm(const Config& config) : config_(config) {
@@ -130,9 +190,41 @@ Variable LayerNorm::forward(const Variable& x) {
     return layer_norm(x, parameter(0), parameter(1), config_.eps);
 }
 
-std::unique_ptr<Module> make_relu() {
-    return function("ReLU", [](const Variable& x) { return relu(x); });
+Variable Relu::forward(const Variable& x) { return relu(x); }
+
+Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Variable& x,
+                        const Variable& residual) {
+    auto* convolution = dynamic_cast<Conv2d*>(&conv);
+    auto* batch_norm = dynamic_cast<BatchNorm*>(norm);
+    const bool fits = convolution != nullptr && (norm == nullptr) == (batch_norm == nullptr) &&
+                      (activation == nullptr || dynamic_cast<Relu*>(activation) != nullptr);
+    const bool unseen = Recording::current() == nullptr && !conv.has_hooks() &&
+                        (norm == nullptr || (!norm->has_hooks() && !norm->is_training())) &&
+                        (activation == nullptr || !activation->has_hooks());
+    if (fits && unseen && !grad_enabled()) {
+        const Tensor added = residual.defined() ? residual.data() : Tensor();
+        return Variable(convolution->infer(x.data(), batch_norm, {added, activation != nullptr}));
+    }
+    Variable y = conv(x);
+    if (norm != nullptr && activation != nullptr) {
+        return norm_relu(*norm, *activation, y, residual);
+    }
+    y = norm != nullptr ? (*norm)(y) : y;
+    y = residual.defined() ? y + residual : y;
+    return activation != nullptr ? (*activation)(y) : y;
 }
+
+Variable norm_relu(Module& norm, Module& activation, const Variable& x, const Variable& residual) {
+    auto* batch_norm = dynamic_cast<BatchNorm*>(&norm);
+    if (batch_norm != nullptr && norm.is_training() && dynamic_cast<Relu*>(&activation) != nullptr &&
+        Recording::current() == nullptr && !norm.has_hooks() && !activation.has_hooks()) {
+        return batch_norm->forward_relu(x, residual);
+    }
+    const Variable y = norm(x);
+    return activation(residual.defined() ? y + residual : y);
+}
+
+std::unique_ptr<Module> make_relu() { return std::make_unique<Relu>(); }
 std::unique_ptr<Module> make_leaky_relu(double slope) {
     return function(concat_text("LeakyReLU(", slope, ')'),
                     [slope](const Variable& x) { return leaky_relu(x, slope); });
@@ -213,8 +305,23 @@ Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
 
 Variable Sequential::forward(const Variable& x) {
     Variable y = x;
-    for (size_t i = 0; i < child_count(); ++i) {
-        y = child(i)(y);
+    const auto at = [this](size_t i) { return i < child_count() ? &child(i) : nullptr; };
+    for (size_t i = 0; i < child_count(); ++i) {  // convolution, norm and ReLU in a row go together
+        if (!is<Conv2d>(at(i)) && !is<BatchNorm>(at(i))) {
+            y = child(i)(y);
+            continue;
+        }
+        Module* conv = is<Conv2d>(at(i)) ? &child(i) : nullptr;
+        const size_t after = conv != nullptr ? i + 1 : i;
+        Module* norm = is<BatchNorm>(at(after)) ? &child(after) : nullptr;
+        const size_t last = norm != nullptr ? after + 1 : after;
+        Module* activation = is<Relu>(at(last)) ? &child(last) : nullptr;
+        i = activation != nullptr ? last : last - 1;
+        if (conv != nullptr) {
+            y = conv_norm_relu(*conv, norm, activation, y);
+        } else {
+            y = activation != nullptr ? norm_relu(*norm, *activation, y) : (*norm)(y);
+        }
     }
     return y;
 }

@@ -4,10 +4,13 @@
 
 #include <optional>
 
+#include "autograd/functions.h"
 #include "core/backend.h"
 #include "layers/module.h"
 
 namespace backlight {
+
+class BatchNorm;
 
 /// weight (O,Kh,Kw,I/groups), bias (O). (N,H,W,I) -> (N,Ho,Wo,O).
 class Conv2d final : public Module {
@@ -21,11 +24,20 @@ public:
     explicit Conv2d(const Config& config);
     [[nodiscard]] std::string describe() const override;
 
+    /// relu(norm(conv(x)) + residual) without a history: the norm's running statistics are folded into the
+    /// weights, once per version of the parameters. `norm` may be null, `residual` undefined.
+    [[nodiscard]] Tensor infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilogue);
+
 protected:
     [[nodiscard]] Variable forward(const Variable& x) override;
 
 private:
+    struct Folded {
+        std::vector<uint64_t> made_from;  // storages and versions
+        Tensor weight, bias;
+    };
     Config config_;
+    Folded folded_;
 };
 
 /// weight (I,Kh,Kw,O/groups), bias (O). The adjoint of a Conv2d of the same attributes.
@@ -79,10 +91,21 @@ public:
     explicit BatchNorm(const Config& config);
     [[nodiscard]] std::string describe() const override;
 
+    /// relu(norm(x) + residual) of the training mode in one kernel; see norm_relu.
+    [[nodiscard]] Variable forward_relu(const Variable& x, const Variable& residual);
+    /// The evaluation mode as y = scale x + shift, both (C), from the running statistics.
+    struct Affine {
+        Tensor scale, shift;
+    };
+    [[nodiscard]] Affine affine();
+    /// What `affine` is made from, in a fixed order.
+    [[nodiscard]] std::vector<Tensor> sources();
+
 protected:
     [[nodiscard]] Variable forward(const Variable& x) override;
 
 private:
+    void update_running(const BatchStatistics& statistics, int64_t count);
     Config config_;
 };
 
@@ -117,6 +140,24 @@ private:
     std::string description_;
     std::function<Variable(const Variable&)> function_;
 };
+
+class Relu final : public Module {
+public:
+    [[nodiscard]] std::string describe() const override { return "ReLU"; }
+
+protected:
+    [[nodiscard]] Variable forward(const Variable& x) override;
+};
+
+/// activation(norm(conv(x)) + residual); norm and activation may be null, `residual` undefined. Where no
+/// history, recording or hook asks for what is between, evaluation is one convolution with folded weights.
+[[nodiscard]] Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Variable& x,
+                                      const Variable& residual = {});
+
+/// activation(norm(x) + residual); `residual` may be undefined. In training it is one kernel where the two
+/// are BatchNorm and Relu and nobody looks between: no recording, no hooks.
+[[nodiscard]] Variable norm_relu(Module& norm, Module& activation, const Variable& x,
+                                 const Variable& residual = {});
 
 [[nodiscard]] std::unique_ptr<Module> make_relu();
 [[nodiscard]] std::unique_ptr<Module> make_leaky_relu(double slope = 0.01);

@@ -69,6 +69,7 @@ public:
     /// Returns a number for `remove_hook`.
     int add_hook(Hook hook);
     void remove_hook(int id);
+    [[nodiscard]] bool has_hooks() const { return !hooks_.empty(); }
 
 protected:
     [[nodiscard]] virtual Variable forward(const Variable& x) = 0;

@@ -100,7 +100,8 @@ Model build_cnn_s(const Options& options, int64_t classes) {
             .classes = k,
             .input = gap ? Shape{0, 0, in} : Shape{size, size, in},
             .head = gap ? "classifier.0.weight" : "classifier.2.weight",
-            .cam_layer = cam_layer};
+            .cam_layer = cam_layer,
+            .init = Init::he_normal};
 }
 
 Model build_cnn_g(const Options& options, int64_t classes) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/options.h"
+#include "layers/init.h"
 #include "layers/module.h"
 
 namespace backlight {
@@ -25,6 +26,8 @@ struct Model {
     Shape picture;
     /// Pictures are scaled to [0,1] and normalised by these, one value or one a channel; empty: 0 and 1.
     std::vector<double> mean, std;
+    /// How its weights start.
+    Init init = Init::pytorch;
 
     /// Runs the network on (N,H,W,C) or (N,D). Throws Error when the samples do not fit.
     [[nodiscard]] Variable operator()(const Variable& x) const;
@@ -50,5 +53,18 @@ struct ModelEntry {
 [[nodiscard]] Model build_cnn_small(const Options& options, int64_t classes);
 [[nodiscard]] Model build_cnn_s(const Options& options, int64_t classes);
 [[nodiscard]] Model build_cnn_g(const Options& options, int64_t classes);
+[[nodiscard]] Model build_resnet18(const Options& options, int64_t classes);
+[[nodiscard]] Model build_resnet34(const Options& options, int64_t classes);
+[[nodiscard]] Model build_resnet50(const Options& options, int64_t classes);
+[[nodiscard]] Model build_resnet101(const Options& options, int64_t classes);
+[[nodiscard]] Model build_resnet152(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg11(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg13(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg16(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg19(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg11_bn(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg13_bn(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg16_bn(const Options& options, int64_t classes);
+[[nodiscard]] Model build_vgg19_bn(const Options& options, int64_t classes);
 
 }  // namespace backlight

@@ -1,6 +1,5 @@
 #include "autograd/functions.h"
 #include "core/error.h"
-#include "layers/init.h"
 #include "layers/layers.h"
 #include "models/model.h"
 
@@ -16,20 +15,35 @@ const std::vector<ModelEntry>& list_models() {
         {"cnn_s", "3 convolutions without norm: in=3, channels=8:16:16, head=gap|fc, size=16, hidden=32",
          build_cnn_s},
         {"cnn_g", "2 convolutions and a hidden layer: in=1, size=12", build_cnn_g},
+        {"resnet18", "ResNet-18: small=true for 32-pixel images, in=3", build_resnet18},
+        {"resnet34", "ResNet-34: small=true for 32-pixel images, in=3", build_resnet34},
+        {"resnet50", "ResNet-50: small=true for 32-pixel images, in=3", build_resnet50},
+        {"resnet101", "ResNet-101: small=true for 32-pixel images, in=3", build_resnet101},
+        {"resnet152", "ResNet-152: small=true for 32-pixel images, in=3", build_resnet152},
+        {"vgg11", "VGG-11: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg11},
+        {"vgg13", "VGG-13: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg13},
+        {"vgg16", "VGG-16: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg16},
+        {"vgg19", "VGG-19: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg19},
+        {"vgg11_bn", "VGG-11 with batch norm: dropout=0.5, small=true for 32-pixel images, in=3",
+         build_vgg11_bn},
+        {"vgg13_bn", "VGG-13 with batch norm: dropout=0.5, small=true for 32-pixel images, in=3",
+         build_vgg13_bn},
+        {"vgg16_bn", "VGG-16 with batch norm: dropout=0.5, small=true for 32-pixel images, in=3",
+         build_vgg16_bn},
+        {"vgg19_bn", "VGG-19 with batch norm: dropout=0.5, small=true for 32-pixel images, in=3",
+         build_vgg19_bn},
     };
     return models;
 }
 
 namespace {
 
-/// CNN-S starts from He-normal weights with its last layer scaled by 0.3; every other model as PyTorch's
-/// layers do.
+/// CNN-S starts with its last layer scaled by 0.3.
 void initialize_model(Model& model, const std::string& name, uint64_t seed) {
+    initialize(*model.net, model.init, seed);
     if (name != "cnn_s") {
-        initialize(*model.net, Init::pytorch, seed);
         return;
     }
-    initialize(*model.net, Init::he_normal, seed);
     for (const Parameter& parameter : model.net->parameters()) {
         if (parameter.name == model.head) {
             Tensor value = parameter.value.data();

@@ -46,50 +46,63 @@ LinearView affine_view(const NodeView& node, double eps) {
     };
 }
 
-/// y = k x + (β - μ k); keeps {mean, variance}.
-Forward affine_forward(Inputs inputs, const Tensor& mean, const Tensor& variance, double eps) {
+/// y = k x + (β - μ k), plus the residual if there is a fourth input; keeps {mean, variance}.
+Forward affine_forward(Inputs inputs, const Tensor& mean, const Tensor& variance, double eps,
+                       bool relu = false) {
     const NoGrad off;
     const Tensor& x = inputs[0].data();
     const Variable k = inputs[1].detach() * inverse_deviation(variance, eps);
     const Variable shift = inputs[2].detach() - Variable(mean) * k;
     Tensor y = Tensor::empty_like(x);
-    y.backend().channel_affine(x, k.data(), shift.data(), false, y);
+    const Tensor residual = inputs.size() > 3 ? inputs[3].data() : Tensor();
+    y.backend().channel_affine(x, k.data(), shift.data(), residual, relu, y);
     return {y, {mean, variance}};
 }
 
-/// With the statistics of the batch. Its LinearView treats them as constants.
+/// With the statistics of the batch. Its LinearView treats them as constants. With `relu`, relu(y + residual)
+/// is the output, the residual being the fourth input, if any: the sign of the output is the ReLU's mask.
 class BatchNormTrain final : public Op {
 public:
-    explicit BatchNormTrain(double eps) : eps_(eps) {}
-    [[nodiscard]] std::string_view kind() const override { return "batch_norm"; }
-    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    explicit BatchNormTrain(double eps, bool relu = false) : eps_(eps), relu_(relu) {}
+    [[nodiscard]] std::string_view kind() const override { return relu_ ? "batch_norm_relu" : "batch_norm"; }
+    [[nodiscard]] Saves saves() const override { return {0b011, relu_}; }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Tensor mean = Tensor::empty({x.dim(-1)}, x.dtype(), x.device());
         Tensor variance = Tensor::empty_like(mean);
         x.backend().channel_statistics(x, mean, variance);
-        return affine_forward(inputs, mean, variance, eps_);
+        return affine_forward(inputs, mean, variance, eps_, relu_);
     }
 
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
-        return grad_enabled() ? composite(node, d_y) : fused(node, d_y, mask);
+        if (!grad_enabled()) {
+            return fused(node, d_y, mask);
+        }
+        return composite(node, relu_ ? where_positive(d_y, node.output().detach()) : d_y);
     }
 
     [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
-        return affine_view(node, eps_);
+        return relu_ ? std::nullopt : std::optional(affine_view(node, eps_));
     }
 
 private:
-    [[nodiscard]] Variables fused(const NodeView& node, const Variable& d_y, InputMask) const {
+    [[nodiscard]] Variables fused(const NodeView& node, const Variable& d_y, InputMask mask) const {
         const Tensor x = node.input(0).data();
         const Tensor inv_std = inverse_deviation(node.kept(1), eps_).data();
         Tensor d_x = Tensor::empty_like(x);
         Tensor d_scale = Tensor::empty_like(inv_std);
         Tensor d_shift = Tensor::empty_like(inv_std);
-        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(), {}, d_x,
-                                        d_scale, d_shift);
-        return {d_x, d_scale, d_shift};
+        const bool has_residual = node.input_count() > 3;
+        Tensor d_residual = has_residual && wants(mask, 3) ? Tensor::empty_like(x) : Tensor();
+        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(),
+                                        relu_ ? node.output().data() : Tensor(), d_x, d_scale, d_shift,
+                                        d_residual);
+        Variables d{d_x, d_scale, d_shift};
+        if (has_residual) {
+            d.push_back(d_residual.defined() ? Variable(d_residual) : Variable());
+        }
+        return d;
     }
 
     /// The same in ops: the statistics are recomputed with their history, so that any order follows.
@@ -104,10 +117,15 @@ private:
         const double per_channel = static_cast<double>(std::max<int64_t>(x.dim(-1), 1)) /
                                    static_cast<double>(std::max<int64_t>(x.numel(), 1));
         const Variable d_x = node.input(1) * inv_std * (d_y - (d_shift + normalized * d_scale) * per_channel);
-        return {d_x, d_scale, d_shift};
+        Variables d{d_x, d_scale, d_shift};
+        if (node.input_count() > 3) {
+            d.push_back(d_y);
+        }
+        return d;
     }
 
     double eps_;
+    bool relu_;
 };
 
 /// With given statistics.
@@ -199,16 +217,36 @@ private:
 
 }  // namespace
 
-Variable batch_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps,
-                    BatchStatistics& statistics) {
-    check_channels("batch_norm", x, scale, shift);
+namespace {
+
+Variable batch_norm_train(const OpPtr& op, const Variables& inputs, BatchStatistics& statistics) {
+    const Variable& x = inputs[0];
+    check_channels("batch_norm", x, inputs[1], inputs[2]);
     BACKLIGHT_CHECK(x.numel() > x.dim(-1) || x.numel() == 0,
                     "batch_norm: expected more than one value a channel in training, got ", x.shape());
     std::vector<Tensor> kept;
-    const std::array inputs{x, scale, shift};
-    Variable y = call(std::make_shared<BatchNormTrain>(eps), inputs, kept);
+    Variable y = call(op, inputs, kept);
     statistics = {kept[0], kept[1]};
     return y;
+}
+
+}  // namespace
+
+Variable batch_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps,
+                    BatchStatistics& statistics) {
+    return batch_norm_train(std::make_shared<BatchNormTrain>(eps), {x, scale, shift}, statistics);
+}
+
+Variable batch_norm_relu(const Variable& x, const Variable& scale, const Variable& shift, double eps,
+                         BatchStatistics& statistics, const Variable& residual) {
+    Variables inputs{x, scale, shift};
+    if (residual.defined()) {
+        BACKLIGHT_CHECK(residual.shape() == x.shape() && residual.data().dtype() == x.data().dtype(),
+                        "batch_norm_relu: expected a residual of shape ", x.shape(), ", got ",
+                        residual.shape());
+        inputs.push_back(residual);
+    }
+    return batch_norm_train(std::make_shared<BatchNormTrain>(eps, true), inputs, statistics);
 }
 
 Variable batch_norm_affine(const Variable& x, const Variable& scale, const Variable& shift,

@@ -38,6 +38,15 @@ void normalisations(std::vector<OpCase>& cases) {
                              BatchStatistics statistics;
                              return batch_norm(v[0], v[1], v[2], 1e-3, statistics);
                          }});
+        cases.push_back({"batch_norm_relu", variant, {x, scale, shift}, [](const Variables& v) {
+                             BatchStatistics statistics;
+                             return batch_norm_relu(v[0], v[1], v[2], 1e-3, statistics);
+                         }});
+        cases.push_back(
+            {"batch_norm_relu", variant + " with a residual", {x, scale, shift, x}, [](const Variables& v) {
+                 BatchStatistics statistics;
+                 return batch_norm_relu(v[0], v[1], v[2], 1e-3, statistics, v[3]);
+             }});
         cases.push_back({"batch_norm_affine", variant, {x, scale, shift}, [](const Variables& v) {
                              const int64_t channels = v[0].dim(-1);
                              std::vector<double> mean, variance;

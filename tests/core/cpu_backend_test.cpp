@@ -139,9 +139,11 @@ TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
         check_close(variance[0], variance[1], 3e-7, 1e-12);
         // Three roundings of f32 instead of one.
         compare(
-            shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, false, y); }, 2e-7, 3e-6);
+            shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, {}, false, y); }, 2e-7,
+            3e-6);
         compare(
-            shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, true, y); }, 2e-7, 3e-6);
+            shape, [&](Backend& b, Tensor& y) { b.channel_affine(x, scale, shift, d_y, true, y); }, 2e-7,
+            3e-6);
         Tensor inv_std = Tensor::empty({channels});
         reference_backend().unary(UnaryOp::add_scalar, variance[1], 0.1, inv_std);
         reference_backend().unary(UnaryOp::power_scalar, inv_std, -0.5, inv_std);
@@ -149,12 +151,17 @@ TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
             Tensor d_scale[2];
             Tensor d_shift[2];
             Tensor d_x[2];
+            Tensor d_residual[2];
             for (size_t i = 0; i < 2; ++i) {
                 d_scale[i] = Tensor::full({channels}, NAN);
                 d_shift[i] = Tensor::full({channels}, NAN);
                 d_x[i] = Tensor::full(shape, NAN);
+                d_residual[i] = relu.defined() ? Tensor::full(shape, NAN) : Tensor();
                 backends[i]->batch_norm_backward(x, d_y, mean[1], inv_std, scale, relu, d_x[i], d_scale[i],
-                                                 d_shift[i]);
+                                                 d_shift[i], d_residual[i]);
+            }
+            if (relu.defined()) {
+                check_close(d_residual[0], d_residual[1], 0);
             }
             check_close(d_shift[0], d_shift[1], 2e-7, 1e-9);
             check_close(d_scale[0], d_scale[1], 2e-7, 1e-9);

@@ -36,11 +36,11 @@ double milliseconds(cpu::ConvPlan& plan, const cpu::ConvBuffers& buffers) {
 }
 
 // Another layout must win by more than the noise of a measurement.
-ConvChoice measure(const ConvShape& shape, bool with_bias, const cpu::ConvBuffers& buffers) {
+ConvChoice measure(const ConvShape& shape, const cpu::ConvExtras& extras, const cpu::ConvBuffers& buffers) {
     ConvChoice choice = ConvChoice::nhwc;
     double best = std::numeric_limits<double>::infinity();
     for (const ConvChoice candidate : {ConvChoice::nhwc, ConvChoice::any_layout, ConvChoice::winograd}) {
-        if (auto plan = cpu::make_plan(shape, candidate, with_bias)) {
+        if (auto plan = cpu::make_plan(shape, candidate, extras)) {
             const double elapsed = milliseconds(*plan, buffers);
             if (elapsed < 0.97 * best) {
                 best = elapsed;
@@ -52,20 +52,21 @@ ConvChoice measure(const ConvShape& shape, bool with_bias, const cpu::ConvBuffer
     return choice;
 }
 
-cpu::ConvPlan plan_for(const ConvShape& shape, bool with_bias, const cpu::ConvBuffers& buffers) {
+cpu::ConvPlan plan_for(const ConvShape& shape, const cpu::ConvExtras& extras,
+                       const cpu::ConvBuffers& buffers) {
     std::optional<ConvChoice> choice = cpu::recorded_choice(shape);
     if (!choice) {
-        choice = cpu::tuning_enabled() ? measure(shape, with_bias, buffers) : cpu::fixed_rule(shape);
+        choice = cpu::tuning_enabled() ? measure(shape, extras, buffers) : cpu::fixed_rule(shape);
     }
     for (const ConvChoice candidate : {*choice, ConvChoice::nhwc, ConvChoice::any_layout}) {
-        if (auto plan = cpu::make_plan(shape, candidate, with_bias)) {
+        if (auto plan = cpu::make_plan(shape, candidate, extras)) {
             return std::move(*plan);
         }
     }
     throw SystemError("oneDNN: no implementation of this convolution");
 }
 
-void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers) {
+void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers, bool relu = false) {
     thread_local cpu::PlanCache<cpu::ConvPlan> plans(kMaxPlans);
     thread_local uint64_t generation = 0;
     if (generation != cpu::tuning_generation()) {
@@ -76,8 +77,10 @@ void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers) {
     const int64_t products = s.batch * s.out_height * s.out_width * s.out_channels * s.kernel_height *
                              s.kernel_width * (s.in_channels / a.groups);
     const cpu::OneThread one_thread(products < kSmallProducts);
-    const bool with_bias = buffers.bias != nullptr;
-    const cpu::PlanKey key{static_cast<int64_t>(s.direction) * 2 + static_cast<int64_t>(with_bias),
+    const cpu::ConvExtras extras{buffers.bias != nullptr, buffers.residual != nullptr, relu};
+    const int64_t kind = static_cast<int64_t>(s.direction) * 8 + (extras.bias ? 4 : 0) +
+                         (extras.residual ? 2 : 0) + (extras.relu ? 1 : 0);
+    const cpu::PlanKey key{kind,
                            s.batch,
                            s.in_channels,
                            s.height,
@@ -97,7 +100,7 @@ void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers) {
                            a.dilation[1],
                            a.groups,
                            omp_get_max_threads()};
-    BACKLIGHT_DNNL_CHECK(cpu::run(plans.get(key, [&] { return plan_for(s, with_bias, buffers); }), buffers));
+    BACKLIGHT_DNNL_CHECK(cpu::run(plans.get(key, [&] { return plan_for(s, extras, buffers); }), buffers));
 }
 
 ConvShape shape_of(ConvDirection direction, const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
@@ -134,6 +137,22 @@ void CpuBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor&
               .output = buffer<float>(y),
               .weight_storage = weight.storage_id(),
               .weight_version = weight.version()});
+}
+
+void CpuBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
+                              const Tensor& bias, const ConvEpilogue& epilogue, Tensor& y) {
+    if (!is_ours(x, weight, y)) {
+        return ReferenceBackend::conv2d_fused(attrs, x, weight, bias, epilogue, y);
+    }
+    convolve(shape_of(ConvDirection::forward, attrs, x, weight, y),
+             {.image = buffer<float>(x),
+              .weight = buffer<float>(weight),
+              .bias = bias.defined() ? buffer<float>(bias) : nullptr,
+              .output = buffer<float>(y),
+              .residual = epilogue.residual.defined() ? buffer<float>(epilogue.residual) : nullptr,
+              .weight_storage = weight.storage_id(),
+              .weight_version = weight.version()},
+             epilogue.relu);
 }
 
 void CpuBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,

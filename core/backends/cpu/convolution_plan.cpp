@@ -42,8 +42,8 @@ struct Descriptors {
 
 template <typename Primitive, typename Description>
 void finish(ConvPlan& plan, const Description& made, const memory::desc& image, const memory::desc& weight,
-            const memory::desc& output, bool with_bias) {
-    const Descriptors lies(plan.shape, with_bias, false, false);
+            const memory::desc& output, const ConvExtras& extras) {
+    const Descriptors lies(plan.shape, extras.bias, false, false);
     const ConvDirection direction = plan.shape.direction;
     ScratchLayout layout;
     plan.primitive = Primitive(made);
@@ -60,18 +60,37 @@ void finish(ConvPlan& plan, const Description& made, const memory::desc& image, 
          plan.weight.theirs},
         {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, plan.output.theirs},
         {DNNL_ARG_SCRATCHPAD, plan.scratchpad}};
-    if (with_bias) {
+    if (extras.residual) {
+        plan.residual = memory(lies.output, dnnl_engine(), nullptr);
+        plan.arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, plan.residual);
+    }
+    if (extras.bias) {
         plan.bias = memory(lies.bias, dnnl_engine(), nullptr);
         plan.arguments.emplace(DNNL_ARG_BIAS, plan.bias);
     }
 }
 
+/// The residual is added by the convolution as it writes, then the ReLU.
+dnnl::primitive_attr attributes_for(const ConvShape& shape, const ConvExtras& extras) {
+    dnnl::primitive_attr attributes;  // a new one: copies of an attribute share what they hold
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    dnnl::post_ops after;
+    if (extras.residual) {
+        after.append_binary(dnnl::algorithm::binary_add, Descriptors(shape, false, false, false).output);
+    }
+    if (extras.relu) {
+        after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+    }
+    attributes.set_post_ops(after);
+    return attributes;
+}
+
 }  // namespace
 
-std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, bool with_bias) {
-    const Descriptors wanted(shape, with_bias, choice != ConvChoice::nhwc, true);
+std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, const ConvExtras& extras) {
+    const Descriptors wanted(shape, extras.bias, choice != ConvChoice::nhwc, true);
     const auto& engine = dnnl_engine();
-    const auto& attributes = user_scratchpad();
+    const dnnl::primitive_attr attributes = attributes_for(shape, extras);
     const auto algorithm = choice == ConvChoice::winograd ? dnnl::algorithm::convolution_winograd
                                                           : dnnl::algorithm::convolution_direct;
     const auto forward = [&](dnnl::algorithm how) {
@@ -89,7 +108,7 @@ std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, boo
                 return std::nullopt;
             }
             finish<dnnl::convolution_forward>(plan, made, made.src_desc(), made.weights_desc(),
-                                              made.dst_desc(), with_bias);
+                                              made.dst_desc(), extras);
             break;
         }
         case ConvDirection::backward_data: {
@@ -100,7 +119,7 @@ std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, boo
                 return std::nullopt;
             }
             finish<dnnl::convolution_backward_data>(plan, made, made.diff_src_desc(), made.weights_desc(),
-                                                    made.diff_dst_desc(), false);
+                                                    made.diff_dst_desc(), {});
             break;
         }
         case ConvDirection::backward_weights: {
@@ -111,7 +130,7 @@ std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, boo
                 return std::nullopt;
             }
             finish<dnnl::convolution_backward_weights>(plan, made, made.src_desc(), made.diff_weights_desc(),
-                                                       made.diff_dst_desc(), false);
+                                                       made.diff_dst_desc(), {});
             break;
         }
     }
@@ -124,6 +143,9 @@ void run(ConvPlan& plan, const ConvBuffers& buffers) {
     plan.weight.bind(buffers.weight, scratch);
     plan.output.bind(buffers.output, scratch);
     plan.scratchpad.set_data_handle(scratch + plan.scratchpad_offset);
+    if (plan.residual) {
+        plan.residual.set_data_handle(const_cast<void*>(buffers.residual));
+    }
     if (plan.bias) {
         plan.bias.set_data_handle(const_cast<void*>(buffers.bias));
     }

@@ -48,7 +48,7 @@ struct ConvPlan {
     ConvShape shape;
     dnnl::primitive primitive;
     ConvOperand image, weight, output;  // x, w, y in the forward direction's roles
-    dnnl::memory bias, scratchpad;
+    dnnl::memory bias, residual, scratchpad;
     std::unordered_map<int, dnnl::memory> arguments;
     size_t scratchpad_offset = 0;
     size_t scratch_bytes = 0;
@@ -60,11 +60,18 @@ struct ConvBuffers {
     const void* weight = nullptr;
     const void* bias = nullptr;
     const void* output = nullptr;
+    const void* residual = nullptr;
     uint64_t weight_storage = 0, weight_version = 0;
 };
 
+/// What a forward convolution does besides multiplying.
+struct ConvExtras {
+    bool bias = false, residual = false, relu = false;
+};
+
 /// The plan for a shape; empty when the library has no such implementation.
-[[nodiscard]] std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, bool with_bias);
+[[nodiscard]] std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice,
+                                                const ConvExtras& extras);
 
 /// Computes the convolution. Weights that have to be reordered go through the weight cache.
 void run(ConvPlan& plan, const ConvBuffers& buffers);

@@ -44,12 +44,13 @@ BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t widt
     }
 }
 
-template <bool Relu>
-BACKLIGHT_CLONES void affine_loop(const float* x, const float* scale, const float* shift, float* y,
-                                  int64_t count) {
+template <bool Relu, bool Residual>
+BACKLIGHT_CLONES void affine_loop(const float* x, const float* scale, const float* shift,
+                                  const float* residual, float* y, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        const float value = x[i] * scale[i] + shift[i];
+        const float affine = x[i] * scale[i] + shift[i];
+        const float value = Residual ? affine + residual[i] : affine;
         y[i] = Relu ? functors::Relu{}(value, 0.0f) : value;
     }
 }
@@ -89,15 +90,18 @@ BACKLIGHT_CLONES void gradient_sums_loop(const float* x, const float* d_y, const
     }
 }
 
-// d_x = factor (g - offset - (x - mean) slope)
-template <bool Relu>
+// d_x = factor (g - offset - (x - mean) slope), and d_residual = g if it is wanted
+template <bool Relu, bool Residual>
 BACKLIGHT_CLONES void gradient_loop(const float* x, const float* d_y, const float* relu, const float* mean,
                                     const float* factor, const float* offset, const float* slope, float* d_x,
-                                    int64_t count) {
+                                    float* d_residual, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
         const float g = !Relu || relu[i] > 0.0f ? d_y[i] : 0.0f;
         d_x[i] = factor[i] * (g - offset[i] - (x[i] - mean[i]) * slope[i]);
+        if (Residual) {
+            d_residual[i] = g;
+        }
     }
 }
 
@@ -162,29 +166,32 @@ void CpuBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& varia
     }
 }
 
-void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
-                                Tensor& y) {
+void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                                const Tensor& residual, bool relu, Tensor& y) {
     if (x.dtype() != DType::f32 || x.numel() == 0) {
-        return ReferenceBackend::channel_affine(x, scale, shift, relu, y);
+        return ReferenceBackend::channel_affine(x, scale, shift, residual, relu, y);
     }
     const WideRows wide(x.numel(), rows_of(x.shape()).length);
     const auto factor = wide.spread<float>([&](int64_t c) { return buffer<float>(scale)[c]; });
     const auto offset = wide.spread<float>([&](int64_t c) { return buffer<float>(shift)[c]; });
     const auto* in = buffer<float>(x);
-    const auto loop = relu ? affine_loop<true> : affine_loop<false>;
+    const float* added = residual.defined() ? buffer<float>(residual) : nullptr;
+    const auto loop = added != nullptr ? (relu ? affine_loop<true, true> : affine_loop<false, true>)
+                                       : (relu ? affine_loop<true, false> : affine_loop<false, false>);
     cpu::write_elements(buffer<float>(y), x.numel(), 0, [&] {
         return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t count, float* out) {
-            loop(in + at, factor.data() + column, offset.data() + column, out, count);
+            loop(in + at, factor.data() + column, offset.data() + column,
+                 added == nullptr ? added : added + at, out, count);
         });
     });
 }
 
 void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
                                      const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
-                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift) {
+                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift, Tensor& d_residual) {
     if (x.dtype() != DType::f32 || x.numel() == 0) {
         return ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale,
-                                                     d_shift);
+                                                     d_shift, d_residual);
     }
     const WideRows wide(x.numel(), rows_of(x.shape()).length);
     const auto* in = buffer<float>(x);
@@ -207,11 +214,15 @@ void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const T
         buffer<float>(d_shift)[c] = static_cast<float>(sums[static_cast<size_t>(c)]);
         buffer<float>(d_scale)[c] = static_cast<float>(product(c));
     }
-    const auto loop = relu != nullptr ? gradient_loop<true> : gradient_loop<false>;
+    float* passed_on = d_residual.defined() ? buffer<float>(d_residual) : nullptr;
+    const auto loop = passed_on != nullptr
+                          ? (relu != nullptr ? gradient_loop<true, true> : gradient_loop<false, true>)
+                          : (relu != nullptr ? gradient_loop<true, false> : gradient_loop<false, false>);
     cpu::write_elements(buffer<float>(d_x), x.numel(), 0, [&] {
         return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, float* out) {
             loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column,
-                 factor.data() + column, offset.data() + column, slope.data() + column, out, n);
+                 factor.data() + column, offset.data() + column, slope.data() + column, out,
+                 passed_on == nullptr ? passed_on : passed_on + at, n);
         });
     });
 }

@@ -144,6 +144,17 @@ void ReferenceBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const T
     });
 }
 
+void ReferenceBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
+                                    const Tensor& bias, const ConvEpilogue& epilogue, Tensor& y) {
+    conv2d(attrs, x, weight, bias, y);
+    if (epilogue.residual.defined()) {
+        accumulate(y, epilogue.residual);
+    }
+    if (epilogue.relu) {
+        unary(UnaryOp::relu, y, 0.0, y);
+    }
+}
+
 void ReferenceBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
                                             Tensor& d_x) {
     const Geometry g(attrs, d_x.shape(), weight.shape(), d_y.shape());

@@ -86,16 +86,17 @@ void ReferenceBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor&
     });
 }
 
-void ReferenceBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
-                                      Tensor& y) {
+void ReferenceBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                                      const Tensor& residual, bool relu, Tensor& y) {
     dispatch_floating("channel_affine", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const int64_t channels = rows_of(x.shape()).length;
         for (int64_t i = 0; i < x.numel(); ++i) {
             const int64_t c = i % channels;
+            const double added = residual.defined() ? static_cast<double>(buffer<T>(residual)[i]) : 0.0;
             const double value =
                 static_cast<double>(buffer<T>(x)[i]) * static_cast<double>(buffer<T>(scale)[c]) +
-                static_cast<double>(buffer<T>(shift)[c]);
+                static_cast<double>(buffer<T>(shift)[c]) + added;
             buffer<T>(y)[i] = static_cast<T>(relu ? functors::Relu{}(value, 0.0) : value);
         }
     });
@@ -104,7 +105,7 @@ void ReferenceBackend::channel_affine(const Tensor& x, const Tensor& scale, cons
 void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
                                            const Tensor& inv_std, const Tensor& scale,
                                            const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
-                                           Tensor& d_shift) {
+                                           Tensor& d_shift, Tensor& d_residual) {
     dispatch_floating("batch_norm_backward", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const Rows rows = rows_of(x.shape());
@@ -129,6 +130,9 @@ void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, c
             for (int64_t at = c; at < x.numel(); at += rows.length) {
                 const double value = gradient(at) - sum / count - normalized(at) * product / count;
                 buffer<T>(d_x)[at] = static_cast<T>(factor * value);
+                if (d_residual.defined()) {
+                    buffer<T>(d_residual)[at] = static_cast<T>(gradient(at));
+                }
             }
             buffer<T>(d_shift)[c] = static_cast<T>(sum);
             buffer<T>(d_scale)[c] = static_cast<T>(product);

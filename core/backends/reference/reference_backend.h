@@ -43,6 +43,8 @@ public:
     // convolution.cpp
     void conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
                 Tensor& y) override;
+    void conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const ConvEpilogue& epilogue, Tensor& y) override;
     void conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
                               Tensor& d_x) override;
     void conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& d_y,
@@ -66,11 +68,11 @@ public:
     void softmax(const Tensor& x, Tensor& y) override;
     void log_softmax(const Tensor& x, Tensor& y) override;
     void channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) override;
-    void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, bool relu,
-                        Tensor& y) override;
+    void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual,
+                        bool relu, Tensor& y) override;
     void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
                              const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
-                             Tensor& d_shift) override;
+                             Tensor& d_shift, Tensor& d_residual) override;
 
     // movement.cpp
     void broadcast(const Tensor& x, Tensor& y) override;

@@ -128,13 +128,15 @@ TEST_CASE_TEMPLATE("channel_affine: scale and shift by channel, with a ReLU if a
     const Tensor scale = tensor<T>({2, -1}, {2});
     const Tensor shift = tensor<T>({0.5, 1}, {2});
     Tensor y = output<T>({2, 2});
-    reference_backend().channel_affine(x, scale, shift, false, y);
+    reference_backend().channel_affine(x, scale, shift, {}, false, y);
     check_values(y, {2.5, 0, -3.5, -2});
-    reference_backend().channel_affine(x, scale, shift, true, y);
+    reference_backend().channel_affine(x, scale, shift, {}, true, y);
     check_values(y, {2.5, 0, 0, 0});
+    reference_backend().channel_affine(x, scale, shift, tensor<T>({-3, 1, 4, 1}, {2, 2}), true, y);
+    check_values(y, {0, 1, 0.5, 0});
     const double nan = std::numeric_limits<double>::quiet_NaN();
     Tensor poisoned = output<T>({1, 2});
-    reference_backend().channel_affine(tensor<T>({nan, 1}, {1, 2}), scale, shift, true, poisoned);
+    reference_backend().channel_affine(tensor<T>({nan, 1}, {1, 2}), scale, shift, {}, true, poisoned);
     check_values(poisoned, {nan, 0});
 }
 
@@ -147,8 +149,9 @@ TEST_CASE("batch_norm_backward: the gradients of x, scale and shift are those of
     Tensor d_x = output<double>(x.shape());
     Tensor d_scale = output<double>({2});
     Tensor d_shift = output<double>({2});
+    Tensor d_residual;
     reference_backend().batch_norm_backward(x, d_y, mean, inverse_deviation(variance), scale, {}, d_x,
-                                            d_scale, d_shift);
+                                            d_scale, d_shift, d_residual);
     const auto in = values_of(x);
     const auto s = values_of(d_y);
     const auto gamma = values_of(scale);
@@ -179,8 +182,11 @@ TEST_CASE_TEMPLATE("batch_norm_backward: a fused ReLU passes d_y where its outpu
         Tensor d_x = output<T>(shape);
         Tensor d_scale = output<T>({3});
         Tensor d_shift = output<T>({3});
+        Tensor d_residual = output<T>(shape);
         reference_backend().batch_norm_backward(x, fused ? d_y : masked, mean, inv_std, scale,
-                                                fused ? relu_output : Tensor(), d_x, d_scale, d_shift);
+                                                fused ? relu_output : Tensor(), d_x, d_scale, d_shift,
+                                                d_residual);
+        check_values(d_residual, values_of(masked));
         for (const Tensor& t : {d_x, d_scale, d_shift}) {
             results.push_back(values_of(t));
         }

@@ -1,0 +1,128 @@
+// VGG and ResNet: sizes and names as torchvision's, and the fused paths against the plain ones: evaluation
+// with folded norms, training with the norm and its ReLU in one kernel.
+#include <cmath>
+
+#include "autograd/functions.h"
+#include "autograd/grad.h"
+#include "autograd/op.h"
+#include "autograd/recording.h"
+#include "layers/state.h"
+#include "models/model.h"
+#include "tests/layers/support.h"
+
+using namespace backlight;
+using namespace backlight::layer_testing;
+
+namespace {
+
+Tensor normal(const Shape& shape, uint64_t seed) {
+    Tensor x = Tensor::empty(shape);
+    x.backend().random_normal(x, {.seed = seed});
+    return x;
+}
+
+double distance(const Tensor& a, const Tensor& b) {
+    const NoGrad off;
+    const Variable difference = Variable(a) - Variable(b);
+    return amax(abs(difference)).item() / (amax(abs(Variable(b))).item() + 1e-12);
+}
+
+/// Running statistics as after training, so that folding has something to do.
+void unsettle(Module& net) {
+    uint64_t seed = 100;
+    for (const Buffer& buffer : net.buffers()) {
+        if (buffer.name.ends_with("running_mean")) {
+            *buffer.value = (Variable(normal(buffer.value->shape(), ++seed)) * 0.1).data();
+        } else if (buffer.name.ends_with("running_var")) {
+            *buffer.value = (abs(Variable(normal(buffer.value->shape(), ++seed))) + 0.5).data();
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("families: parameter counts are torchvision's") {
+    const std::vector<std::pair<std::string, int64_t>> counts = {{"resnet18", 11689512},
+                                                                 {"resnet34", 21797672},
+                                                                 {"resnet50", 25557032},
+                                                                 {"resnet101", 44549160},
+                                                                 {"vgg11_bn", 132868840}};
+    for (const auto& [name, count] : counts) {
+        CAPTURE(name);
+        CHECK(build_model(name).net->parameter_count() == count);
+    }
+    // The convolutions of VGG-16 and one linear layer.
+    CHECK(build_model("vgg16(small=true)").net->parameter_count() == 14714688 + 5130);
+}
+
+TEST_CASE("families: names are torchvision's") {
+    Model resnet = build_model("resnet50", 5);
+    const auto state = state_dict(*resnet.net);
+    CHECK(state.at("conv1.weight").shape() == Shape{64, 3, 7, 7});
+    CHECK(state.at("layer1.0.downsample.0.weight").shape() == Shape{256, 64, 1, 1});
+    CHECK(state.at("layer1.0.downsample.1.running_var").shape() == Shape{256});
+    CHECK(state.at("layer3.5.conv2.weight").shape() == Shape{256, 256, 3, 3});
+    CHECK(state.at("layer4.2.bn3.num_batches_tracked").shape() == Shape{});
+    CHECK(state.at("fc.weight").shape() == Shape{5, 2048});
+    CHECK(state.size() == 320);  // of torchvision's resnet50
+
+    Model vgg = build_model("vgg11_bn(small=true)", 5);
+    const auto features = state_dict(*vgg.net);
+    CHECK(features.at("features.25.weight").shape() == Shape{512, 512, 3, 3});
+    CHECK(features.at("features.26.running_mean").shape() == Shape{512});
+    CHECK(features.at("classifier.0.weight").shape() == Shape{5, 512});
+}
+
+TEST_CASE("families: evaluation with folded norms and fused ReLUs gives the plain path's logits") {
+    for (const char* spec : {"resnet18(small=true)", "resnet50(small=true)", "vgg11_bn(small=true)",
+                             "vgg11(small=true)", "cnn_small(in=3)"}) {
+        CAPTURE(spec);
+        const Model model = build_model(spec, 7, 3);
+        unsettle(*model.net);
+        model.net->eval();
+        const Variable x = normal({3, 32, 32, 3}, 1);
+        const Tensor plain = model(x).data();  // a history is kept: nothing is folded
+        const NoGrad off;
+        const Tensor folded = model(x).data();
+        CHECK(distance(folded, plain) < 1e-5);
+        // A changed parameter is seen.
+        for (const Parameter& parameter : model.net->parameters()) {
+            if (parameter.name.find("bn1.weight") != std::string::npos ||
+                parameter.name.find("features.1.weight") != std::string::npos) {
+                Tensor value = parameter.value.data();
+                value.copy_from((Variable(value) * 1.5).data());
+            }
+        }
+        const Tensor after = model(x).data();
+        const EnableGrad on;
+        CHECK(distance(after, model(x).data()) < 1e-5);
+    }
+}
+
+TEST_CASE("families: a training step with fused norms gives the gradients of the plain one") {
+    for (const char* spec : {"resnet18(small=true)", "cnn_small(in=3)"}) {
+        CAPTURE(spec);
+        std::vector<std::vector<Tensor>> gradients;
+        std::vector<double> losses;
+        for (const bool recorded : {false, true}) {
+            const Model model = build_model(spec, 4, 3);
+            model.net->train();
+            const Variable x = normal({4, 16, 16, 3}, 1);
+            std::optional<Recording> recording;
+            if (recorded) {
+                recording.emplace();
+            }
+            const Variable loss = cross_entropy(model(x), Tensor::from<int64_t>({0, 1, 2, 3}, {4}));
+            losses.push_back(loss.item());
+            backward(loss);
+            gradients.emplace_back();
+            for (const Parameter& parameter : model.net->parameters()) {
+                gradients.back().push_back(parameter.value.grad());
+            }
+        }
+        CHECK(losses[0] == doctest::Approx(losses[1]).epsilon(1e-5));
+        for (size_t i = 0; i < gradients[0].size(); ++i) {
+            CHECK(distance(gradients[0][i], gradients[1][i]) < 2e-3);  // twenty norms deep in f32
+        }
+    }
+}
