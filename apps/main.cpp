@@ -9,6 +9,8 @@
 #include "apps/commands.h"
 #include "core/backend.h"
 #include "core/error.h"
+#include "core/io/file.h"
+#include "core/profile.h"
 
 namespace {
 
@@ -68,6 +70,9 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(0, 4096));
     app.add_option("--backend", common.backend, "Kernels: cpu (oneDNN, OpenMP) or reference (plain loops)")
         ->check(CLI::IsMember({"cpu", "reference"}));
+    std::string profile_file;
+    app.add_option("--profile", profile_file,
+                   "Print where the time goes by op and write a Chrome trace (json) here");
     app.set_config("--config", "",
                    "Read options from a TOML file; those of a command stand in its section, [train]");
 
@@ -91,9 +96,17 @@ int run(int argc, char** argv) {
     }
     const auto subcommands = app.get_subcommands([](CLI::App*) { return true; });
     for (size_t i = 0; i < subcommands.size(); ++i) {
-        if (subcommands[i]->parsed()) {
+        if (!subcommands[i]->parsed()) {
+            continue;
+        }
+        if (profile_file.empty()) {
             return runs[i]();
         }
+        const backlight::Profile profile;
+        const int code = runs[i]();
+        std::cout << profile.table();
+        backlight::write_file_atomically(profile_file, profile.chrome_trace());
+        return code;
     }
     return 2;
 }

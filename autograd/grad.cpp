@@ -6,6 +6,7 @@
 #include "autograd/functions.h"
 #include "core/backend.h"
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace backlight {
 
@@ -152,6 +153,7 @@ private:
             sent = options_.rules->backward(view, entry.cotangent, mask);
         }
         if (!sent) {
+            const Span span(node.op->kind(), "'");
             sent = node.op->vjp(view, entry.cotangent, mask);
         }
         for (size_t i = 0; i < node.inputs.size() && i < sent->size(); ++i) {

@@ -3,6 +3,7 @@
 #include "autograd/op.h"
 #include "autograd/recording.h"
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace backlight {
 namespace {
@@ -106,7 +107,10 @@ const Tensor& NodeView::kept(int i) const {
 Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
     BACKLIGHT_CHECK(inputs.size() <= kMaxInputs, op->kind(), ": an op has at most ", kMaxInputs,
                     " inputs, got ", inputs.size());
-    Forward result = op->forward(inputs);
+    Forward result = [&] {
+        const Span span(op->kind());
+        return op->forward(inputs);
+    }();
     bool requires_grad = false;
     if (grad_mode) {
         for (const Variable& input : inputs) {

@@ -1,11 +1,13 @@
 // Steps of whole networks in a process of its own, for bench/networks.py: prints one line of JSON with the
 // median time of a step, the time of the first one and the peak of resident memory.
-//   bench_networks MODEL train|infer BATCH SIDE STEPS
+//   bench_networks MODEL train|infer BATCH SIDE STEPS [profile]
+// With `profile` the last step's time is broken down by op on stderr.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "autograd/grad.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "core/profile.h"
 #include "models/model.h"
 #include "train/optimizer.h"
 
@@ -31,7 +34,7 @@ double peak_megabytes() {
     return 0;
 }
 
-void run(const std::string& spec, bool train, int64_t batch, int64_t side, int steps) {
+void run(const std::string& spec, bool train, int64_t batch, int64_t side, int steps, bool profile) {
     Model model = build_model(spec);
     model.net->train(train);
     const auto optimizer = make_optimizer({.name = "sgd", .momentum = 0.9}, model.net->parameters());
@@ -44,7 +47,11 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
     }
     const Tensor labels = Tensor::from(classes, {batch});
     std::vector<double> milliseconds;
+    std::optional<Profile> profiled;
     for (int i = 0; i < steps; ++i) {
+        if (profile && i + 1 == steps) {
+            profiled.emplace();
+        }
         const auto start = std::chrono::steady_clock::now();
         if (train) {
             const Variable loss = cross_entropy((*model.net)(x), labels);
@@ -58,6 +65,9 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
         milliseconds.push_back(
             std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     }
+    if (profiled) {
+        std::fputs(profiled->table().c_str(), stderr);
+    }
     const double first = milliseconds.front();
     std::vector<double> settled(milliseconds.begin() + steps / 4, milliseconds.end());
     std::nth_element(settled.begin(), settled.begin() + settled.size() / 2, settled.end());
@@ -68,13 +78,13 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count != 6) {
-        std::fputs("bench_networks MODEL train|infer BATCH SIDE STEPS\n", stderr);
+    if (count != 6 && (count != 7 || std::string(arguments[6]) != "profile")) {
+        std::fputs("bench_networks MODEL train|infer BATCH SIDE STEPS [profile]\n", stderr);
         return 2;
     }
     try {
         run(arguments[1], std::string(arguments[2]) == "train", std::atoll(arguments[3]),
-            std::atoll(arguments[4]), std::max(std::atoi(arguments[5]), 2));
+            std::atoll(arguments[4]), std::max(std::atoi(arguments[5]), 2), count == 7);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "bench_networks: %s\n", error.what());
         return 1;

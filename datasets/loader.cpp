@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/profile.h"
 #include "core/random.h"
 
 namespace backlight {
@@ -201,6 +202,7 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& opti
 Loader::~Loader() = default;
 
 std::optional<Batch> Loader::next() {
+    const Span span("loader");  // what the caller waits for
     std::unique_lock lock(impl_->mutex);
     if (impl_->position.batch >= impl_->batches()) {
         const int64_t epoch = impl_->position.epoch + 1;

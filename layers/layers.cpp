@@ -4,6 +4,7 @@
 #include "autograd/op.h"
 #include "autograd/recording.h"
 #include "core/error.h"
+#include "core/profile.h"
 #include "core/random.h"
 
 namespace backlight {
@@ -89,6 +90,8 @@ Tensor Conv2d::infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilo
         Tensor::empty(conv2d_output_shape(config_.attrs, x.shape(), weight.shape()), x.dtype(), x.device());
     BACKLIGHT_CHECK(x.dtype() == weight.dtype(), "conv2d: expected ", weight.dtype(), " images, got ",
                     x.dtype());
+    const Span span("conv2d_fused");
+    Span::count(static_cast<double>(y.numel()) * static_cast<double>(weight.numel() / weight.dim(0)));
     y.backend().conv2d_fused(config_.attrs, x, weight, bias, epilogue, y);
     return y;
 }

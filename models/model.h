@@ -8,6 +8,7 @@
 #include "core/options.h"
 #include "layers/init.h"
 #include "layers/module.h"
+#include "layers/state.h"
 
 namespace backlight {
 
@@ -37,6 +38,11 @@ struct Model {
 /// Builds by name with freshly initialised weights. `classes` 0: as the name says, or its default. Throws
 /// Error on an unknown name or option, listing the known ones.
 [[nodiscard]] Model build_model(const std::string& spec, int64_t classes = 0, uint64_t seed = 0);
+
+/// Loads weights in PyTorch's layout for fine-tuning: a head for another number of classes is left as it was
+/// initialised, everything else must fit. Returns what was left, for the user to read; empty: nothing.
+/// Throws Error as load_state_dict does.
+[[nodiscard]] std::string load_body(Model& model, StateDict state, const std::string& where);
 
 struct ModelEntry {
     std::string name;

@@ -78,6 +78,24 @@ Model build_model(const std::string& text, int64_t classes, uint64_t seed) {
     throw_error(unknown_name("model", spec.name, known) + " (backlight list models)");
 }
 
+std::string load_body(Model& model, StateDict state, const std::string& where) {
+    const auto head = state.find(model.head);
+    if (head == state.end() || head->second.rank() == 0 || head->second.dim(0) == model.classes) {
+        load_state_dict(*model.net, state, where);
+        return {};
+    }
+    const int64_t classes = head->second.dim(0);
+    const std::string layer = model.head.substr(0, model.head.rfind('.'));
+    for (const auto& [name, value] : state_dict(*model.net)) {
+        if (name == model.head || name == layer + ".bias") {
+            state[name] = value;
+        }
+    }
+    load_state_dict(*model.net, state, where);
+    return concat_text("the head ", layer, " is new: ", where, " has ", classes, " classes, the model ",
+                       model.classes);
+}
+
 Variable Model::operator()(const Variable& x) const {
     check_input(x.shape());
     return (*net)(x);

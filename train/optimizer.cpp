@@ -7,6 +7,7 @@
 #include "autograd/op.h"
 #include "core/backend.h"
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace backlight {
 namespace {
@@ -84,6 +85,7 @@ const std::vector<Entry>& entries() {
 }  // namespace
 
 void Optimizer::step(double learning_rate) {
+    const Span span("optimizer");
     for (const Parameter& parameter : parameters_) {
         const Tensor& gradient = parameter.value.grad();
         if (!gradient.defined()) {

@@ -160,7 +160,11 @@ private:
         }
         result_.model.check_input(sample);
         if (!config_.weights.empty()) {
-            load_state_dict(*result_.model.net, read_safetensors(config_.weights).tensors, config_.weights);
+            const std::string left =
+                load_body(result_.model, read_safetensors(config_.weights).tensors, config_.weights);
+            if (!left.empty()) {
+                note(left);
+            }
         }
         optimizer_ = make_optimizer(config_.optimizer, result_.model.net->parameters());
         parameters_ = result_.model.net->parameters();

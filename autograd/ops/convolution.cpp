@@ -5,9 +5,15 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace backlight {
 namespace {
+
+/// Multiply-adds of a convolution: each output element sums over a filter.
+void count_products(const Shape& y, const Shape& weight) {
+    Span::count(static_cast<double>(y.numel()) * static_cast<double>(weight.numel() / weight[0]));
+}
 
 class Conv2d final : public Op {
 public:
@@ -29,6 +35,7 @@ public:
             ' ', bias.shape());
         Tensor y = Tensor::empty(shape, x.dtype(), x.device());
         y.backend().conv2d(attrs_, x, weight, bias, y);
+        count_products(y.shape(), weight.shape());
         return {y, {}};
     }
 
@@ -92,6 +99,7 @@ public:
                         ": expected equal floating types, got ", s.dtype(), " and weight ", weight.dtype());
         Tensor x = Tensor::empty(x_shape_, s.dtype(), s.device());
         x.backend().conv2d_backward_data(attrs_, s, weight, x);
+        count_products(s.shape(), weight.shape());
         if (inputs.size() > 2) {
             BACKLIGHT_CHECK(inputs[2].shape() == Shape{x_shape_[3]} && inputs[2].dtype() == s.dtype(), kind(),
                             ": expected a ", s.dtype(), " bias of shape (", x_shape_[3], ",), got ",
@@ -163,6 +171,7 @@ public:
                         ' ', expected, ", got ", d_y.dtype(), ' ', d_y.shape());
         Tensor d_weight = Tensor::empty(weight_shape_, x.dtype(), x.device());
         d_weight.backend().conv2d_backward_weights(attrs_, x, d_y, d_weight);
+        count_products(d_y.shape(), weight_shape_);
         return {d_weight, {}};
     }
 

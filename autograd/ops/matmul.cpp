@@ -2,6 +2,7 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace backlight {
 namespace {
@@ -31,6 +32,7 @@ public:
                         attrs_.transpose_b ? " transposed" : "");
         Tensor y = Tensor::empty(a.shape().with(-2, rows).with(-1, columns), a.dtype(), a.device());
         y.backend().matmul(attrs_, a, b, {}, y);
+        Span::count(static_cast<double>(y.numel()) * static_cast<double>(inner_a));
         return {y, {}};
     }
 
@@ -68,6 +70,7 @@ public:
         Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, x.dtype(), x.device());
         y.backend().matmul({.transpose_b = true}, x, weight, inputs.size() > 2 ? inputs[2].data() : Tensor(),
                            y);
+        Span::count(static_cast<double>(y.numel()) * static_cast<double>(weight.dim(1)));
         return {y, {}};
     }
 

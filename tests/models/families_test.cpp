@@ -73,6 +73,24 @@ TEST_CASE("families: names are torchvision's") {
     CHECK(features.at("classifier.0.weight").shape() == Shape{5, 512});
 }
 
+TEST_CASE("families: weights of another number of classes give the body, and the head stays new") {
+    Model trained = build_model("resnet18(small=true)", 10, 1);
+    Model tuned = build_model("resnet18(small=true)", 3, 2);
+    const auto fresh = state_dict(*tuned.net);
+    CHECK(load_body(tuned, state_dict(*trained.net), "w.safetensors") ==
+          "the head fc is new: w.safetensors has 10 classes, the model 3");
+    const auto body = state_dict(*trained.net);
+    for (const auto& [name, value] : state_dict(*tuned.net)) {
+        CAPTURE(name);
+        const auto& expected = name.starts_with("fc.") ? fresh.at(name) : body.at(name);
+        CHECK(value.to(DType::f32).to_vector<float>() == expected.to(DType::f32).to_vector<float>());
+    }
+    CHECK(load_body(tuned, state_dict(*tuned.net), "w.safetensors").empty());
+    Model other = build_model("resnet34(small=true)", 3, 2);
+    CHECK(error_of([&] { (void)load_body(other, state_dict(*trained.net), "w"); }).find("missing") !=
+          std::string::npos);
+}
+
 TEST_CASE("families: evaluation with folded norms and fused ReLUs gives the plain path's logits") {
     for (const char* spec : {"resnet18(small=true)", "resnet50(small=true)", "vgg11_bn(small=true)",
                              "vgg11(small=true)", "cnn_small(in=3)"}) {
