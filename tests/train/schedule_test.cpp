@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tests/layers/support.h"
+#include "tests/train/golden_schedules.h"
 
 using namespace backlight;
 using namespace backlight::layer_testing;
@@ -59,13 +60,41 @@ TEST_CASE("schedule: warm-up grows linearly to the start of the schedule, which 
     check_factors({.spec = "cosine", .warmup_steps = 4, .total_steps = 12}, {3, 4, 8, 12}, {1, 1, 0.5, 0});
 }
 
+TEST_CASE("schedule: every one follows PyTorch's") {
+    for (const test::GoldenSchedule& golden : test::golden_schedules) {
+        CAPTURE(golden.spec);
+        const auto schedule = make_schedule(
+            {.spec = golden.spec, .warmup_steps = golden.warmup, .steps_per_epoch = 3, .total_steps = 30});
+        for (size_t step = 0; step < golden.factors.size(); ++step) {
+            CAPTURE(step);
+            CHECK(std::abs(schedule(static_cast<int64_t>(step)) - golden.factors[step]) <= 1e-12);
+        }
+    }
+}
+
+TEST_CASE("schedule: runs of a step or two, and steps behind the end") {
+    for (const std::string& name : list_schedules()) {
+        for (const int64_t total : {int64_t{1}, int64_t{2}}) {
+            CAPTURE(name);
+            const auto schedule = make_schedule({.spec = name, .total_steps = total});
+            for (int64_t step = 0; step < 5; ++step) {
+                CHECK(schedule(step) >= 0);
+                CHECK(schedule(step) <= 1);
+            }
+        }
+    }
+    check_factors({.spec = "one_cycle(warm=0)", .total_steps = 10}, {9, 50}, {1 / 25e4, 1 / 25e4});
+}
+
 TEST_CASE("schedule: wrong names, options and numbers are refused, the known ones listed") {
     const std::string text = schedule_error({.spec = "cosin"});
     CHECK(contains(text, "unknown schedule \"cosin\"; did you mean cosine?"));
-    CHECK(contains(text, "constant, step, multi_step, cosine"));
+    CHECK(contains(text, "constant, step, multi_step, exponential, cosine, polynomial, one_cycle"));
     CHECK(contains(schedule_error({.spec = "step(evry=3)"}), "every"));
     CHECK(contains(schedule_error({.spec = "cosine(min=2)"}), "min"));
     CHECK(contains(schedule_error({.spec = "step(every=0)"}), "every"));
     CHECK(contains(schedule_error({.warmup_steps = -1}), "warm-up"));
     CHECK(contains(schedule_error({.spec = "constant(gamma=1)"}), "gamma"));
+    CHECK(contains(schedule_error({.spec = "one_cycle(div=0.5)"}), "div"));
+    CHECK(contains(schedule_error({.spec = "polynomial(power=-1)"}), "power"));
 }
