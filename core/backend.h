@@ -129,6 +129,12 @@ struct AdadeltaAttrs {
     double lr = 1.0, rho = 0.9, eps = 1e-6, weight_decay = 0;
 };
 
+/// RMSprop (Hinton, lecture 6e, 2012); centered: Graves, 2013.
+struct RmspropAttrs {
+    double lr = 1e-2, alpha = 0.99, eps = 1e-8, momentum = 0, weight_decay = 0;
+    bool centered = false;
+};
+
 /// Keys counter-based random numbers: the same key gives the same bits on every backend.
 struct RandomKey {
     uint64_t seed = 0;
@@ -241,6 +247,9 @@ public:
     virtual void adam_step(const AdamAttrs& attrs, Tensor& w, const Tensor& g, Tensor& m, Tensor& v) = 0;
     virtual void adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
                                Tensor& delta_mean) = 0;
+    /// `mean` is undefined unless centered, `velocity` without momentum.
+    virtual void rmsprop_step(const RmspropAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
+                              Tensor& mean, Tensor& velocity) = 0;
 };
 
 /// The backend whose memory and kernels serve a device. Throws Error when there is none.

@@ -100,7 +100,4 @@ struct CompositeEntry {
 };
 [[nodiscard]] const std::vector<CompositeEntry>& list_composites();
 
-/// True when `name` matches the pattern: "*" stands for any text, "?" for one character.
-[[nodiscard]] bool glob_match(std::string_view pattern, std::string_view name);
-
 }  // namespace backlight

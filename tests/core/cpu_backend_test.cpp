@@ -277,6 +277,15 @@ TEST_CASE("cpu optimisers: the bits of the reference; Adam's quotient to roundin
         same([&](Backend& b, Tensor* s) { b.adam_step(attrs, s[0], g, s[1], s[2]); }, 2e-7);
     }
     same([&](Backend& b, Tensor* s) { b.adadelta_step({.weight_decay = 0.01}, s[0], g, s[1], s[2]); });
+    for (const double momentum : {0.0, 0.9}) {
+        for (const bool centered : {false, true}) {
+            const RmspropAttrs attrs{.momentum = momentum, .weight_decay = 0.01, .centered = centered};
+            same([&](Backend& b, Tensor* s) {
+                Tensor velocity = s[2].clone();
+                b.rmsprop_step(attrs, s[0], g, s[1], s[2], velocity);
+            });
+        }
+    }
 }
 
 TEST_CASE("cpu random: the bits of the reference; normals to rounding") {

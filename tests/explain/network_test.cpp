@@ -5,6 +5,7 @@
 
 #include "autograd/gradcheck.h"
 #include "core/error.h"
+#include "core/glob.h"
 #include "layers/state.h"
 #include "tests/explain/golden_network.h"
 #include "tests/explain/support.h"

@@ -82,6 +82,8 @@ public:
     void adam_step(const AdamAttrs& attrs, Tensor& w, const Tensor& g, Tensor& m, Tensor& v) override;
     void adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
                        Tensor& delta_mean) override;
+    void rmsprop_step(const RmspropAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
+                      Tensor& mean, Tensor& velocity) override;
 };
 
 }  // namespace backlight

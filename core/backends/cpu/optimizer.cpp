@@ -1,6 +1,7 @@
 // One step of an optimiser in one pass over memory; formulas: core/backends/reference/optimizer.cpp. The
 // arithmetic is the reference's, in double: the same bits, except that Adam's quotient is taken in float,
 // which a core divides four times as fast.
+#include <algorithm>
 #include <cmath>
 
 #include "core/backends/buffer.h"
@@ -74,6 +75,32 @@ BACKLIGHT_CLONES void adadelta_loop(const AdadeltaAttrs& attrs, float* w, const 
     }
 }
 
+template <bool Centered, bool Momentum>
+BACKLIGHT_CLONES void rmsprop_loop(const RmspropAttrs& attrs, float* w, const float* g, float* square_mean,
+                                   float* mean, float* velocity, int64_t count) {
+    const RmspropAttrs a = attrs;
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        const auto weight = static_cast<double>(w[i]);
+        const double gradient = static_cast<double>(g[i]) + a.weight_decay * weight;
+        const double squares =
+            a.alpha * static_cast<double>(square_mean[i]) + (1 - a.alpha) * gradient * gradient;
+        square_mean[i] = static_cast<float>(squares);
+        double variance = squares;
+        if constexpr (Centered) {
+            const double first = a.alpha * static_cast<double>(mean[i]) + (1 - a.alpha) * gradient;
+            mean[i] = static_cast<float>(first);
+            variance = std::max(squares - first * first, 0.0);
+        }
+        double step = gradient / (std::sqrt(variance) + a.eps);
+        if constexpr (Momentum) {
+            step += a.momentum * static_cast<double>(velocity[i]);
+            velocity[i] = static_cast<float>(step);
+        }
+        w[i] = static_cast<float>(weight - a.lr * step);
+    }
+}
+
 // run(begin, end) over the elements of w.
 template <typename Run>
 void for_elements(const Tensor& w, Run run) {
@@ -123,6 +150,26 @@ void CpuBackend::adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, const Tens
     auto* deltas = buffer<float>(delta_mean);
     for_elements(w, [&](int64_t begin, int64_t end) {
         adadelta_loop(attrs, weight + begin, gradient + begin, squares + begin, deltas + begin, end - begin);
+    });
+}
+
+void CpuBackend::rmsprop_step(const RmspropAttrs& attrs, Tensor& w, const Tensor& g, Tensor& square_mean,
+                              Tensor& mean, Tensor& velocity) {
+    if (w.dtype() != DType::f32) {
+        return ReferenceBackend::rmsprop_step(attrs, w, g, square_mean, mean, velocity);
+    }
+    const auto loop = attrs.centered
+                          ? (attrs.momentum != 0 ? rmsprop_loop<true, true> : rmsprop_loop<true, false>)
+                          : (attrs.momentum != 0 ? rmsprop_loop<false, true> : rmsprop_loop<false, false>);
+    auto* weight = buffer<float>(w);
+    const auto* gradient = buffer<float>(g);
+    auto* squares = buffer<float>(square_mean);
+    auto* first = attrs.centered ? buffer<float>(mean) : nullptr;
+    auto* state = attrs.momentum != 0 ? buffer<float>(velocity) : nullptr;
+    for_elements(w, [&](int64_t begin, int64_t end) {
+        loop(attrs, weight + begin, gradient + begin, squares + begin,
+             first == nullptr ? nullptr : first + begin, state == nullptr ? nullptr : state + begin,
+             end - begin);
     });
 }
 

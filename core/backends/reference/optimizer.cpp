@@ -6,7 +6,10 @@
 //   AdamW      the same with g' = g, after w -= lr decay w
 //   Adadelta   g' = g + decay w;  s = rho s + (1 - rho) g'^2;  d = sqrt(u + eps) / sqrt(s + eps) g'
 //              u = rho u + (1 - rho) d^2;  w -= lr d
+//   RMSprop    g' = g + decay w;  s = a s + (1 - a) g'^2;  centered: m = a m + (1 - a) g', s' = s - m^2
+//              d = g' / (sqrt(s') + eps);  with momentum v = momentum v + d, d = v;  w -= lr d
 // An element is updated in double and then rounded.
+#include <algorithm>
 #include <cmath>
 
 #include "core/backends/buffer.h"
@@ -74,6 +77,34 @@ void ReferenceBackend::adadelta_step(const AdadeltaAttrs& attrs, Tensor& w, cons
             buffer<T>(square_mean)[i] = static_cast<T>(squares);
             buffer<T>(delta_mean)[i] = static_cast<T>(attrs.rho * deltas + (1 - attrs.rho) * delta * delta);
             buffer<T>(w)[i] = static_cast<T>(weight - attrs.lr * delta);
+        }
+    });
+}
+
+void ReferenceBackend::rmsprop_step(const RmspropAttrs& attrs, Tensor& w, const Tensor& g,
+                                    Tensor& square_mean, Tensor& mean, Tensor& velocity) {
+    dispatch_floating("rmsprop_step", w.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        for (int64_t i = 0; i < w.numel(); ++i) {
+            const auto weight = static_cast<double>(buffer<T>(w)[i]);
+            const double gradient = static_cast<double>(buffer<T>(g)[i]) + attrs.weight_decay * weight;
+            const double squares = attrs.alpha * static_cast<double>(buffer<T>(square_mean)[i]) +
+                                   (1 - attrs.alpha) * gradient * gradient;
+            buffer<T>(square_mean)[i] = static_cast<T>(squares);
+            double variance = squares;
+            if (attrs.centered) {
+                const double first =
+                    attrs.alpha * static_cast<double>(buffer<T>(mean)[i]) + (1 - attrs.alpha) * gradient;
+                buffer<T>(mean)[i] = static_cast<T>(first);
+                // Rounding of the stored means may leave a little less than nothing.
+                variance = std::max(squares - first * first, 0.0);
+            }
+            double step = gradient / (std::sqrt(variance) + attrs.eps);
+            if (attrs.momentum != 0) {
+                step += attrs.momentum * static_cast<double>(buffer<T>(velocity)[i]);
+                buffer<T>(velocity)[i] = static_cast<T>(step);
+            }
+            buffer<T>(w)[i] = static_cast<T>(weight - attrs.lr * step);
         }
     });
 }
