@@ -12,6 +12,9 @@ std::string config_text(const CLI::App& app, const std::string& command) {
     std::string common, own;
     for (std::string line; std::getline(all, line);) {
         const std::string key = line.substr(0, line.find('='));
+        if (line.ends_with("=\"[]\"")) {
+            continue;  // an empty list has no text that is read as one
+        }
         if (key.find('.') == std::string::npos) {
             common += line + "\n";
         } else if (key.starts_with(command + ".")) {

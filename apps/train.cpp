@@ -13,7 +13,7 @@
 namespace backlight::apps {
 namespace {
 
-void add_options(CLI::App& cmd, TrainConfig& c) {
+void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups) {
     cmd.add_option("--model", c.model, "Model, e.g. \"cnn_small(in=1)\" (backlight list models)")->required();
     cmd.add_option("--data", c.data, "Data set, e.g. digits, cifar10:DIR (backlight list data)")->required();
     cmd.add_option("--run", c.run, "Folder for everything the run writes")->required();
@@ -22,12 +22,27 @@ void add_options(CLI::App& cmd, TrainConfig& c) {
     cmd.add_option("--epochs", c.epochs, "Passes over the training set");
     cmd.add_option("--batch-size", c.batch_size, "Samples a step");
     cmd.add_option("--lr", c.lr, "Learning rate");
-    cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta");
-    cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd");
+    cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta, rmsprop");
+    cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd and rmsprop");
     cmd.add_flag("--nesterov", c.optimizer.nesterov, "Nesterov momentum of sgd");
+    cmd.add_option("--alpha", c.optimizer.alpha, "Smoothing of rmsprop");
+    cmd.add_flag("--centered", c.optimizer.centered, "Divide by the standard deviation (rmsprop)");
     cmd.add_option("--weight-decay", c.optimizer.weight_decay, "L2 penalty (decoupled for adamw)");
+    cmd.add_flag("--no-decay-norm-bias", c.optimizer.no_decay_norm_bias,
+                 "No weight decay of biases and of parameters with one axis");
+    cmd.add_option("--group", groups,
+                   "Factor on the learning rate and decay of the parameters that match, "
+                   "\"GLOB:lr=0.1,weight_decay=0\"; repeatable")
+        ->allow_extra_args(false);
+    cmd.add_option(
+           "--freeze", c.freeze,
+           "Parameters that stay as they are, \"features.*\"; repeatable. Running statistics of batch "
+           "norm go on adapting")
+        ->allow_extra_args(false);
     cmd.add_option("--schedule", c.schedule,
-                   "constant, step(every=30, gamma=0.1), multi_step(at=30:60, gamma=0.1), cosine(min=0)");
+                   "constant, step(every=30, gamma=0.1), multi_step(at=30:60, gamma=0.1), "
+                   "exponential(gamma=0.95), cosine(min=0), polynomial(power=1, min=0), "
+                   "one_cycle(warm=0.3, div=25, final_div=1e4); lengths in epochs");
     cmd.add_option("--warmup", c.warmup_steps, "Steps over which the learning rate grows to its value");
     cmd.add_option("--clip-norm", c.clip_norm, "Largest norm of the gradient; 0: any");
     cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes");
@@ -67,9 +82,18 @@ int run(const CLI::App& app, const TrainConfig& config) {
 
 Run add_train(CLI::App& app, const Common&) {
     CLI::App* cmd = app.add_subcommand("train", "Train a model on a data set");
-    auto config = std::make_shared<TrainConfig>();
-    add_options(*cmd, *config);
-    return [&app, config] { return run(app, *config); };
+    struct Config {
+        TrainConfig train;
+        std::vector<std::string> groups;  // as text
+    };
+    auto config = std::make_shared<Config>();
+    add_options(*cmd, config->train, config->groups);
+    return [&app, config] {
+        for (const std::string& group : config->groups) {
+            config->train.optimizer.groups.push_back(parse_group(group));
+        }
+        return run(app, config->train);
+    };
 }
 
 }  // namespace backlight::apps

@@ -2,6 +2,7 @@
 
 #include "autograd/recording.h"
 #include "core/error.h"
+#include "core/glob.h"
 
 namespace backlight {
 namespace {
@@ -106,7 +107,9 @@ void Module::train(bool on) {
 void Module::to(DType dtype) {
     for (const auto& [path, module] : modules()) {
         for (Parameter& parameter : module->parameters_) {
-            parameter.value = Variable::leaf(parameter.value.data().to(dtype));
+            Tensor converted = parameter.value.data().to(dtype);
+            parameter.value = parameter.value.requires_grad() ? Variable::leaf(std::move(converted))
+                                                              : Variable(std::move(converted));
         }
         for (auto& [name, value] : module->buffers_) {
             value = is_floating(value.dtype()) ? value.to(dtype) : value;
@@ -116,8 +119,23 @@ void Module::to(DType dtype) {
 
 void Module::zero_grad() {
     for (const Parameter& parameter : parameters()) {
-        parameter.value.set_grad({});
+        if (parameter.value.requires_grad()) {
+            parameter.value.set_grad({});
+        }
     }
+}
+
+int64_t Module::freeze(std::string_view pattern) {
+    int64_t count = 0;
+    for (const auto& [path, module] : modules()) {
+        for (Parameter& parameter : module->parameters_) {
+            if (glob_match(pattern, join(path, parameter.name))) {
+                parameter.value = parameter.value.detach();
+                ++count;
+            }
+        }
+    }
+    return count;
 }
 
 int Module::add_hook(Hook hook) {

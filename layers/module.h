@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,10 @@ public:
     /// Converts all parameters and buffers of floating type. Gradients are dropped.
     void to(DType dtype);
     void zero_grad();
+    /// Makes constants of the parameters whose name matches the glob: no gradient, no update. Returns how
+    /// many match. Running statistics of a batch norm are no parameters: they go on adapting in training
+    /// mode.
+    int64_t freeze(std::string_view pattern);
 
     /// Returns a number for `remove_hook`.
     int add_hook(Hook hook);

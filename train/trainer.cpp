@@ -44,6 +44,15 @@ nlohmann::json to_json(const Evaluation& evaluation) {
             {"class_accuracy", per_class}};
 }
 
+nlohmann::json to_json(const std::vector<ParameterGroup>& groups) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const ParameterGroup& group : groups) {
+        all.push_back({group.pattern, group.lr ? nlohmann::json(*group.lr) : nlohmann::json(),
+                       group.weight_decay ? nlohmann::json(*group.weight_decay) : nlohmann::json()});
+    }
+    return all;
+}
+
 /// What must agree between a run and its resume. The number of epochs may grow.
 std::string identity_of(const TrainConfig& c, const Model& model) {
     return nlohmann::json{{"model", model.spec},
@@ -55,6 +64,11 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
                           {"momentum", c.optimizer.momentum},
                           {"nesterov", c.optimizer.nesterov},
                           {"weight_decay", c.optimizer.weight_decay},
+                          {"alpha", c.optimizer.alpha},
+                          {"centered", c.optimizer.centered},
+                          {"no_decay_norm_bias", c.optimizer.no_decay_norm_bias},
+                          {"groups", to_json(c.optimizer.groups)},
+                          {"freeze", c.freeze},
                           {"schedule", c.schedule},
                           {"warmup", c.warmup_steps},
                           {"clip_norm", c.clip_norm},
@@ -166,8 +180,17 @@ private:
                 note(left);
             }
         }
-        optimizer_ = make_optimizer(config_.optimizer, result_.model.net->parameters());
-        parameters_ = result_.model.net->parameters();
+        for (const std::string& pattern : config_.freeze) {
+            BACKLIGHT_CHECK(result_.model.net->freeze(pattern) > 0, "freeze: no parameter matches \"",
+                            pattern, "\"");
+        }
+        for (const Parameter& parameter : result_.model.net->parameters()) {
+            if (parameter.value.requires_grad()) {
+                parameters_.push_back(parameter);
+            }
+        }
+        BACKLIGHT_CHECK(!parameters_.empty(), "freeze: no parameter is left to train");
+        optimizer_ = make_optimizer(config_.optimizer, parameters_);
     }
 
     void start_or_resume() {

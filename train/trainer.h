@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "datasets/registry.h"
 #include "models/model.h"
@@ -26,6 +27,7 @@ struct TrainConfig {
     int64_t batch_size = 32;
     double lr = 0.01;
     OptimizerConfig optimizer;
+    std::vector<std::string> freeze;  // globs over parameters that stay as they are, see Module::freeze
     std::string schedule = "constant";
     int64_t warmup_steps = 0;
     double clip_norm = 0;  // 0: no clipping

@@ -34,8 +34,8 @@ TEST_CASE("cli: lists name what there is") {
                       "epsilon_gamma_box"});
     holds("rules", {"epsilon", "zplus", "alpha_beta", "gamma", "zbox", "w2", "flat"});
     holds("composites", {"epsilon", "epsilon_plus", "z_plus", "gamma"});
-    holds("optimizers", {"sgd", "adam", "adamw", "adadelta"});
-    holds("schedules", {"constant", "step", "cosine"});
+    holds("optimizers", {"sgd", "adam", "adamw", "adadelta", "rmsprop"});
+    holds("schedules", {"constant", "step", "cosine", "one_cycle"});
     shop.refuse({"list", "model"}, {"model", "composites"});
     shop.refuse({"list"}, {"what"});
 }

@@ -100,7 +100,9 @@ TEST_CASE("cli: the config.toml of a run repeats it") {
     const std::string run = shop / "first", again = shop / "again";
     REQUIRE(shop.run(toy(run) + Arguments{"--optimizer", "adam", "--schedule", "step(every=1, gamma=0.5)",
                                           "--warmup", "3", "--label-smoothing", "0.1", "--seed", "4",
-                                          "--nesterov=false", "--threads", "1"})
+                                          "--nesterov=false", "--threads", "1", "--group",
+                                          "0.*:lr=0.5,weight_decay=0.1", "--group", "2.*:lr=2", "--freeze",
+                                          "*.bias"})
                 .code == 0);
     const std::string toml = run + "/config.toml";
     const Result repeated = shop.run({"train", "--config", toml, "--run", again});
@@ -117,6 +119,16 @@ TEST_CASE("cli: the config.toml of a run repeats it") {
     REQUIRE(shop.run({"train", "--config", toml, "--run", shop / "short", "--epochs", "1"}).code == 0);
     CHECK(metrics_of(shop / "short").size() == 1);
     CHECK(untimed_metrics(shop / "short")[0] == untimed_metrics(run)[0]);
+}
+
+TEST_CASE("cli: the config.toml of a run without lists repeats it too") {
+    const Workshop shop;
+    const std::string run = shop / "first", again = shop / "again";
+    REQUIRE(shop.run(toy(run)).code == 0);
+    const Result repeated = shop.run({"train", "--config", run + "/config.toml", "--run", again});
+    INFO(slurp(run + "/config.toml"), repeated.err);
+    CHECK(repeated.code == 0);
+    check_same_run(run, again);
 }
 
 TEST_CASE("cli: a configuration file written by hand, with a section, and mistakes in one") {

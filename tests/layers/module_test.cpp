@@ -205,3 +205,22 @@ TEST_CASE("module: another type converts parameters and buffers, counts stay who
     CHECK(values_of(parameter(*net, "head.bias").data())[0] == static_cast<double>(0.1f));
     CHECK((*net)(Variable(counting({2, 2, 2, 2}, DType::f64))).dtype() == DType::f64);
 }
+
+TEST_CASE("module: frozen parameters get no gradient; a frozen batch norm goes on measuring") {
+    Sequential net;
+    net.add(std::make_unique<Linear>(Linear::Config{.in = 2, .out = 3}))
+        .add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3}));
+    initialize(net, Init::pytorch, 1);
+    CHECK(net.freeze("none.*") == 0);
+    CHECK(net.freeze("1.*") == 2);
+    const Tensor before = buffer(net, "1.running_mean").clone();
+    backward(sum(square(net(Variable(tensor({1, 2, 3, 4, 5, 7}, {3, 2}))))));
+    CHECK(parameter(net, "0.weight").grad().defined());
+    CHECK_FALSE(parameter(net, "1.weight").requires_grad());
+    CHECK_FALSE(equal(buffer(net, "1.running_mean"), before));
+    net.zero_grad();
+    CHECK_FALSE(parameter(net, "0.weight").grad().defined());
+    net.to(DType::f64);
+    CHECK(parameter(net, "0.weight").requires_grad());
+    CHECK_FALSE(parameter(net, "1.bias").requires_grad());
+}

@@ -23,6 +23,10 @@ CASES = [
     ("adamw", torch.optim.AdamW, dict(lr=0.1, weight_decay=0.05)),
     ("adadelta", torch.optim.Adadelta, dict(lr=0.5, rho=0.9, eps=1e-8)),
     ("adadelta decay", torch.optim.Adadelta, dict(lr=1.0, rho=0.8, eps=1e-4, weight_decay=0.05)),
+    ("rmsprop", torch.optim.RMSprop, dict(lr=0.1)),
+    ("rmsprop decay alpha", torch.optim.RMSprop, dict(lr=0.1, alpha=0.8, eps=1e-4, weight_decay=0.05)),
+    ("rmsprop momentum", torch.optim.RMSprop, dict(lr=0.1, momentum=0.9)),
+    ("rmsprop centered momentum", torch.optim.RMSprop, dict(lr=0.1, alpha=0.8, momentum=0.9, centered=True)),
 ]
 
 

@@ -50,6 +50,14 @@ const std::vector<Case>& cases() {
         {"adamw", 0.1, {.name = "adamw", .weight_decay = 0.05}},
         {"adadelta", 0.5, {.name = "adadelta"}},
         {"adadelta decay", 1.0, {.name = "adadelta", .weight_decay = 0.05, .eps = 1e-4, .rho = 0.8}},
+        {"rmsprop", 0.1, {.name = "rmsprop", .momentum = 0}},
+        {"rmsprop decay alpha",
+         0.1,
+         {.name = "rmsprop", .momentum = 0, .weight_decay = 0.05, .eps = 1e-4, .alpha = 0.8}},
+        {"rmsprop momentum", 0.1, {.name = "rmsprop", .momentum = 0.9}},
+        {"rmsprop centered momentum",
+         0.1,
+         {.name = "rmsprop", .momentum = 0.9, .alpha = 0.8, .centered = true}},
     };
     return all;
 }
@@ -156,15 +164,53 @@ TEST_CASE("optimizer: wrong names and numbers are refused") {
     };
     const std::string text = make_error({.name = "adan"});
     CHECK(contains(text, "unknown optimizer \"adan\"; did you mean adam?"));
-    CHECK(contains(text, "sgd, adam, adamw, adadelta"));
+    CHECK(contains(text, "sgd, adam, adamw, adadelta, rmsprop"));
     CHECK(contains(make_error({.momentum = 1}), "momentum < 1"));
     CHECK(contains(make_error({.momentum = -0.1}), "momentum"));
     CHECK(contains(make_error({.weight_decay = -1}), "weight_decay >= 0"));
     CHECK(contains(make_error({.momentum = 0, .nesterov = true}), "nesterov needs momentum"));
     CHECK(contains(make_error({.name = "adam", .beta1 = 1}), "beta1"));
     CHECK(contains(make_error({.name = "adam", .eps = -1e-8}), "eps"));
+    CHECK(contains(make_error({.name = "rmsprop", .alpha = 1}), "alpha"));
     CHECK(contains(make_error({.name = "adadelta", .rho = 1.5}), "rho"));
-    CHECK(list_optimizers() == std::vector<std::string>{"sgd", "adam", "adamw", "adadelta"});
+    CHECK(list_optimizers() == std::vector<std::string>{"sgd", "adam", "adamw", "adadelta", "rmsprop"});
+}
+
+TEST_CASE("optimizer: groups change rate and decay of what they name, the last one counts") {
+    const std::vector<Parameter> all = {{"a.weight", Variable::leaf(tensor({1}, {1, 1})), {}},
+                                        weight("a.bias", {1}),
+                                        weight("norm.weight", {1}),
+                                        {"head.weight", Variable::leaf(tensor({1}, {1, 1})), {}},
+                                        weight("head.bias", {1})};
+    const auto after = [&](OptimizerConfig config) {
+        config.momentum = 0;
+        config.weight_decay = 0.5;
+        std::vector<Parameter> fresh;
+        for (const Parameter& p : all) {
+            fresh.push_back({p.name, Variable::leaf(p.value.data().clone()), {}});
+            fresh.back().value.set_grad(Tensor::ones(p.value.shape()));
+        }
+        make_optimizer(config, fresh)->step(0.125);
+        std::vector<double> values;
+        for (const Parameter& p : fresh) {
+            values.push_back(p.value.data().item());
+        }
+        return values;
+    };
+    const auto moved = [](double lr, double decay) { return 1 - 0.125 * lr * (1 + decay); };
+    CHECK(after({.no_decay_norm_bias = true}) ==
+          std::vector<double>{moved(1, 0.5), moved(1, 0), moved(1, 0), moved(1, 0.5), moved(1, 0)});
+    CHECK(after({.no_decay_norm_bias = true,
+                 .groups = {parse_group("head.*:lr=4"), parse_group("*.bias:weight_decay=1"),
+                            parse_group("head.bias:lr=2")}}) ==
+          std::vector<double>{moved(1, 0.5), moved(1, 1), moved(1, 0), moved(4, 0.5), moved(2, 1)});
+    CHECK(contains(error_of([&] { (void)after({.groups = {parse_group("tail.*:lr=1")}}); }),
+                   "no trained parameter matches \"tail.*\""));
+    for (const char* wrong : {"", "head.*", ":lr=1", "head.*:", "head.*:lr=-1", "head.*:lr=nan",
+                              "head.*:rate=1", "head.*:weight_decay=-1"}) {
+        CAPTURE(wrong);
+        CHECK(contains(error_of([&] { (void)parse_group(wrong); }), "group"));
+    }
 }
 
 TEST_CASE("clipping: all gradients shrink by one factor when their joint norm exceeds the limit") {

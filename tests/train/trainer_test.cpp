@@ -439,9 +439,44 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
     refused("unknown model", [](TrainConfig& c) { c.model = "toy9"; });
     refused("unknown data set", [](TrainConfig& c) { c.data = "toy9"; });
     refused("unknown optimizer", [](TrainConfig& c) { c.optimizer.name = "sdg"; });
+    refused("no parameter matches \"tail.*\"", [](TrainConfig& c) { c.freeze = {"tail.*"}; });
+    refused("left to train", [](TrainConfig& c) { c.freeze = {"*"}; });
+    refused("no trained parameter matches \"tail.*\"",
+            [](TrainConfig& c) { c.optimizer.groups = {parse_group("tail.*:lr=1")}; });
     refused("unknown schedule", [](TrainConfig& c) { c.schedule = "cosin"; });
     refused("(N, 4), got (1, 5)", [](TrainConfig& c) { c.model = "toy2"; });
     refused("none.safetensors", [](TrainConfig& c) { c.weights = "/none.safetensors"; });
+}
+
+TEST_CASE("train: frozen parameters stay; runs with groups, frozen parameters and rmsprop resume") {
+    TrainConfig config = toy_config({});
+    config.epochs = 2;
+    config.freeze = {"0.*"};
+    const Model start = build_model(config.model, 2, config.seed);
+    const auto frozen = start.net->parameters();
+    const TrainResult result = train(config);
+    bool others_moved = true;
+    for (const Parameter& before : frozen) {
+        const Variable after = layer_testing::parameter(*result.model.net, before.name);
+        CAPTURE(before.name);
+        CHECK(after.requires_grad() != before.name.starts_with("0."));
+        if (before.name.starts_with("0.")) {
+            CHECK(layer_testing::equal(after.data(), before.value.data()));
+        } else {
+            others_moved = others_moved && !layer_testing::equal(after.data(), before.value.data());
+        }
+    }
+    CHECK(others_moved);
+    config.freeze.clear();
+    config.optimizer.weight_decay = 0.01;
+    config.optimizer.no_decay_norm_bias = true;
+    config.optimizer.groups = {parse_group("0.*:lr=0.1")};
+    check_resume(config, 13);
+    config.freeze = {"0.*"};
+    config.optimizer.groups.clear();
+    config.optimizer.name = "rmsprop";
+    config.lr = 0.001;
+    check_resume(config, 13);
 }
 
 TEST_CASE("train: a loss that is not finite ends the run with a hint") {
