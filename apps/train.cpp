@@ -21,6 +21,7 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--classes", c.classes, "Number of outputs; 0: as the data has");
     cmd.add_option("--epochs", c.epochs, "Passes over the training set");
     cmd.add_option("--batch-size", c.batch_size, "Samples a step");
+    cmd.add_option("--accumulate", c.accumulate, "Batches a step: their gradients are averaged");
     cmd.add_option("--lr", c.lr, "Learning rate");
     cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta, rmsprop");
     cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd and rmsprop");
@@ -45,6 +46,9 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
                    "one_cycle(warm=0.3, div=25, final_div=1e4); lengths in epochs");
     cmd.add_option("--warmup", c.warmup_steps, "Steps over which the learning rate grows to its value");
     cmd.add_option("--clip-norm", c.clip_norm, "Largest norm of the gradient; 0: any");
+    cmd.add_option(
+        "--ema", c.ema,
+        "Decay of averaged weights (0.999), evaluated beside and saved as weights_ema.safetensors");
     cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes");
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
@@ -72,6 +76,9 @@ int run(const CLI::App& app, const TrainConfig& config) {
         std::cout << "stopped early after " << result.epochs_done << " epochs\n";
     }
     print_class_accuracy(std::cout, result.test, result.data->test->class_names());
+    if (result.test_ema) {
+        std::cout << "averaged weights: accuracy " << percent_text(result.test_ema->accuracy) << "\n";
+    }
     write_run_report(config.run, result);
     std::cout << "run folder: " << config.run.string()
               << "\nreport:     " << (config.run / "report.html").string() << "\n";

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kModel = "model.";
 constexpr std::string_view kOptimizer = "optimizer.";
+constexpr std::string_view kAverage = "average.";
 
 /// JSON has neither infinity nor NaN: they are written as null and read as infinity.
 void read(const nlohmann::json& value, double& into) {
@@ -27,6 +28,9 @@ void save_checkpoint(const std::filesystem::path& path, Module& net, const Optim
     }
     for (const auto& [name, value] : optimizer.state()) {
         tensors[std::string(kOptimizer) + name] = value;
+    }
+    for (const auto& [name, value] : state.average) {
+        tensors[std::string(kAverage) + name] = value;
     }
     const nlohmann::json text = {{"epoch", state.epoch},
                                  {"batch", state.batch},
@@ -75,6 +79,8 @@ TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optim
             model[name.substr(kModel.size())] = value;
         } else if (name.starts_with(kOptimizer)) {
             optimizer_state[name.substr(kOptimizer.size())] = value;
+        } else if (name.starts_with(kAverage)) {
+            state.average[name.substr(kAverage.size())] = value;
         }
     }
     load_state_dict(net, model, path.string());

@@ -17,11 +17,12 @@ struct TrainState {
     int64_t step = 0;
     double best_loss = std::numeric_limits<double>::infinity();  // of the held-out part so far
     int64_t best_epoch = 0;                                      // after which it was reached; 0: none yet
-    int64_t metrics_bytes = 0;  // length of metrics.jsonl that belongs to this state
-    double epoch_loss = 0;      // sum over the steps of the present epoch
-    int64_t threads = 0;  // that the kernels used: another number gives other last digits
-    std::string tuning;         // record of the convolution implementations
-    std::string identity;       // what must be the same for a resume: model, data, optimiser, ...
+    int64_t metrics_bytes = 0;              // length of metrics.jsonl that belongs to this state
+    double epoch_loss = 0;                  // sum over the steps of the present epoch
+    int64_t threads = 0;                    // that the kernels used: another number gives other last digits
+    std::string tuning;                     // record of the convolution implementations
+    std::map<std::string, Tensor> average;  // of the weights, see WeightAverage; empty: none
+    std::string identity;                   // what must be the same for a resume: model, data, optimiser, ...
 };
 
 void save_checkpoint(const std::filesystem::path& path, Module& net, const Optimizer& optimizer,

@@ -18,6 +18,7 @@
 #include "train/checkpoint.h"
 #include "train/metrics_log.h"
 #include "train/schedule.h"
+#include "train/weight_average.h"
 
 namespace backlight {
 namespace {
@@ -59,6 +60,8 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
                           {"data", c.data},
                           {"weights", c.weights},
                           {"batch_size", c.batch_size},
+                          {"accumulate", c.accumulate},
+                          {"ema", c.ema},
                           {"lr", c.lr},
                           {"optimizer", c.optimizer.name},
                           {"momentum", c.optimizer.momentum},
@@ -97,6 +100,8 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
                     c.epochs);
     BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
+    BACKLIGHT_CHECK(c.accumulate >= 1, "train: expected accumulate >= 1, got ", c.accumulate);
+    BACKLIGHT_CHECK(c.ema >= 0 && c.ema < 1, "train: expected 0 <= ema < 1, got ", c.ema);
     BACKLIGHT_CHECK(std::isfinite(c.lr) && c.lr > 0, "train: expected lr > 0, got ", c.lr);
     BACKLIGHT_CHECK(c.clip_norm >= 0, "train: expected clip-norm >= 0, got ", c.clip_norm);
     BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ",
@@ -114,7 +119,8 @@ void check(const TrainConfig& c) {
 
 class Trainer {
 public:
-    Trainer(const TrainConfig& config, const TrainHooks& hooks) : config_(config), hooks_(hooks) {}
+    Trainer(const TrainConfig& config, const TrainHooks& hooks)
+        : config_(config), hooks_(hooks), average_(config.ema) {}
 
     TrainResult run() {
         check(config_);
@@ -125,8 +131,8 @@ public:
                       {.batch_size = batch_size, .workers = config_.workers, .seed = config_.seed});
         schedule_ = make_schedule({.spec = config_.schedule,
                                    .warmup_steps = config_.warmup_steps,
-                                   .steps_per_epoch = loader.batches_per_epoch(),
-                                   .total_steps = loader.batches_per_epoch() * config_.epochs});
+                                   .steps_per_epoch = steps_of(loader.batches_per_epoch()),
+                                   .total_steps = steps_of(loader.batches_per_epoch()) * config_.epochs});
         start_or_resume();
         loader.seek({state_.epoch, state_.batch});
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
@@ -145,6 +151,11 @@ public:
 private:
     [[nodiscard]] std::filesystem::path in_run(const char* file) const {
         return config_.run.empty() ? std::filesystem::path() : config_.run / file;
+    }
+
+    /// Steps that so many batches of an epoch make; the last may have fewer.
+    [[nodiscard]] int64_t steps_of(int64_t batches) const {
+        return batches / config_.accumulate + (batches % config_.accumulate != 0 ? 1 : 0);
     }
 
     void prepare_data() {
@@ -210,6 +221,7 @@ private:
         if (config_.resume && std::filesystem::exists(path)) {
             const std::string identity = state_.identity;
             state_ = load_checkpoint(path, *result_.model.net, *optimizer_, identity);
+            average_.restore(*result_.model.net, state_.average);
             ConvTuning::restore(state_.tuning);
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
             if (state_.threads != 0 && state_.threads != threads()) {
@@ -220,8 +232,9 @@ private:
             note("nothing to resume: starting anew");
         } else if (!config_.run.empty()) {
             // A crash before the first checkpoint must not bring the old run, or a part of it, back.
-            for (const char* old : {"checkpoint.safetensors", "weights.safetensors", "metrics.jsonl",
-                                    "report.html", "tuning.txt", "explanations"}) {
+            for (const char* old :
+                 {"checkpoint.safetensors", "weights.safetensors", "weights_ema.safetensors", "metrics.jsonl",
+                  "report.html", "tuning.txt", "explanations"}) {
                 std::error_code failed;
                 std::filesystem::remove_all(in_run(old), failed);
                 if (failed) {
@@ -239,16 +252,15 @@ private:
         if (state_.batch == 0) {
             state_.epoch_loss = 0;
         }
-        while (auto batch = loader.next()) {
+        while (state_.batch < loader.batches_per_epoch()) {
             const double lr = config_.lr * schedule_(state_.step);
-            const double loss = train_step(*batch, lr);
+            const int64_t trained = train_step(loader, lr);
             ++state_.step;
-            ++state_.batch;
-            state_.epoch_loss += loss;
-            images += batch->size();
-            TrainProgress now = progress(loader, state_.epoch_loss / static_cast<double>(state_.batch), lr,
-                                         static_cast<double>(images) / seconds_since(start));
-            now.images = batch->size();
+            images += trained;
+            TrainProgress now =
+                progress(loader, state_.epoch_loss / static_cast<double>(steps_of(state_.batch)), lr,
+                         static_cast<double>(images) / seconds_since(start));
+            now.images = trained;
             if (hooks_.step) {
                 hooks_.step(now);
             }
@@ -262,6 +274,7 @@ private:
                 return;
             }
         }
+        (void)loader.next();  // nothing: the end of the epoch
         end_epoch(loader, seconds_since(start), images);
     }
 
@@ -269,25 +282,46 @@ private:
         return config_.early_stop > 0 && state_.epoch - state_.best_epoch >= config_.early_stop;
     }
 
-    double train_step(const Batch& batch, double lr) {
+    /// One step with the next batches of the epoch; returns how many samples they have.
+    int64_t train_step(Loader& loader, double lr) {
         Module& net = *result_.model.net;
         net.train();
-        RandomContext::current().begin_step(config_.seed, static_cast<uint64_t>(state_.step));
-        const Variable loss = cross_entropy(net(Variable(batch.input)), batch.label, config_.label_smoothing);
-        const double value = loss.item();
-        BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
-                        "; a smaller lr or clip-norm may help");
         net.zero_grad();
-        backward(loss);
+        RandomContext::current().begin_step(config_.seed, static_cast<uint64_t>(state_.step));
+        const int64_t batch_size = loader.options().batch_size;
+        const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
+        // Shares of samples and not of batches: the last batch of an epoch may be smaller.
+        const auto samples = static_cast<double>(
+            std::min(batches * batch_size, train_set_->size() - state_.batch * batch_size));
+        int64_t trained = 0;
+        double value = 0;
+        for (int64_t i = 0; i < batches; ++i) {
+            const auto batch = loader.next();
+            BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
+            Variable loss = cross_entropy(net(Variable(batch->input)), batch->label, config_.label_smoothing);
+            if (batches > 1) {
+                loss = loss * (static_cast<double>(batch->size()) / samples);
+            }
+            value += loss.item();
+            BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
+                            "; a smaller lr or clip-norm may help");
+            backward(loss);
+            trained += batch->size();
+            ++state_.batch;
+        }
         if (config_.clip_norm > 0) {
             clip_gradients(parameters_, config_.clip_norm);
         }
         optimizer_->step(lr);
-        return value;
+        if (config_.ema > 0) {
+            average_.update(net);
+        }
+        state_.epoch_loss += value;
+        return trained;
     }
 
     void end_epoch(const Loader& loader, double seconds, int64_t images) {
-        const auto steps = static_cast<double>(std::max<int64_t>(loader.batches_per_epoch(), 1));
+        const auto steps = static_cast<double>(std::max<int64_t>(steps_of(loader.batches_per_epoch()), 1));
         const Evaluation evaluation =
             evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test);
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
@@ -300,6 +334,12 @@ private:
                                {validation_set_ ? "validation" : "test", to_json(evaluation)},
                                {"seconds", seconds},
                                {"images_per_second", static_cast<double>(images) / std::max(seconds, 1e-9)}};
+        if (config_.ema > 0) {
+            average_.with(*result_.model.net, [&] {
+                line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(
+                    evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test));
+            });
+        }
         log_->write(line.dump());
         const TrainProgress now =
             progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
@@ -324,6 +364,7 @@ private:
         state_.metrics_bytes = log_->bytes();
         state_.tuning = ConvTuning::record();
         state_.threads = threads();
+        state_.average = average_.state();
         if (!state_.tuning.empty()) {
             write_file_atomically(in_run("tuning.txt"), state_.tuning);
         }
@@ -333,20 +374,32 @@ private:
     void finish() {
         result_.epochs_done = state_.epoch;
         result_.steps = state_.step;
-        if (!config_.run.empty()) {
-            write_safetensors(in_run("weights.safetensors"), state_dict(*result_.model.net),
-                              weight_metadata(result_.model, *result_.data->train));
-        }
+        save_weights("weights.safetensors");
         if (!result_.interrupted) {
             result_.test = evaluate(*result_.model.net, *result_.data->test);
+        }
+        if (config_.ema > 0) {
+            average_.with(*result_.model.net, [&] {
+                save_weights("weights_ema.safetensors");
+                if (!result_.interrupted) {
+                    result_.test_ema = evaluate(*result_.model.net, *result_.data->test);
+                }
+            });
+        }
+    }
+
+    void save_weights(const char* file) {
+        if (!config_.run.empty()) {
+            write_safetensors(in_run(file), state_dict(*result_.model.net),
+                              weight_metadata(result_.model, *result_.data->train));
         }
     }
 
     [[nodiscard]] TrainProgress progress(const Loader& loader, double loss, double lr, double rate) const {
         return {.epoch = state_.epoch + 1,
                 .epochs = config_.epochs,
-                .step_in_epoch = state_.batch,
-                .steps_per_epoch = loader.batches_per_epoch(),
+                .step_in_epoch = steps_of(state_.batch),
+                .steps_per_epoch = steps_of(loader.batches_per_epoch()),
                 .loss = loss,
                 .lr = lr,
                 .images_per_second = rate};
@@ -366,6 +419,7 @@ private:
     std::vector<Parameter> parameters_;
     std::function<double(int64_t)> schedule_;
     TrainState state_;
+    WeightAverage average_;
     MetricsLog* log_ = nullptr;
 };
 

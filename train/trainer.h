@@ -1,6 +1,7 @@
 // The training loop: model, data and optimiser from a configuration; metrics, checkpoints, resume.
 // A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors,
-// checkpoint.safetensors, and tuning.txt where convolution implementations were timed.
+// weights_ema.safetensors where weights were averaged, checkpoint.safetensors, and tuning.txt where
+// convolution implementations were timed.
 #pragma once
 
 #include <atomic>
@@ -25,12 +26,14 @@ struct TrainConfig {
     int64_t classes = 0;        // 0: as the data has
     int64_t epochs = 10;
     int64_t batch_size = 32;
+    int64_t accumulate = 1;  // batches a step: the gradient is that of the mean over all their samples
     double lr = 0.01;
     OptimizerConfig optimizer;
     std::vector<std::string> freeze;  // globs over parameters that stay as they are, see Module::freeze
     std::string schedule = "constant";
     int64_t warmup_steps = 0;
     double clip_norm = 0;  // 0: no clipping
+    double ema = 0;        // decay of the averaged weights, which are evaluated and saved too; 0: none
     double label_smoothing = 0;
     uint64_t seed = 0;
     int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
@@ -65,6 +68,7 @@ struct TrainResult {
     Model model;
     std::unique_ptr<DataSource> data;
     Evaluation test;
+    std::optional<Evaluation> test_ema;  // of the averaged weights
     int64_t epochs_done = 0, steps = 0;
     bool interrupted = false;
     bool stopped_early = false;

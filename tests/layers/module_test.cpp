@@ -4,6 +4,7 @@
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "autograd/recording.h"
+#include "layers/init.h"
 #include "tests/layers/support.h"
 
 using namespace backlight;

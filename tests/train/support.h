@@ -46,6 +46,9 @@ inline std::vector<nlohmann::json> untimed_metrics(const std::filesystem::path& 
 
 inline void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {
     CHECK(slurp(a / "weights.safetensors") == slurp(b / "weights.safetensors"));
+    if (std::filesystem::exists(a / "weights_ema.safetensors")) {
+        CHECK(slurp(a / "weights_ema.safetensors") == slurp(b / "weights_ema.safetensors"));
+    }
     const auto lines_a = untimed_metrics(a), lines_b = untimed_metrics(b);
     REQUIRE(lines_a.size() == lines_b.size());
     for (size_t i = 0; i < lines_a.size(); ++i) {

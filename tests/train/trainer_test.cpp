@@ -5,6 +5,7 @@
 #include "autograd/grad.h"
 #include "core/io/safetensors.h"
 #include "layers/state.h"
+#include "layers/state.h"
 #include "tests/layers/support.h"
 #include "tests/train/support.h"
 
@@ -420,6 +421,8 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
     refused("1 <= epochs", [](TrainConfig& c) { c.epochs = 0; });
     refused("epochs <= 1e9", [](TrainConfig& c) { c.epochs = INT64_MAX; });
     refused("batch-size >= 1", [](TrainConfig& c) { c.batch_size = 0; });
+    refused("accumulate >= 1", [](TrainConfig& c) { c.accumulate = 0; });
+    refused("ema < 1", [](TrainConfig& c) { c.ema = 1; });
     refused("lr > 0", [](TrainConfig& c) { c.lr = 0; });
     refused("lr > 0", [](TrainConfig& c) { c.lr = std::nan(""); });
     refused("clip-norm", [](TrainConfig& c) { c.clip_norm = -1; });
@@ -476,6 +479,56 @@ TEST_CASE("train: frozen parameters stay; runs with groups, frozen parameters an
     config.optimizer.groups.clear();
     config.optimizer.name = "rmsprop";
     config.lr = 0.001;
+    check_resume(config, 13);
+}
+
+TEST_CASE("train: accumulated batches make the step of one large batch, the short end of an epoch included") {
+    TrainConfig whole = toy_config({}), parts = toy_config({});  // 350 samples
+    whole.batch_size = 80;                                       // 4 steps and one of 30
+    parts.batch_size = 20;                                       // 18 batches, the last of 10
+    parts.accumulate = 4;
+    whole.epochs = parts.epochs = 2;
+    whole.schedule = parts.schedule = "cosine";
+    const TrainResult a = train(whole), b = train(parts);
+    CHECK(a.steps == 10);
+    CHECK(b.steps == 10);
+    for (const Parameter& p : a.model.net->parameters()) {
+        layer_testing::check_values(layer_testing::parameter(*b.model.net, p.name).data(), p.value.shape(),
+                                    layer_testing::values_of(p.value.data()), 1e-6);
+    }
+    CHECK(b.test.loss == doctest::Approx(a.test.loss).epsilon(1e-6));
+    parts.checkpoint_every = 3;
+    check_resume(parts, 7);
+}
+
+TEST_CASE("train: averaged weights follow their formula, are saved, and a resume continues them") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 1;
+    config.batch_size = 175;  // two steps
+    config.ema = 0.75;
+    const TrainResult two = train(config);
+    config.run.clear();
+    const StopAfter one(1);
+    const TrainResult single = train(config, one.hooks());
+    const auto file = read_safetensors(folder.path() / "run" / "weights_ema.safetensors").tensors;
+    for (const Parameter& p : two.model.net->parameters()) {
+        const auto begin =
+            layer_testing::values_of(layer_testing::parameter(*single.model.net, p.name).data());
+        auto expected = layer_testing::values_of(p.value.data());
+        for (size_t i = 0; i < expected.size(); ++i) {
+            expected[i] = 0.75 * begin[i] + 0.25 * expected[i];
+        }
+        layer_testing::check_values(file.at(p.name), p.value.shape(), expected, 1e-6);
+    }
+    const auto lines = metrics_of(folder.path() / "run");
+    REQUIRE(two.test_ema.has_value());
+    CHECK(lines[0]["test_ema"]["loss"] == two.test_ema->loss);
+    CHECK(two.test_ema->loss != two.test.loss);
+    LoadedModel loaded = load_model("toy1", 0, folder.path() / "run" / "weights_ema.safetensors");
+    CHECK(evaluate(*loaded.model.net, *two.data->test).loss == two.test_ema->loss);
+    config = toy_config({});
+    config.ema = 0.9;
     check_resume(config, 13);
 }
 
