@@ -50,6 +50,9 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
         "--ema", c.ema,
         "Decay of averaged weights (0.999), evaluated beside and saved as weights_ema.safetensors");
     cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes");
+    cmd.add_option("--class-weights", c.class_weights,
+                   "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5");
+    cmd.add_option("--top-k", c.top_k, "Also measure top-k accuracy; 0: no");
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
     cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");

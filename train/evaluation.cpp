@@ -23,7 +23,22 @@ std::vector<double> Evaluation::class_accuracy() const {
     return accuracies;
 }
 
-Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size) {
+namespace {
+
+/// How many logits of the row go before the label's; of equal ones those of lower classes do.
+int64_t rank_of(const std::vector<double>& logits, size_t row, size_t classes, int64_t label) {
+    const double own = logits[row * classes + static_cast<size_t>(label)];
+    int64_t before = 0;
+    for (size_t k = 0; k < classes; ++k) {
+        const double other = logits[row * classes + k];
+        before += other > own || (other == own && static_cast<int64_t>(k) < label) ? 1 : 0;
+    }
+    return before;
+}
+
+}  // namespace
+
+Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size, int64_t top_k) {
     const EvaluationMode mode(net);
     const NoGrad off;
     Evaluation result;
@@ -43,11 +58,21 @@ Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size) {
             ++result.confusion[static_cast<size_t>(labels[i])][static_cast<size_t>(predicted[i])];
             result.accuracy += labels[i] == predicted[i] ? 1 : 0;
         }
+        if (top_k > 0) {
+            BACKLIGHT_CHECK(top_k <= logits.dim(1), "evaluate: expected top-k <= ", logits.dim(1), ", got ",
+                            top_k);
+            const auto values = logits.data().to(DType::f64).to_vector<double>();
+            for (size_t i = 0; i < labels.size(); ++i) {
+                result.top_k_accuracy += rank_of(values, i, classes, labels[i]) < top_k ? 1 : 0;
+            }
+        }
         result.samples += batch->size();
     }
     const double samples = static_cast<double>(std::max<int64_t>(result.samples, 1));
     result.loss /= samples;
     result.accuracy /= samples;
+    result.top_k = top_k;
+    result.top_k_accuracy /= samples;
     return result;
 }
 

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
+#include "core/options.h"
 #include "core/random.h"
 #include "datasets/loader.h"
 #include "layers/layers.h"
@@ -39,10 +40,14 @@ nlohmann::json to_json(const Evaluation& evaluation) {
     for (const double accuracy : evaluation.class_accuracy()) {
         per_class.push_back(finite(accuracy));
     }
-    return {{"loss", finite(evaluation.loss)},
-            {"accuracy", evaluation.accuracy},
-            {"samples", evaluation.samples},
-            {"class_accuracy", per_class}};
+    nlohmann::json json = {{"loss", finite(evaluation.loss)},
+                           {"accuracy", evaluation.accuracy},
+                           {"samples", evaluation.samples},
+                           {"class_accuracy", per_class}};
+    if (evaluation.top_k > 0) {
+        json[concat_text("top", evaluation.top_k, "_accuracy")] = evaluation.top_k_accuracy;
+    }
+    return json;
 }
 
 nlohmann::json to_json(const std::vector<ParameterGroup>& groups) {
@@ -76,6 +81,7 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
                           {"warmup", c.warmup_steps},
                           {"clip_norm", c.clip_norm},
                           {"label_smoothing", c.label_smoothing},
+                          {"class_weights", c.class_weights},
                           {"seed", c.seed},
                           {"validation", c.validation}}
         .dump();
@@ -112,9 +118,38 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.label_smoothing >= 0 && c.label_smoothing < 1,
                     "train: expected 0 <= label-smoothing < 1, got ", c.label_smoothing);
     BACKLIGHT_CHECK(c.classes >= 0, "train: expected classes >= 0, got ", c.classes);
+    BACKLIGHT_CHECK(c.top_k >= 0, "train: expected top-k >= 0, got ", c.top_k);
     BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ",
                     c.checkpoint_every);
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
+}
+
+/// Undefined when there are none. `balanced` is samples / (classes that occur * samples of the class).
+Tensor class_weights(const std::string& text, const Dataset& data, int64_t classes) {
+    if (text.empty()) {
+        return {};
+    }
+    std::vector<double> weights;
+    if (text == "balanced") {
+        const std::vector<int64_t> counts = data.class_counts();
+        const auto present = static_cast<double>(
+            std::count_if(counts.begin(), counts.end(), [](int64_t count) { return count > 0; }));
+        weights.assign(static_cast<size_t>(classes), 0.0);
+        for (size_t k = 0; k < counts.size(); ++k) {
+            if (counts[k] > 0) {
+                weights[k] = static_cast<double>(data.size()) / (present * static_cast<double>(counts[k]));
+            }
+        }
+    } else {
+        weights = Options("class-weights", {{"weights", text}}).get("weights", std::vector<double>{});
+        BACKLIGHT_CHECK(static_cast<int64_t>(weights.size()) == classes,
+                        "class-weights: expected balanced or ", classes, " numbers, got ", text);
+        for (const double weight : weights) {
+            BACKLIGHT_CHECK(std::isfinite(weight) && weight >= 0,
+                            "class-weights: expected numbers >= 0, got ", text);
+        }
+    }
+    return Tensor::from(weights, {classes}).to(DType::f32);
 }
 
 class Trainer {
@@ -184,6 +219,9 @@ private:
             sample.push_back(extent);
         }
         result_.model.check_input(sample);
+        class_weights_ = class_weights(config_.class_weights, *train_set_, result_.model.classes);
+        BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
+                        "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
         if (!config_.weights.empty()) {
             const std::string left =
                 load_body(result_.model, read_safetensors(config_.weights).tensors, config_.weights);
@@ -298,7 +336,8 @@ private:
         for (int64_t i = 0; i < batches; ++i) {
             const auto batch = loader.next();
             BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
-            Variable loss = cross_entropy(net(Variable(batch->input)), batch->label, config_.label_smoothing);
+            Variable loss = cross_entropy(net(Variable(batch->input)), batch->label, config_.label_smoothing,
+                                          class_weights_);
             if (batches > 1) {
                 loss = loss * (static_cast<double>(batch->size()) / samples);
             }
@@ -322,8 +361,8 @@ private:
 
     void end_epoch(const Loader& loader, double seconds, int64_t images) {
         const auto steps = static_cast<double>(std::max<int64_t>(steps_of(loader.batches_per_epoch()), 1));
-        const Evaluation evaluation =
-            evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test);
+        const Dataset& measured = validation_set_ ? *validation_set_ : *result_.data->test;
+        const Evaluation evaluation = measure(measured);
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
                         " loss is not finite after epoch ", state_.epoch + 1,
                         "; a smaller lr or clip-norm may help");
@@ -336,8 +375,7 @@ private:
                                {"images_per_second", static_cast<double>(images) / std::max(seconds, 1e-9)}};
         if (config_.ema > 0) {
             average_.with(*result_.model.net, [&] {
-                line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(
-                    evaluate(*result_.model.net, validation_set_ ? *validation_set_ : *result_.data->test));
+                line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(measure(measured));
             });
         }
         log_->write(line.dump());
@@ -376,17 +414,19 @@ private:
         result_.steps = state_.step;
         save_weights("weights.safetensors");
         if (!result_.interrupted) {
-            result_.test = evaluate(*result_.model.net, *result_.data->test);
+            result_.test = measure(*result_.data->test);
         }
         if (config_.ema > 0) {
             average_.with(*result_.model.net, [&] {
                 save_weights("weights_ema.safetensors");
                 if (!result_.interrupted) {
-                    result_.test_ema = evaluate(*result_.model.net, *result_.data->test);
+                    result_.test_ema = measure(*result_.data->test);
                 }
             });
         }
     }
+
+    Evaluation measure(const Dataset& data) { return evaluate(*result_.model.net, data, 256, config_.top_k); }
 
     void save_weights(const char* file) {
         if (!config_.run.empty()) {
@@ -416,7 +456,8 @@ private:
     TrainResult result_;
     std::shared_ptr<Dataset> train_set_, validation_set_;
     std::unique_ptr<Optimizer> optimizer_;
-    std::vector<Parameter> parameters_;
+    std::vector<Parameter> parameters_;  // those that are trained
+    Tensor class_weights_;
     std::function<double(int64_t)> schedule_;
     TrainState state_;
     WeightAverage average_;

@@ -35,6 +35,8 @@ struct TrainConfig {
     double clip_norm = 0;  // 0: no clipping
     double ema = 0;        // decay of the averaged weights, which are evaluated and saved too; 0: none
     double label_smoothing = 0;
+    std::string class_weights;  // of the training loss: balanced, or one number a class, 1:2:0.5; empty: none
+    int64_t top_k = 0;          // also measure this top-k accuracy; 0: no
     uint64_t seed = 0;
     int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
     double validation = 0;         // share of the training set that is held out

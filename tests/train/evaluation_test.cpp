@@ -44,6 +44,23 @@ TEST_CASE("evaluation: loss, accuracy, confusion and accuracy of each class") {
     }
 }
 
+TEST_CASE("evaluation: top-k accuracy counts labels among the k largest, lower classes first of equal ones") {
+    Sequential net;
+    net.add(make_flatten());
+    const double expected[] = {0, 0.5, 0.75, 0.75, 1};  // ranks 0, 0, 1, 3
+    for (const int64_t k : {1, 2, 3, 4}) {
+        CAPTURE(k);
+        const Evaluation e = evaluate(net, *samples({0, 1, 0, 3}), 3, k);
+        CHECK(e.top_k == k);
+        CHECK(e.top_k_accuracy == expected[k]);
+    }
+    CHECK(evaluate(net, *samples({0, 1, 0, 3}), 3).top_k == 0);
+    CHECK(layer_testing::contains(layer_testing::error_of([&] {
+                                      (void)evaluate(net, *samples({0, 1, 0, 3}), 3, 5);
+                                  }),
+                                  "top-k <= 4"));
+}
+
 TEST_CASE("evaluation: modes are restored, statistics and random draws untouched") {
     Sequential net;
     net.add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 4}))

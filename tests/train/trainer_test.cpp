@@ -5,7 +5,6 @@
 #include "autograd/grad.h"
 #include "core/io/safetensors.h"
 #include "layers/state.h"
-#include "layers/state.h"
 #include "tests/layers/support.h"
 #include "tests/train/support.h"
 
@@ -446,6 +445,10 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
     refused("left to train", [](TrainConfig& c) { c.freeze = {"*"}; });
     refused("no trained parameter matches \"tail.*\"",
             [](TrainConfig& c) { c.optimizer.groups = {parse_group("tail.*:lr=1")}; });
+    refused("2 numbers", [](TrainConfig& c) { c.class_weights = "1:2:3"; });
+    refused("numbers >= 0", [](TrainConfig& c) { c.class_weights = "1:-2"; });
+    refused("class-weights", [](TrainConfig& c) { c.class_weights = "balancd"; });
+    refused("top-k <= 2", [](TrainConfig& c) { c.top_k = 3; });
     refused("unknown schedule", [](TrainConfig& c) { c.schedule = "cosin"; });
     refused("(N, 4), got (1, 5)", [](TrainConfig& c) { c.model = "toy2"; });
     refused("none.safetensors", [](TrainConfig& c) { c.weights = "/none.safetensors"; });
@@ -530,6 +533,42 @@ TEST_CASE("train: averaged weights follow their formula, are saved, and a resume
     config = toy_config({});
     config.ema = 0.9;
     check_resume(config, 13);
+}
+
+TEST_CASE("train: class weights are those of the loss; metrics hold the top-k accuracy asked for") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "run");
+    config.epochs = 1;
+    config.batch_size = 1000;  // one step
+    config.optimizer.momentum = 0;
+    config.top_k = 2;
+    const auto counts = load_data("toy1")->train->class_counts();
+    REQUIRE(counts.size() == 2);
+    const auto weight = [&](size_t k) { return 350.0 / (2.0 * static_cast<double>(counts[k])); };
+    std::ostringstream text;
+    text.precision(17);
+    text << weight(0) << ":" << weight(1);
+    for (const std::string& weights : {std::string("balanced"), text.str(), std::string("3:1")}) {
+        CAPTURE(weights);
+        config.class_weights = weights;
+        config.overwrite = true;
+        const Tensor expected = weights == "3:1" ? layer_testing::tensor({3, 1}, {2})
+                                                 : layer_testing::tensor({weight(0), weight(1)}, {2});
+        const Model start = build_model("toy1", 2, config.seed);
+        const Batch all = load_data("toy1")->train->all();
+        backward(cross_entropy((*start.net)(Variable(all.input)), all.label, 0, expected));
+        const TrainResult result = train(config);
+        for (const Parameter& p : start.net->parameters()) {
+            auto moved = layer_testing::values_of(p.value.data());
+            const auto gradient = layer_testing::values_of(p.value.grad());
+            for (size_t i = 0; i < moved.size(); ++i) {
+                moved[i] -= config.lr * gradient[i];
+            }
+            layer_testing::check_values(layer_testing::parameter(*result.model.net, p.name).data(),
+                                        p.value.shape(), moved);
+        }
+        CHECK(metrics_of(config.run)[0]["test"]["top2_accuracy"] == 1);
+    }
 }
 
 TEST_CASE("train: a loss that is not finite ends the run with a hint") {
