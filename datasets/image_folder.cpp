@@ -9,7 +9,6 @@
 #include "core/io/image.h"
 #include "datasets/files.h"
 #include "datasets/sources.h"
-#include "datasets/transforms.h"
 
 namespace backlight {
 namespace {
@@ -147,12 +146,11 @@ void thin(std::vector<Entry>& entries, int64_t limit) {
 }  // namespace
 
 Source load_image_folder(const std::string& place, const Options& options) {
-    ImageOptions image = image_options(options, imagenet_normalization());
+    PictureOptions picture = picture_options(options, 0);
+    ImageOptions& image = picture.image;
     const int64_t channels = options.get_within("channels", 3, 1, 3);
-    const int64_t resize_side = options.get_within("resize", 0, 0, 16384);
     const double share = options.get_within("test_share", 0.2, 0.0, 0.9);
     const std::string list = options.get("classes", "");
-    const std::string augment = options.choose("augment", "none", {"none", "resized_crop"});
     options.finish();
     BACKLIGHT_CHECK(channels != 2, options.owner(), ": option channels expects 1 or 3, got 2");
     if (channels == 1 && image.normalization.mean.size() == 3) {
@@ -192,24 +190,7 @@ Source load_image_folder(const std::string& place, const Options& options) {
     auto source = std::make_unique<DataSource>();
     source->train = std::make_shared<ImageFolder>(std::move(train), classes.names, shape);
     source->test = std::make_shared<ImageFolder>(std::move(test), classes.names, shape);
-    // Shorter side to `resize` (default `size`), then the central window of size x size.
-    for (const auto& set : {source->train, source->test}) {
-        std::vector<TransformPtr> transforms;
-        if (image.size > 0 && set == source->train && augment == "resized_crop") {
-            transforms.push_back(random_resized_crop(image.size));
-        } else if (image.size > 0) {
-            transforms.push_back(resize_shorter_to(std::max(image.size, resize_side)));
-            transforms.push_back(center_crop_to(image.size, image.size));
-        }
-        if (set == source->train && image.crop > 0) {
-            transforms.push_back(random_crop(shape[0], shape[1], image.crop));
-        }
-        if (set == source->train && image.flip) {
-            transforms.push_back(random_flip());
-        }
-        set->set_transforms(std::move(transforms), shape);
-        set->set_normalization(image.normalization);
-    }
+    apply(picture, shape, *source);
     return source;
 }
 

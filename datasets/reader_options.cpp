@@ -1,4 +1,6 @@
 // The options that readers of images share, and what they do to a source.
+#include <algorithm>
+
 #include "core/error.h"
 #include "datasets/sources.h"
 #include "datasets/transforms.h"
@@ -59,6 +61,37 @@ void apply(const ImageOptions& options, DataSource& source) {
         }
         dataset->set_transforms(std::move(transforms), shape);
         dataset->set_normalization(options.normalization);
+    }
+}
+
+PictureOptions picture_options(const Options& options, int64_t size) {
+    PictureOptions result{.image = image_options(options, imagenet_normalization())};
+    if (!options.has("size")) {
+        result.image.size = size;
+    }
+    result.resize = options.get_within("resize", 0, 0, 16384);
+    result.resized_crop = options.choose("augment", "none", {"none", "resized_crop"}) == "resized_crop";
+    return result;
+}
+
+void apply(const PictureOptions& picture, const Shape& shape, DataSource& source) {
+    const ImageOptions& image = picture.image;
+    for (const auto& set : {source.train, source.test}) {
+        std::vector<TransformPtr> transforms;
+        if (image.size > 0 && set == source.train && picture.resized_crop) {
+            transforms.push_back(random_resized_crop(image.size));
+        } else if (image.size > 0) {
+            transforms.push_back(resize_shorter_to(std::max(image.size, picture.resize)));
+            transforms.push_back(center_crop_to(image.size, image.size));
+        }
+        if (set == source.train && image.crop > 0) {
+            transforms.push_back(random_crop(shape[0], shape[1], image.crop));
+        }
+        if (set == source.train && image.flip) {
+            transforms.push_back(random_flip());
+        }
+        set->set_transforms(std::move(transforms), shape);
+        set->set_normalization(image.normalization);
     }
 }
 

@@ -48,6 +48,10 @@ const std::vector<Row>& table() {
           with_image_options(
               "channels=3, resize=0, test_share=0.2, classes=FILE, augment=none|resized_crop")},
          load_image_folder},
+        {{"oxford_pets", true, "Oxford-IIIT Pet: 37 breeds or 2 species, trimaps as masks",
+          with_image_options("size=224, resize=0, augment=none|resized_crop, split=official|random, "
+                             "test_share=0.25, target=breed|species, seed=0")},
+         load_oxford_pets},
         {{"toy1", false, "5 features, 2 tell the class, noisy labels; splits: fresh",
           "n=400, n_test=50, n_fresh=2000, noise=0.1, sep=1, seed=0"},
          load_toy1},

@@ -30,6 +30,19 @@ struct ImageOptions {
 /// Sets transforms and normalisation of both parts. Folders, whose images differ in size, do it themselves.
 void apply(const ImageOptions& options, DataSource& source);
 
+/// And what readers of pictures of different sizes share besides:
+///   resize=S      shorter side before the central window of `size`, default `size`
+///   augment=none|resized_crop   training set: torchvision's RandomResizedCrop instead
+struct PictureOptions {
+    ImageOptions image;
+    int64_t resize = 0;
+    bool resized_crop = false;
+};
+/// `size`: what the option of that name is when it is not given; 0: pictures stay as they are.
+[[nodiscard]] PictureOptions picture_options(const Options& options, int64_t size);
+/// Sets transforms and normalisation of both parts; `shape` is what they make of a picture.
+void apply(const PictureOptions& picture, const Shape& shape, DataSource& source);
+
 /// mean 0.485 0.456 0.406, std 0.229 0.224 0.225: what torchvision's weights were trained with.
 [[nodiscard]] Normalization imagenet_normalization();
 
@@ -56,6 +69,7 @@ using Source = std::unique_ptr<DataSource>;
 [[nodiscard]] Source load_cifar10(const std::string& place, const Options& options);
 [[nodiscard]] Source load_cifar100(const std::string& place, const Options& options);
 [[nodiscard]] Source load_image_folder(const std::string& place, const Options& options);
+[[nodiscard]] Source load_oxford_pets(const std::string& place, const Options& options);
 [[nodiscard]] Source load_toy1(const std::string& place, const Options& options);
 [[nodiscard]] Source load_toy2(const std::string& place, const Options& options);
 [[nodiscard]] Source load_toy3(const std::string& place, const Options& options);
