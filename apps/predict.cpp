@@ -9,6 +9,7 @@
 #include "apps/input.h"
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 #include "core/io/npy.h"
 #include "train/trainer.h"
@@ -28,8 +29,9 @@ Run add_predict(CLI::App& app, const Common&) {
     cmd->add_option("--out", c->out, "Logits (N,K) as .npy")->required();
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(CLI::PositiveNumber);
-    cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
-        ->check(CLI::IsMember({"f32", "f64"}));
+    cmd->add_option("--precision", c->precision,
+                    "f32, bf16 (convolutions on bfloat16), or f64 on the reference backend")
+        ->check(CLI::IsMember({"f32", "bf16", "f64"}));
     cmd->add_option("--top", c->top, "Classes to print a sample")->check(CLI::NonNegativeNumber);
     return [c] {
         BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ",
@@ -37,6 +39,7 @@ Run add_predict(CLI::App& app, const Common&) {
         const DType dtype = c->precision == "f64" ? DType::f64 : DType::f32;
         LoadedModel loaded = load_model(c->model, c->classes, c->weights, dtype);
         const Tensor x = read_input(c->input, loaded.model, dtype);
+        const PrecisionScope scope(c->precision == "bf16" ? DType::bf16 : DType::f32);
         const Tensor logits = predict(*loaded.model.net, x, c->batch_size);
         BACKLIGHT_CHECK(sum(1.0 - Variable(mask(UnaryOp::is_finite, logits))).item() == 0, c->input,
                         ": the logits are not finite: the values overflow in this network");

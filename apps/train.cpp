@@ -22,6 +22,10 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--epochs", c.epochs, "Passes over the training set");
     cmd.add_option("--batch-size", c.batch_size, "Samples a step");
     cmd.add_option("--accumulate", c.accumulate, "Batches a step: their gradients are averaged");
+    cmd.add_option("--precision", c.precision,
+                   "f32, or bf16: images and activations of convolutions in bfloat16, weights in float; "
+                   "evaluation stays f32")
+        ->check(CLI::IsMember({"f32", "bf16"}));
     cmd.add_option("--lr", c.lr, "Learning rate");
     cmd.add_option("--optimizer", c.optimizer.name, "sgd, adam, adamw, adadelta, rmsprop");
     cmd.add_option("--momentum", c.optimizer.momentum, "Momentum of sgd and rmsprop");

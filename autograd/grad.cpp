@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "autograd/functions.h"
+#include "autograd/precision.h"
 #include "core/backend.h"
 #include "core/error.h"
 #include "core/profile.h"
@@ -164,7 +165,7 @@ private:
             BACKLIGHT_CHECK(arriving.shape() == node.inputs[i].shape(), node.op->kind(), ": input ", i,
                             " of shape ", node.inputs[i].shape(), " was sent a gradient of shape ",
                             arriving.shape());
-            add(*find(node.inputs[i]), arriving);
+            add(*find(node.inputs[i]), convert(arriving, node.inputs[i].dtype()));
         }
         if (!retain_) {
             node.release();

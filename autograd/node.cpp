@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <atomic>
 
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "autograd/recording.h"
 #include "core/error.h"
 #include "core/profile.h"
@@ -35,6 +37,8 @@ void retire(Node* node) {
 Variable keep(const Variable& input, bool with_data) {
     return with_data ? input : Variable(input.data().without_data(), input.node());
 }
+
+bool is_bf16(const Variable& x) { return x.dtype() == DType::bf16; }
 
 }  // namespace
 
@@ -105,6 +109,13 @@ const Tensor& NodeView::kept(int i) const {
 }
 
 Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
+    Variables wide;
+    if (std::any_of(inputs.begin(), inputs.end(), is_bf16) && !op->takes_bf16(inputs)) {
+        for (const Variable& input : inputs) {
+            wide.push_back(is_bf16(input) ? convert(input, DType::f32) : input);
+        }
+        inputs = wide;
+    }
     BACKLIGHT_CHECK(inputs.size() <= kMaxInputs, op->kind(), ": an op has at most ", kMaxInputs,
                     " inputs, got ", inputs.size());
     Forward result = [&] {

@@ -67,6 +67,9 @@ public:
     /// follows. An undefined entry is a zero gradient.
     [[nodiscard]] virtual Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const = 0;
     [[nodiscard]] virtual Saves saves() const { return {}; }
+    /// Whether forward computes on these inputs, of which some are bfloat16, as they are. Where it does not,
+    /// `call` hands it float.
+    [[nodiscard]] virtual bool takes_bf16(Inputs) const { return false; }
     [[nodiscard]] virtual std::optional<LinearView> as_linear(const NodeView&) const { return std::nullopt; }
 };
 
@@ -110,6 +113,7 @@ public:
     [[nodiscard]] const Shape& input_shape(int i) const {
         return node_->inputs[static_cast<size_t>(i)].shape();
     }
+    [[nodiscard]] DType input_dtype(int i) const { return node_->inputs[static_cast<size_t>(i)].dtype(); }
     [[nodiscard]] bool input_requires_grad(int i) const {
         return node_->inputs[static_cast<size_t>(i)].requires_grad();
     }

@@ -92,6 +92,7 @@ BACKLIGHT_INSTANTIATE(float)
 BACKLIGHT_INSTANTIATE(double)
 BACKLIGHT_INSTANTIATE(int64_t)
 BACKLIGHT_INSTANTIATE(uint8_t)
+BACKLIGHT_INSTANTIATE(BFloat16)
 #undef BACKLIGHT_INSTANTIATE
 
 Backend& Tensor::backend() const { return backend_for(device_); }
@@ -170,6 +171,8 @@ double Tensor::item() const {
             return static_cast<double>(to_vector<int64_t>()[0]);
         case DType::u8:
             return static_cast<double>(to_vector<uint8_t>()[0]);
+        case DType::bf16:
+            return static_cast<double>(to_vector<BFloat16>()[0]);
     }
     return 0;
 }

@@ -16,6 +16,8 @@ size_t size_of(DType dtype) {
             return 8;
         case DType::u8:
             return 1;
+        case DType::bf16:
+            return 2;
     }
     return 0;
 }
@@ -30,6 +32,8 @@ std::string_view name_of(DType dtype) {
             return "int64";
         case DType::u8:
             return "uint8";
+        case DType::bf16:
+            return "bfloat16";
     }
     return "?";
 }

@@ -9,13 +9,19 @@
 #include <string>
 #include <string_view>
 
+#include "core/bfloat16.h"
+
 namespace backlight {
 
-enum class DType : uint8_t { f32, f64, i64, u8 };
+enum class DType : uint8_t { f32, f64, i64, u8, bf16 };
 
 [[nodiscard]] size_t size_of(DType dtype);
 [[nodiscard]] std::string_view name_of(DType dtype);
-[[nodiscard]] constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
+[[nodiscard]] constexpr bool is_floating(DType dtype) {
+    return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16;
+}
+/// The type that sums of `dtype`, and what stands beside such values (weights, statistics), are kept in.
+[[nodiscard]] constexpr DType wide_type(DType dtype) { return dtype == DType::bf16 ? DType::f32 : dtype; }
 
 template <typename T>
 struct DTypeOf;
@@ -34,6 +40,11 @@ struct DTypeOf<int64_t> {
 template <>
 struct DTypeOf<uint8_t> {
     static constexpr DType value = DType::u8;
+};
+
+template <>
+struct DTypeOf<BFloat16> {
+    static constexpr DType value = DType::bf16;
 };
 
 /// Where a tensor's elements lie. Each kind has one Backend that owns its memory and its kernels.

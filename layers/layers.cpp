@@ -2,6 +2,7 @@
 
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "autograd/recording.h"
 #include "core/error.h"
 #include "core/profile.h"
@@ -88,11 +89,13 @@ Tensor Conv2d::infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilo
     }
     Tensor y =
         Tensor::empty(conv2d_output_shape(config_.attrs, x.shape(), weight.shape()), x.dtype(), x.device());
-    BACKLIGHT_CHECK(x.dtype() == weight.dtype(), "conv2d: expected ", weight.dtype(), " images, got ",
-                    x.dtype());
+    BACKLIGHT_CHECK(wide_type(x.dtype()) == weight.dtype(), "conv2d: expected ", weight.dtype(),
+                    " images, got ", x.dtype());
     const Span span("conv2d_fused");
     Span::count(static_cast<double>(y.numel()) * static_cast<double>(weight.numel() / weight.dim(0)));
-    y.backend().conv2d_fused(config_.attrs, x, weight, bias, epilogue, y);
+    ConvEpilogue after = epilogue;
+    after.residual = epilogue.residual.defined() ? epilogue.residual.to(x.dtype()) : Tensor();
+    y.backend().conv2d_fused(config_.attrs, x, weight, bias, after, y);
     return y;
 }
 
@@ -206,7 +209,8 @@ Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Va
                         (activation == nullptr || !activation->has_hooks());
     if (fits && unseen && !grad_enabled()) {
         const Tensor added = residual.defined() ? residual.data() : Tensor();
-        return Variable(convolution->infer(x.data(), batch_norm, {added, activation != nullptr}));
+        return Variable(convolution->infer(PrecisionScope::narrowed(x).data(), batch_norm,
+                                           {added, activation != nullptr}));
     }
     Variable y = conv(x);
     if (norm != nullptr && activation != nullptr) {

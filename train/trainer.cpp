@@ -8,6 +8,7 @@
 
 #include "autograd/functions.h"
 #include "autograd/grad.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
@@ -67,6 +68,7 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
                           {"batch_size", c.batch_size},
                           {"accumulate", c.accumulate},
                           {"ema", c.ema},
+                          {"precision", c.precision},
                           {"lr", c.lr},
                           {"optimizer", c.optimizer.name},
                           {"momentum", c.optimizer.momentum},
@@ -108,6 +110,8 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
     BACKLIGHT_CHECK(c.accumulate >= 1, "train: expected accumulate >= 1, got ", c.accumulate);
     BACKLIGHT_CHECK(c.ema >= 0 && c.ema < 1, "train: expected 0 <= ema < 1, got ", c.ema);
+    BACKLIGHT_CHECK(c.precision == "f32" || c.precision == "bf16",
+                    "train: expected precision f32 or bf16, got ", c.precision);
     BACKLIGHT_CHECK(std::isfinite(c.lr) && c.lr > 0, "train: expected lr > 0, got ", c.lr);
     BACKLIGHT_CHECK(c.clip_norm >= 0, "train: expected clip-norm >= 0, got ", c.clip_norm);
     BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ",
@@ -336,6 +340,7 @@ private:
         for (int64_t i = 0; i < batches; ++i) {
             const auto batch = loader.next();
             BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
+            const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
             Variable loss = cross_entropy(net(Variable(batch->input)), batch->label, config_.label_smoothing,
                                           class_weights_);
             if (batches > 1) {

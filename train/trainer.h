@@ -26,7 +26,8 @@ struct TrainConfig {
     int64_t classes = 0;        // 0: as the data has
     int64_t epochs = 10;
     int64_t batch_size = 32;
-    int64_t accumulate = 1;  // batches a step: the gradient is that of the mean over all their samples
+    int64_t accumulate = 1;         // batches a step: the gradient is that of the mean over all their samples
+    std::string precision = "f32";  // or bf16: mixed precision in the steps, see autograd/precision.h
     double lr = 0.01;
     OptimizerConfig optimizer;
     std::vector<std::string> freeze;  // globs over parameters that stay as they are, see Module::freeze

@@ -4,6 +4,7 @@
 // order.
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 #include "core/profile.h"
 
@@ -15,24 +16,30 @@ void count_products(const Shape& y, const Shape& weight) {
     Span::count(static_cast<double>(y.numel()) * static_cast<double>(weight.numel() / weight[0]));
 }
 
+/// Images in bfloat16 meet weights in float, which the kernel rounds.
+bool is_image_of_bf16(Inputs inputs) {
+    return inputs[0].dtype() == DType::bf16 && inputs[1].dtype() == DType::f32;
+}
+
 class Conv2d final : public Op {
 public:
     explicit Conv2d(const Conv2dAttrs& attrs) : attrs_(attrs) {}
     [[nodiscard]] std::string_view kind() const override { return "conv2d"; }
     [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_image_of_bf16(inputs); }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         const Tensor& weight = inputs[1].data();
         const Tensor bias = inputs.size() > 2 ? inputs[2].data() : Tensor();
         const Shape shape = conv2d_output_shape(attrs_, x.shape(), weight.shape());
-        BACKLIGHT_CHECK(x.dtype() == weight.dtype() && is_floating(x.dtype()),
+        BACKLIGHT_CHECK(wide_type(x.dtype()) == weight.dtype() && is_floating(x.dtype()),
                         "conv2d: expected equal floating types, got x ", x.dtype(), " and weight ",
                         weight.dtype());
         BACKLIGHT_CHECK(
-            !bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == x.dtype()),
-            "conv2d: expected a ", x.dtype(), " bias of shape (", weight.dim(0), ",), got ", bias.dtype(),
-            ' ', bias.shape());
+            !bias.defined() || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == weight.dtype()),
+            "conv2d: expected a ", weight.dtype(), " bias of shape (", weight.dim(0), ",), got ",
+            bias.dtype(), ' ', bias.shape());
         Tensor y = Tensor::empty(shape, x.dtype(), x.device());
         y.backend().conv2d(attrs_, x, weight, bias, y);
         count_products(y.shape(), weight.shape());
@@ -88,6 +95,9 @@ public:
         return is_layer_ ? "conv_transpose2d" : "conv2d_backward_data";
     }
     [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] bool takes_bf16(Inputs inputs) const override {
+        return inputs.size() == 2 && is_image_of_bf16(inputs);
+    }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& s = inputs[0].data();
@@ -95,7 +105,7 @@ public:
         const Shape expected = conv2d_output_shape(attrs_, x_shape_, weight.shape());
         BACKLIGHT_CHECK(s.shape() == expected, kind(), ": expected an input of shape ", expected, ", got ",
                         s.shape());
-        BACKLIGHT_CHECK(s.dtype() == weight.dtype() && is_floating(s.dtype()), kind(),
+        BACKLIGHT_CHECK(wide_type(s.dtype()) == weight.dtype() && is_floating(s.dtype()), kind(),
                         ": expected equal floating types, got ", s.dtype(), " and weight ", weight.dtype());
         Tensor x = Tensor::empty(x_shape_, s.dtype(), s.device());
         x.backend().conv2d_backward_data(attrs_, s, weight, x);
@@ -162,6 +172,9 @@ public:
     Conv2dBackwardWeights(const Conv2dAttrs& attrs, const Shape& weight_shape)
         : attrs_(attrs), weight_shape_(weight_shape) {}
     [[nodiscard]] std::string_view kind() const override { return "conv2d_backward_weights"; }
+    [[nodiscard]] bool takes_bf16(Inputs inputs) const override {
+        return inputs[0].dtype() == inputs[1].dtype();
+    }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
@@ -169,7 +182,7 @@ public:
         const Shape expected = conv2d_output_shape(attrs_, x.shape(), weight_shape_);
         BACKLIGHT_CHECK(d_y.shape() == expected && d_y.dtype() == x.dtype(), kind(), ": expected ", x.dtype(),
                         ' ', expected, ", got ", d_y.dtype(), ' ', d_y.shape());
-        Tensor d_weight = Tensor::empty(weight_shape_, x.dtype(), x.device());
+        Tensor d_weight = Tensor::empty(weight_shape_, wide_type(x.dtype()), x.device());
         d_weight.backend().conv2d_backward_weights(attrs_, x, d_y, d_weight);
         count_products(d_y.shape(), weight_shape_);
         return {d_weight, {}};
@@ -196,7 +209,8 @@ private:
 
 Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias, const Conv2dAttrs& attrs) {
     const OpPtr op = std::make_shared<Conv2d>(attrs);
-    return bias.defined() ? call(op, {x, weight, bias}) : call(op, {x, weight});
+    const Variable image = PrecisionScope::narrowed(x);
+    return bias.defined() ? call(op, {image, weight, bias}) : call(op, {image, weight});
 }
 
 Variable conv2d_backward_data(const Variable& d_y, const Variable& weight, const Shape& x_shape,

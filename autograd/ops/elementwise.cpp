@@ -79,6 +79,11 @@ public:
         return {traits_.reads_input ? kAllInputs : InputMask{0}, traits_.reads_output};
     }
 
+    [[nodiscard]] bool takes_bf16(Inputs) const override {  // what rounds nothing
+        return traits_.op == UnaryOp::relu || traits_.op == UnaryOp::clamp_min ||
+               traits_.op == UnaryOp::clamp_max || traits_.op == UnaryOp::negative;
+    }
+
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         BACKLIGHT_CHECK(is_floating(x.dtype()), kind_, ": expected a floating type, got ", x.dtype());
@@ -195,6 +200,11 @@ public:
 
     [[nodiscard]] std::string_view kind() const override { return traits_.kind; }
     [[nodiscard]] Saves saves() const override { return {traits_.reads_inputs, traits_.reads_output}; }
+    [[nodiscard]] bool takes_bf16(Inputs inputs) const override {
+        return inputs[0].dtype() == inputs[1].dtype() && inputs[0].shape() == inputs[1].shape() &&
+               (traits_.op == BinaryOp::add || traits_.op == BinaryOp::subtract ||
+                traits_.op == BinaryOp::where_positive);
+    }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& a = inputs[0].data();

@@ -14,6 +14,7 @@ class Reshape final : public Op {
 public:
     explicit Reshape(const Shape& shape) : shape_(shape) {}
     [[nodiscard]] std::string_view kind() const override { return "reshape"; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         return {inputs[0].data().reshape(shape_), {}};

@@ -4,6 +4,7 @@
 //   statistics
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 
 namespace backlight {
@@ -23,9 +24,16 @@ void check_channels(std::string_view who, const Variable& x, const Variable& sca
     BACKLIGHT_CHECK(scale.shape() == expected && shift.shape() == expected, who, ": x of shape ", x.shape(),
                     " needs scale and shift of shape ", expected, ", got ", scale.shape(), " and ",
                     shift.shape());
-    BACKLIGHT_CHECK(x.dtype() == scale.dtype() && x.dtype() == shift.dtype() && is_floating(x.dtype()), who,
-                    ": expected equal floating types, got x ", x.dtype(), ", scale ", scale.dtype(),
-                    ", shift ", shift.dtype());
+    BACKLIGHT_CHECK(
+        wide_type(x.dtype()) == scale.dtype() && scale.dtype() == shift.dtype() && is_floating(x.dtype()),
+        who, ": expected equal floating types, got x ", x.dtype(), ", scale ", scale.dtype(), ", shift ",
+        shift.dtype());
+}
+
+/// Images and residuals in bfloat16, scale and shift in float.
+bool is_batch_of_bf16(Inputs inputs) {
+    return inputs[0].dtype() == DType::bf16 && inputs[1].dtype() == DType::f32 &&
+           inputs[2].dtype() == DType::f32 && (inputs.size() < 4 || inputs[3].dtype() == DType::bf16);
 }
 
 Variable inverse_deviation(const Variable& variance, double eps) { return reciprocal(sqrt(variance + eps)); }
@@ -66,10 +74,11 @@ public:
     explicit BatchNormTrain(double eps, bool relu = false) : eps_(eps), relu_(relu) {}
     [[nodiscard]] std::string_view kind() const override { return relu_ ? "batch_norm_relu" : "batch_norm"; }
     [[nodiscard]] Saves saves() const override { return {0b011, relu_}; }
+    [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_batch_of_bf16(inputs); }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
-        Tensor mean = Tensor::empty({x.dim(-1)}, x.dtype(), x.device());
+        Tensor mean = Tensor::empty({x.dim(-1)}, wide_type(x.dtype()), x.device());
         Tensor variance = Tensor::empty_like(mean);
         x.backend().channel_statistics(x, mean, variance);
         return affine_forward(inputs, mean, variance, eps_, relu_);
@@ -135,6 +144,7 @@ public:
         : mean_(std::move(mean)), variance_(std::move(variance)), eps_(eps) {}
     [[nodiscard]] std::string_view kind() const override { return "batch_norm"; }
     [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_batch_of_bf16(inputs); }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         return affine_forward(inputs, mean_, variance_, eps_);
     }
@@ -241,10 +251,10 @@ Variable batch_norm_relu(const Variable& x, const Variable& scale, const Variabl
                          BatchStatistics& statistics, const Variable& residual) {
     Variables inputs{x, scale, shift};
     if (residual.defined()) {
-        BACKLIGHT_CHECK(residual.shape() == x.shape() && residual.data().dtype() == x.data().dtype(),
+        BACKLIGHT_CHECK(residual.shape() == x.shape() && wide_type(residual.dtype()) == wide_type(x.dtype()),
                         "batch_norm_relu: expected a residual of shape ", x.shape(), ", got ",
                         residual.shape());
-        inputs.push_back(residual);
+        inputs.push_back(convert(residual, x.dtype()));
     }
     return batch_norm_train(std::make_shared<BatchNormTrain>(eps, true), inputs, statistics);
 }

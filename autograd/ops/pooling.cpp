@@ -22,6 +22,7 @@ public:
     MaxPoolScatter(const PoolAttrs& attrs, Tensor index, const Shape& x_shape)
         : attrs_(attrs), index_(std::move(index)), x_shape_(x_shape) {}
     [[nodiscard]] std::string_view kind() const override { return "max_pool_scatter"; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& d_y = inputs[0].data();
@@ -42,6 +43,7 @@ class MaxPoolGather final : public Op {
 public:
     MaxPoolGather(const PoolAttrs& attrs, Tensor index) : attrs_(attrs), index_(std::move(index)) {}
     [[nodiscard]] std::string_view kind() const override { return "max_pool_gather"; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
@@ -66,6 +68,7 @@ class MaxPool final : public Op {
 public:
     explicit MaxPool(const PoolAttrs& attrs) : attrs_(attrs) {}
     [[nodiscard]] std::string_view kind() const override { return "max_pool2d"; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();

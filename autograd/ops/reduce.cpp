@@ -31,7 +31,7 @@ Shape reduced_shape(const Shape& shape, AxisMask mask, bool keep) {
 }
 
 Tensor reduce_kernel(ReduceOp op, const Tensor& x, AxisMask mask) {
-    Tensor y = Tensor::empty(reduced_shape(x.shape(), mask, true), x.dtype(), x.device());
+    Tensor y = Tensor::empty(reduced_shape(x.shape(), mask, true), wide_type(x.dtype()), x.device());
     y.backend().reduce(op, x, mask, y);
     return y;
 }
@@ -40,6 +40,7 @@ class Sum final : public Op {
 public:
     explicit Sum(AxisMask mask) : mask_(mask) {}
     [[nodiscard]] std::string_view kind() const override { return "sum"; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }  // the sum is float
     [[nodiscard]] Saves saves() const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), "sum: expected a floating type, got ",

@@ -247,6 +247,8 @@ std::string_view descr_of(DType dtype) {
             return "<i8";
         case DType::u8:
             return "|u1";
+        case DType::bf16:
+            break;  // NumPy has no such type: widened before
     }
     return "";
 }
@@ -291,6 +293,9 @@ Tensor read_npy(const std::filesystem::path& path) {
 
 void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
     BACKLIGHT_CHECK(tensor.defined(), "cannot write ", path.string(), ": the tensor is undefined");
+    if (tensor.dtype() == DType::bf16) {
+        return write_npy(path, tensor.to(DType::f32));
+    }
     std::vector<uint8_t> bytes(tensor.bytes());
     tensor.copy_to_host(bytes.data());
     const std::string header = header_text(tensor);

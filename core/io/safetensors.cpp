@@ -183,10 +183,12 @@ int layout_rank(DType dtype) {
             return 1;
         case DType::f32:
             return 2;
-        case DType::u8:
+        case DType::bf16:
             return 3;
+        case DType::u8:
+            return 4;
     }
-    return 4;
+    return 5;
 }
 
 std::string_view type_name(DType dtype) {
@@ -199,6 +201,8 @@ std::string_view type_name(DType dtype) {
             return "I64";
         case DType::u8:
             return "U8";
+        case DType::bf16:
+            return "BF16";
     }
     return "";
 }

@@ -571,6 +571,22 @@ TEST_CASE("train: class weights are those of the loss; metrics hold the top-k ac
     }
 }
 
+TEST_CASE("train: mixed precision learns as float does, keeps float weights, and resumes bit for bit") {
+    TrainConfig config = digits_config();
+    const TrainResult plain = train(config);
+    config.precision = "bf16";
+    const TrainResult mixed = train(config);
+    CHECK(mixed.test.loss != plain.test.loss);
+    CHECK(mixed.test.accuracy > plain.test.accuracy - 0.05);
+    for (const auto& [name, value] : state_dict(*mixed.model.net)) {
+        CAPTURE(name);
+        CHECK(value.dtype() != DType::bf16);
+    }
+    check_resume(config, 11);
+    config.precision = "f16";
+    CHECK_THROWS_WITH(train(config), "train: expected precision f32 or bf16, got f16");
+}
+
 TEST_CASE("train: a loss that is not finite ends the run with a hint") {
     TrainConfig config = toy_config({});
     config.lr = 1e30;

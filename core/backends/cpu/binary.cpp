@@ -38,6 +38,33 @@ BACKLIGHT_CLONES void loop_scalar_b(const float* a, float b, float* y, int64_t c
     }
 }
 
+// What is computed on bfloat16: sums, and the derivative of a ReLU.
+using NarrowLoop = void (*)(const BFloat16* a, const BFloat16* b, BFloat16* y, int64_t count);
+
+template <typename F>
+BACKLIGHT_CLONES void narrow_loop(const BFloat16* a, const BFloat16* b, BFloat16* y, int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = BFloat16(F{}(static_cast<float>(a[i]), static_cast<float>(b[i])));
+    }
+}
+
+NarrowLoop narrow_loop_for(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+    if (a.dtype() != DType::bf16 || a.numel() != y.numel() || b.numel() != y.numel()) {
+        return nullptr;
+    }
+    switch (op) {
+        case BinaryOp::add:
+            return narrow_loop<functors::Add>;
+        case BinaryOp::subtract:
+            return narrow_loop<functors::Subtract>;
+        case BinaryOp::where_positive:
+            return narrow_loop<functors::WherePositive>;
+        default:
+            return nullptr;
+    }
+}
+
 BinaryLoops loops_for(BinaryOp op) {
     BinaryLoops loops{};
     dispatch_binary(op, [&](auto f) {
@@ -50,6 +77,13 @@ BinaryLoops loops_for(BinaryOp op) {
 }  // namespace
 
 void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
+    if (const NarrowLoop loop = narrow_loop_for(op, a, b, y)) {
+        const auto* left = buffer<BFloat16>(a);
+        const auto* right = buffer<BFloat16>(b);
+        return cpu::write_elements(buffer<BFloat16>(y), y.numel(), 0, [=] {
+            return [=](BFloat16* block, int64_t at, int64_t n) { loop(left + at, right + at, block, n); };
+        });
+    }
     if (a.dtype() != DType::f32 || y.numel() == 0) {
         return ReferenceBackend::binary(op, a, b, y);
     }

@@ -78,8 +78,8 @@ void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers, bool relu = f
                              s.kernel_width * (s.in_channels / a.groups);
     const cpu::OneThread one_thread(products < kSmallProducts);
     const cpu::ConvExtras extras{buffers.bias != nullptr, buffers.residual != nullptr, relu};
-    const int64_t kind = static_cast<int64_t>(s.direction) * 8 + (extras.bias ? 4 : 0) +
-                         (extras.residual ? 2 : 0) + (extras.relu ? 1 : 0);
+    const int64_t kind = static_cast<int64_t>(s.direction) * 16 + (s.type == DType::bf16 ? 8 : 0) +
+                         (extras.bias ? 4 : 0) + (extras.residual ? 2 : 0) + (extras.relu ? 1 : 0);
     const cpu::PlanKey key{kind,
                            s.batch,
                            s.in_channels,
@@ -115,12 +115,16 @@ ConvShape shape_of(ConvDirection direction, const Conv2dAttrs& attrs, const Tens
             .out_width = y.dim(2),
             .kernel_height = weight.dim(1),
             .kernel_width = weight.dim(2),
-            .attrs = attrs};
+            .attrs = attrs,
+            .type = x.dtype()};
 }
 
-// The library is for f32 with at least one element in each tensor.
+// The library is for f32, and for bfloat16 where the processor has it, with at least one element in each
+// tensor.
 bool is_ours(const Tensor& x, const Tensor& weight, const Tensor& y) {
-    return x.dtype() == DType::f32 && x.numel() > 0 && weight.numel() > 0 && y.numel() > 0;
+    static const bool has_bf16 = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+    return (x.dtype() == DType::f32 || (x.dtype() == DType::bf16 && has_bf16)) && x.numel() > 0 &&
+           weight.numel() > 0 && y.numel() > 0;
 }
 
 }  // namespace
@@ -131,10 +135,10 @@ void CpuBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor&
         return ReferenceBackend::conv2d(attrs, x, weight, bias, y);
     }
     convolve(shape_of(ConvDirection::forward, attrs, x, weight, y),
-             {.image = buffer<float>(x),
+             {.image = buffer<void>(x),
               .weight = buffer<float>(weight),
               .bias = bias.defined() ? buffer<float>(bias) : nullptr,
-              .output = buffer<float>(y),
+              .output = buffer<void>(y),
               .weight_storage = weight.storage_id(),
               .weight_version = weight.version()});
 }
@@ -145,11 +149,11 @@ void CpuBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const T
         return ReferenceBackend::conv2d_fused(attrs, x, weight, bias, epilogue, y);
     }
     convolve(shape_of(ConvDirection::forward, attrs, x, weight, y),
-             {.image = buffer<float>(x),
+             {.image = buffer<void>(x),
               .weight = buffer<float>(weight),
               .bias = bias.defined() ? buffer<float>(bias) : nullptr,
-              .output = buffer<float>(y),
-              .residual = epilogue.residual.defined() ? buffer<float>(epilogue.residual) : nullptr,
+              .output = buffer<void>(y),
+              .residual = epilogue.residual.defined() ? buffer<void>(epilogue.residual) : nullptr,
               .weight_storage = weight.storage_id(),
               .weight_version = weight.version()},
              epilogue.relu);
@@ -161,9 +165,9 @@ void CpuBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_
         return ReferenceBackend::conv2d_backward_data(attrs, d_y, weight, d_x);
     }
     convolve(shape_of(ConvDirection::backward_data, attrs, d_x, weight, d_y),
-             {.image = buffer<float>(d_x),
+             {.image = buffer<void>(d_x),
               .weight = buffer<float>(weight),
-              .output = buffer<float>(d_y),
+              .output = buffer<void>(d_y),
               .weight_storage = weight.storage_id(),
               .weight_version = weight.version()});
 }
@@ -174,7 +178,7 @@ void CpuBackend::conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor&
         return ReferenceBackend::conv2d_backward_weights(attrs, x, d_y, d_weight);
     }
     convolve(shape_of(ConvDirection::backward_weights, attrs, x, d_weight, d_y),
-             {.image = buffer<float>(x), .weight = buffer<float>(d_weight), .output = buffer<float>(d_y)});
+             {.image = buffer<void>(x), .weight = buffer<float>(d_weight), .output = buffer<void>(d_y)});
 }
 
 }  // namespace backlight

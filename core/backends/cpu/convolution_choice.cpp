@@ -36,7 +36,7 @@ std::string text_of(const ConvShape& s) {
                        " h=", s.height, " w=", s.width, " o=", s.out_channels, " k=", s.kernel_height, 'x',
                        s.kernel_width, " s=", a.stride[0], 'x', a.stride[1], " p=", a.padding.top, ',',
                        a.padding.left, ',', a.padding.bottom, ',', a.padding.right, " d=", a.dilation[0], 'x',
-                       a.dilation[1], " g=", a.groups);
+                       a.dilation[1], " g=", a.groups, s.type == DType::bf16 ? " bf16" : "");
 }
 
 // Whether `text` is what text_of writes: it is read and written again.
@@ -68,15 +68,16 @@ bool is_shape(const std::string& text) {
     a.padding = Padding(n[9], n[10], n[11], n[12]);
     a.dilation = {n[13], n[14]};
     a.groups = n[15];
+    s.type = text.ends_with(" bf16") ? DType::bf16 : DType::f32;
     return text_of(s) == text;
 }
 
 }  // namespace
 
 // Measured over the layers of ResNet-50 and VGG-16: the weights' gradient is faster on blocked activations
-// where there is enough work for each activation to pay for reordering it.
+// where there is enough work for each activation to pay for reordering it; in bfloat16 it is never.
 ConvChoice fixed_rule(const ConvShape& s) {
-    if (s.direction != ConvDirection::backward_weights || s.attrs.groups != 1) {
+    if (s.direction != ConvDirection::backward_weights || s.attrs.groups != 1 || s.type == DType::bf16) {
         return ConvChoice::nhwc;
     }
     const bool strided_3x3 =

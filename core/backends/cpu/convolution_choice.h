@@ -24,6 +24,7 @@ struct ConvShape {
     int64_t out_channels = 0, out_height = 0, out_width = 0;
     int64_t kernel_height = 0, kernel_width = 0;
     Conv2dAttrs attrs;
+    DType type = DType::f32;  // of the images; weights are float
 };
 
 /// The choice without any measurement; see docs/onednn.md for the measurements behind it.

@@ -14,20 +14,24 @@ struct Descriptors {
     memory::dims stride, dilation, before, after;
 
     // Formats as they lie, or left to the library.
+    // Of images in bfloat16 the gradient of the weights is summed and written in float.
     Descriptors(const ConvShape& s, bool with_bias, bool any_image, bool any_weight) {
         constexpr auto f32 = memory::data_type::f32;
+        const auto image_type = s.type == DType::bf16 ? memory::data_type::bf16 : f32;
+        const bool rounds = any_weight && s.direction != ConvDirection::backward_weights;
+        const auto weight_type = rounds ? image_type : f32;
         const Conv2dAttrs& a = s.attrs;
         const Tag image_tag = any_image ? Tag::any : Tag::nhwc;
-        image = {{s.batch, s.in_channels, s.height, s.width}, f32, image_tag};
-        output = {{s.batch, s.out_channels, s.out_height, s.out_width}, f32, image_tag};
+        image = {{s.batch, s.in_channels, s.height, s.width}, image_type, image_tag};
+        output = {{s.batch, s.out_channels, s.out_height, s.out_width}, image_type, image_tag};
         const int64_t group_in = s.in_channels / a.groups;
         if (a.groups == 1) {
             weight = {{s.out_channels, group_in, s.kernel_height, s.kernel_width},
-                      f32,
+                      weight_type,
                       any_weight ? Tag::any : Tag::ohwi};
         } else {
             weight = {{a.groups, s.out_channels / a.groups, group_in, s.kernel_height, s.kernel_width},
-                      f32,
+                      weight_type,
                       any_weight ? Tag::any : Tag::gohwi};
         }
         if (with_bias) {
@@ -93,17 +97,22 @@ std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, con
     const dnnl::primitive_attr attributes = attributes_for(shape, extras);
     const auto algorithm = choice == ConvChoice::winograd ? dnnl::algorithm::convolution_winograd
                                                           : dnnl::algorithm::convolution_direct;
-    const auto forward = [&](dnnl::algorithm how) {
+    const auto forward = [&](dnnl::algorithm how, const Descriptors& d) {
         using Description = dnnl::convolution_forward::primitive_desc;
-        return Description(engine, dnnl::prop_kind::forward_training, how, wanted.image, wanted.weight,
-                           wanted.bias, wanted.output, wanted.stride, wanted.dilation, wanted.before,
-                           wanted.after, attributes, true);
+        return Description(engine, dnnl::prop_kind::forward_training, how, d.image, d.weight, d.bias,
+                           d.output, d.stride, d.dilation, d.before, d.after, attributes, true);
+    };
+    const auto hint = [&] {  // the forward convolution that a backward one belongs to
+        ConvShape ahead = shape;
+        ahead.direction = ConvDirection::forward;
+        return forward(dnnl::algorithm::convolution_direct,
+                       Descriptors(ahead, false, choice != ConvChoice::nhwc, true));
     };
     ConvPlan plan;
     plan.shape = shape;
     switch (shape.direction) {
         case ConvDirection::forward: {
-            const auto made = forward(algorithm);
+            const auto made = forward(algorithm, wanted);
             if (!made) {
                 return std::nullopt;
             }
@@ -114,7 +123,7 @@ std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, con
         case ConvDirection::backward_data: {
             const dnnl::convolution_backward_data::primitive_desc made(
                 engine, algorithm, wanted.image, wanted.weight, wanted.output, wanted.stride, wanted.dilation,
-                wanted.before, wanted.after, forward(dnnl::algorithm::convolution_direct), attributes, true);
+                wanted.before, wanted.after, hint(), attributes, true);
             if (!made) {
                 return std::nullopt;
             }
@@ -125,7 +134,7 @@ std::optional<ConvPlan> make_plan(const ConvShape& shape, ConvChoice choice, con
         case ConvDirection::backward_weights: {
             const dnnl::convolution_backward_weights::primitive_desc made(
                 engine, algorithm, wanted.image, wanted.weight, wanted.output, wanted.stride, wanted.dilation,
-                wanted.before, wanted.after, forward(dnnl::algorithm::convolution_direct), attributes, true);
+                wanted.before, wanted.after, hint(), attributes, true);
             if (!made) {
                 return std::nullopt;
             }

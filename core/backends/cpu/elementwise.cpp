@@ -10,10 +10,11 @@
 namespace backlight {
 namespace {
 
-BACKLIGHT_CLONES void add_loop(float* y, const float* x, int64_t count) {
+template <typename T>
+BACKLIGHT_CLONES void add_loop(T* y, const T* x, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        y[i] += x[i];
+        y[i] = T(static_cast<float>(y[i]) + static_cast<float>(x[i]));
     }
 }
 
@@ -35,7 +36,7 @@ BACKLIGHT_CLONES void select_loop(const Condition* condition, const float* a, co
 template <typename From, typename To>
 BACKLIGHT_CLONES void cast_loop(const From* x, To* y, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-        y[i] = static_cast<To>(x[i]);
+        y[i] = convert<To>(x[i]);
     }
 }
 
@@ -85,6 +86,9 @@ void CpuBackend::cast(const Tensor& x, Tensor& y) {
         return ReferenceBackend::cast(x, y);  // into integers: saturates
     }
     dispatch_any(x.dtype(), [&](auto from) {
+        if (y.dtype() == DType::bf16) {
+            return convert_all(from, BFloat16{});
+        }
         dispatch_floating("cast", y.dtype(), [&](auto to) { convert_all(from, to); });
     });
 }
@@ -107,14 +111,21 @@ void CpuBackend::select(const Tensor& condition, const Tensor& a, const Tensor& 
 }
 
 void CpuBackend::accumulate(Tensor& y, const Tensor& x) {
-    if (y.dtype() != DType::f32) {
-        return ReferenceBackend::accumulate(y, x);
+    const auto add_all = [&](auto zero) {
+        using T = decltype(zero);
+        const auto* from = buffer<T>(x);
+        auto* to = buffer<T>(y);
+        cpu::parallel_ranges(y.numel(), cpu::kParallelElements / 2, 16, [=](int64_t begin, int64_t end) {
+            add_loop(to + begin, from + begin, end - begin);
+        });
+    };
+    if (y.dtype() == DType::f32) {
+        add_all(float{});
+    } else if (y.dtype() == DType::bf16) {
+        add_all(BFloat16{});
+    } else {
+        ReferenceBackend::accumulate(y, x);
     }
-    const auto* from = buffer<float>(x);
-    auto* to = buffer<float>(y);
-    cpu::parallel_ranges(y.numel(), cpu::kParallelElements / 2, 16, [=](int64_t begin, int64_t end) {
-        add_loop(to + begin, from + begin, end - begin);
-    });
 }
 
 }  // namespace backlight

@@ -17,19 +17,24 @@ namespace {
 
 using cpu::WideRows;
 
+// The loops take images of T, float or bfloat16, and compute in float.
+inline float wide(float value) { return value; }
+inline float wide(BFloat16 value) { return value; }
+
 // sums[0..width) += d,  sums[width..2 width) += d^2. Four rows are added up in f32 before double takes over.
-BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t width, int64_t columns,
+template <typename T>
+BACKLIGHT_CLONES void statistics_loop(const T* x, int64_t rows, int64_t width, int64_t columns,
                                       const float* shift, double* sums) {
     double* squares = sums + width;
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4) {
-        const float* row = x + r * width;
+        const T* row = x + r * width;
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const float d0 = row[c] - shift[c];
-            const float d1 = row[width + c] - shift[c];
-            const float d2 = row[2 * width + c] - shift[c];
-            const float d3 = row[3 * width + c] - shift[c];
+            const float d0 = wide(row[c]) - shift[c];
+            const float d1 = wide(row[width + c]) - shift[c];
+            const float d2 = wide(row[2 * width + c]) - shift[c];
+            const float d3 = wide(row[3 * width + c]) - shift[c];
             sums[c] += static_cast<double>((d0 + d1) + (d2 + d3));
             squares[c] += static_cast<double>((d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3));
         }
@@ -37,78 +42,94 @@ BACKLIGHT_CLONES void statistics_loop(const float* x, int64_t rows, int64_t widt
     for (; r < rows; ++r) {
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const float d = x[r * width + c] - shift[c];
+            const float d = wide(x[r * width + c]) - shift[c];
             sums[c] += static_cast<double>(d);
             squares[c] += static_cast<double>(d * d);
         }
     }
 }
 
-template <bool Relu, bool Residual>
-BACKLIGHT_CLONES void affine_loop(const float* x, const float* scale, const float* shift,
-                                  const float* residual, float* y, int64_t count) {
+template <typename T, bool Relu, bool Residual>
+BACKLIGHT_CLONES void affine_loop(const T* x, const float* scale, const float* shift, const T* residual, T* y,
+                                  int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        const float affine = x[i] * scale[i] + shift[i];
-        const float value = Residual ? affine + residual[i] : affine;
-        y[i] = Relu ? functors::Relu{}(value, 0.0f) : value;
+        const float affine = wide(x[i]) * scale[i] + shift[i];
+        const float value = Residual ? affine + wide(residual[i]) : affine;
+        y[i] = T(Relu ? functors::Relu{}(value, 0.0f) : value);
     }
 }
 
-template <bool Relu>
-inline double passed(const float* d_y, const float* relu, int64_t at) {
-    return static_cast<double>(!Relu || relu[at] > 0.0f ? d_y[at] : 0.0f);
+// What arrives behind the ReLU, if there is one.
+template <bool Relu, typename T>
+inline float passed(const T* d_y, const T* relu, int64_t at) {
+    return !Relu || wide(relu[at]) > 0.0f ? wide(d_y[at]) : 0.0f;
 }
 
-// sums[0..width) += g,  sums[width..2 width) += g (x - mean);  g = d_y where the ReLU passes
-template <bool Relu>
-BACKLIGHT_CLONES void gradient_sums_loop(const float* x, const float* d_y, const float* relu, int64_t rows,
-                                         int64_t width, int64_t columns, const float* mean, double* sums) {
+// sums[0..width) += g,  sums[width..2 width) += g (x - mean);  g = d_y where the ReLU passes. Four rows are
+// added up in f32 before double takes over.
+template <typename T, bool Relu>
+BACKLIGHT_CLONES void gradient_sums_loop(const T* x, const T* d_y, const T* relu, int64_t rows, int64_t width,
+                                         int64_t columns, const float* mean, double* sums) {
     double* products = sums + width;
     int64_t r = 0;
-    for (; r + 2 <= rows; r += 2) {
-        const int64_t first = r * width;
-        const int64_t second = first + width;
+    for (; r + 4 <= rows; r += 4) {
+        const int64_t at0 = r * width;
+        const int64_t at1 = at0 + width;
+        const int64_t at2 = at1 + width;
+        const int64_t at3 = at2 + width;
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const auto centre = static_cast<double>(mean[c]);
-            const double g0 = passed<Relu>(d_y, relu, first + c);
-            const double g1 = passed<Relu>(d_y, relu, second + c);
-            sums[c] += g0 + g1;
-            products[c] += g0 * (static_cast<double>(x[first + c]) - centre) +
-                           g1 * (static_cast<double>(x[second + c]) - centre);
+            const float g0 = passed<Relu>(d_y, relu, at0 + c);
+            const float g1 = passed<Relu>(d_y, relu, at1 + c);
+            const float g2 = passed<Relu>(d_y, relu, at2 + c);
+            const float g3 = passed<Relu>(d_y, relu, at3 + c);
+            const float first = g0 * (wide(x[at0 + c]) - mean[c]) + g1 * (wide(x[at1 + c]) - mean[c]);
+            const float second = g2 * (wide(x[at2 + c]) - mean[c]) + g3 * (wide(x[at3 + c]) - mean[c]);
+            sums[c] += static_cast<double>((g0 + g1) + (g2 + g3));
+            products[c] += static_cast<double>(first + second);
         }
     }
     for (; r < rows; ++r) {
         const int64_t row = r * width;
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const double g = passed<Relu>(d_y, relu, row + c);
-            sums[c] += g;
-            products[c] += g * (static_cast<double>(x[row + c]) - static_cast<double>(mean[c]));
+            const float g = passed<Relu>(d_y, relu, row + c);
+            sums[c] += static_cast<double>(g);
+            products[c] += static_cast<double>(g * (wide(x[row + c]) - mean[c]));
         }
     }
 }
 
 // d_x = factor (g - offset - (x - mean) slope), and d_residual = g if it is wanted
-template <bool Relu, bool Residual>
-BACKLIGHT_CLONES void gradient_loop(const float* x, const float* d_y, const float* relu, const float* mean,
-                                    const float* factor, const float* offset, const float* slope, float* d_x,
-                                    float* d_residual, int64_t count) {
+template <typename T, bool Relu, bool Residual>
+BACKLIGHT_CLONES void gradient_loop(const T* x, const T* d_y, const T* relu, const float* mean,
+                                    const float* factor, const float* offset, const float* slope, T* d_x,
+                                    T* d_residual, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        const float g = !Relu || relu[i] > 0.0f ? d_y[i] : 0.0f;
-        d_x[i] = factor[i] * (g - offset[i] - (x[i] - mean[i]) * slope[i]);
+        const float g = passed<Relu>(d_y, relu, i);
+        d_x[i] = T(factor[i] * (g - offset[i] - (wide(x[i]) - mean[i]) * slope[i]));
         if (Residual) {
-            d_residual[i] = g;
+            d_residual[i] = T(g);
         }
     }
+}
+
+/// Calls body(T{}) for images that these loops take; false for others.
+template <typename Body>
+bool with_image_type(const Tensor& x, Body&& body) {
+    if (x.numel() == 0 || (x.dtype() != DType::f32 && x.dtype() != DType::bf16)) {
+        return false;
+    }
+    x.dtype() == DType::f32 ? body(float{}) : body(BFloat16{});
+    return true;
 }
 
 // run(at, column, count, out) for each piece of a wide row in a block of elements.
 template <typename Run>
 auto by_wide_rows(const WideRows& wide, Run run) {
-    return [width = wide.width, run](float* out, int64_t at, int64_t count) {
+    return [width = wide.width, run](auto* out, int64_t at, int64_t count) {
         int64_t column = cpu::divide(at, width).remainder;
         for (int64_t done = 0; done < count; column = 0) {
             const int64_t piece = std::min(width - column, count - done);
@@ -134,27 +155,24 @@ std::vector<double> channel_sums(const WideRows& wide, Add add) {
 }
 
 // The mean of up to 16 elements of channel c, spread over all rows.
-double mean_of_some(const Tensor& x, int64_t c) {
-    const Rows rows = rows_of(x.shape());
+template <typename T>
+double mean_of_some(const T* x, const Rows& rows, int64_t c) {
     const int64_t count = std::min<int64_t>(rows.count, 16);
     double sum = 0;
     for (int64_t i = 0; i < count; ++i) {
-        sum += static_cast<double>(buffer<float>(x)[rows.count * i / count * rows.length + c]);
+        sum += static_cast<double>(wide(x[rows.count * i / count * rows.length + c]));
     }
     return sum / static_cast<double>(count);
 }
 
-}  // namespace
-
-void CpuBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
-    if (x.dtype() != DType::f32 || x.numel() == 0) {
-        return ReferenceBackend::channel_statistics(x, mean, variance);
-    }
-    const WideRows wide(x.numel(), rows_of(x.shape()).length);
-    const auto* in = buffer<float>(x);
-    const auto shift = wide.spread<float>([&](int64_t c) { return mean_of_some(x, c); });
-    const auto sums = channel_sums(wide, [&](int64_t at, int64_t rows, int64_t columns, double* out) {
-        statistics_loop(in + at, rows, wide.width, columns, shift.data(), out);
+template <typename T>
+void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
+    const Rows rows = rows_of(x.shape());
+    const WideRows wide(x.numel(), rows.length);
+    const auto* in = buffer<T>(x);
+    const auto shift = wide.spread<float>([&](int64_t c) { return mean_of_some(in, rows, c); });
+    const auto sums = channel_sums(wide, [&](int64_t at, int64_t count, int64_t columns, double* out) {
+        statistics_loop<T>(in + at, count, wide.width, columns, shift.data(), out);
     });
     const double count = static_cast<double>(x.numel()) / static_cast<double>(wide.channels);
     for (int64_t c = 0; c < wide.channels; ++c) {
@@ -166,39 +184,34 @@ void CpuBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& varia
     }
 }
 
-void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
-                                const Tensor& residual, bool relu, Tensor& y) {
-    if (x.dtype() != DType::f32 || x.numel() == 0) {
-        return ReferenceBackend::channel_affine(x, scale, shift, residual, relu, y);
-    }
+template <typename T>
+void affine(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual, bool relu,
+            Tensor& y) {
     const WideRows wide(x.numel(), rows_of(x.shape()).length);
     const auto factor = wide.spread<float>([&](int64_t c) { return buffer<float>(scale)[c]; });
     const auto offset = wide.spread<float>([&](int64_t c) { return buffer<float>(shift)[c]; });
-    const auto* in = buffer<float>(x);
-    const float* added = residual.defined() ? buffer<float>(residual) : nullptr;
-    const auto loop = added != nullptr ? (relu ? affine_loop<true, true> : affine_loop<false, true>)
-                                       : (relu ? affine_loop<true, false> : affine_loop<false, false>);
-    cpu::write_elements(buffer<float>(y), x.numel(), 0, [&] {
-        return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t count, float* out) {
+    const auto* in = buffer<T>(x);
+    const T* added = residual.defined() ? buffer<T>(residual) : nullptr;
+    const auto loop = added != nullptr ? (relu ? affine_loop<T, true, true> : affine_loop<T, false, true>)
+                                       : (relu ? affine_loop<T, true, false> : affine_loop<T, false, false>);
+    cpu::write_elements(buffer<T>(y), x.numel(), 0, [&] {
+        return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t count, T* out) {
             loop(in + at, factor.data() + column, offset.data() + column,
                  added == nullptr ? added : added + at, out, count);
         });
     });
 }
 
-void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
-                                     const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
-                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift, Tensor& d_residual) {
-    if (x.dtype() != DType::f32 || x.numel() == 0) {
-        return ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale,
-                                                     d_shift, d_residual);
-    }
+template <typename T>
+void gradient(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
+              const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale, Tensor& d_shift,
+              Tensor& d_residual) {
     const WideRows wide(x.numel(), rows_of(x.shape()).length);
-    const auto* in = buffer<float>(x);
-    const auto* from = buffer<float>(d_y);
-    const float* relu = relu_output.defined() ? buffer<float>(relu_output) : nullptr;
+    const auto* in = buffer<T>(x);
+    const auto* from = buffer<T>(d_y);
+    const T* relu = relu_output.defined() ? buffer<T>(relu_output) : nullptr;
     const auto centre = wide.spread<float>([&](int64_t c) { return buffer<float>(mean)[c]; });
-    const auto sums_loop = relu != nullptr ? gradient_sums_loop<true> : gradient_sums_loop<false>;
+    const auto sums_loop = relu != nullptr ? gradient_sums_loop<T, true> : gradient_sums_loop<T, false>;
     const auto sums = channel_sums(wide, [&](int64_t at, int64_t rows, int64_t columns, double* out) {
         sums_loop(in + at, from + at, relu == nullptr ? relu : relu + at, rows, wide.width, columns,
                   centre.data(), out);
@@ -214,17 +227,45 @@ void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const T
         buffer<float>(d_shift)[c] = static_cast<float>(sums[static_cast<size_t>(c)]);
         buffer<float>(d_scale)[c] = static_cast<float>(product(c));
     }
-    float* passed_on = d_residual.defined() ? buffer<float>(d_residual) : nullptr;
-    const auto loop = passed_on != nullptr
-                          ? (relu != nullptr ? gradient_loop<true, true> : gradient_loop<false, true>)
-                          : (relu != nullptr ? gradient_loop<true, false> : gradient_loop<false, false>);
-    cpu::write_elements(buffer<float>(d_x), x.numel(), 0, [&] {
-        return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, float* out) {
+    T* passed_on = d_residual.defined() ? buffer<T>(d_residual) : nullptr;
+    const auto loop =
+        passed_on != nullptr
+            ? (relu != nullptr ? gradient_loop<T, true, true> : gradient_loop<T, false, true>)
+            : (relu != nullptr ? gradient_loop<T, true, false> : gradient_loop<T, false, false>);
+    cpu::write_elements(buffer<T>(d_x), x.numel(), 0, [&] {
+        return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, T* out) {
             loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column,
                  factor.data() + column, offset.data() + column, slope.data() + column, out,
                  passed_on == nullptr ? passed_on : passed_on + at, n);
         });
     });
+}
+
+}  // namespace
+
+void CpuBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
+    if (!with_image_type(x, [&](auto zero) { statistics<decltype(zero)>(x, mean, variance); })) {
+        ReferenceBackend::channel_statistics(x, mean, variance);
+    }
+}
+
+void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                                const Tensor& residual, bool relu, Tensor& y) {
+    if (!with_image_type(x, [&](auto zero) { affine<decltype(zero)>(x, scale, shift, residual, relu, y); })) {
+        ReferenceBackend::channel_affine(x, scale, shift, residual, relu, y);
+    }
+}
+
+void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
+                                     const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
+                                     Tensor& d_x, Tensor& d_scale, Tensor& d_shift, Tensor& d_residual) {
+    if (!with_image_type(x, [&](auto zero) {
+            gradient<decltype(zero)>(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale, d_shift,
+                                     d_residual);
+        })) {
+        ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale,
+                                              d_shift, d_residual);
+    }
 }
 
 }  // namespace backlight

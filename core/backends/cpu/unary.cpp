@@ -18,6 +18,43 @@ BACKLIGHT_CLONES void unary_loop(const float* x, float p, float* y, int64_t coun
     }
 }
 
+// What is computed on bfloat16: functions that leave its precision as it is.
+using NarrowLoop = void (*)(const BFloat16* x, float p, BFloat16* y, int64_t count);
+
+template <typename F>
+BACKLIGHT_CLONES void narrow_loop(const BFloat16* x, float p, BFloat16* y, int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = BFloat16(F{}(static_cast<float>(x[i]), p));
+    }
+}
+
+NarrowLoop narrow_loop_for(UnaryOp op) {
+    switch (op) {
+        case UnaryOp::relu:
+            return narrow_loop<functors::Relu>;
+        case UnaryOp::clamp_min:
+            return narrow_loop<functors::ClampMin>;
+        case UnaryOp::clamp_max:
+            return narrow_loop<functors::ClampMax>;
+        default:
+            return nullptr;
+    }
+}
+
+template <typename T, typename Loop>
+void run(Loop loop, const Tensor& x, float parameter, Tensor& y) {
+    const auto* in = buffer<T>(x);
+    auto* out = buffer<T>(y);
+    const int64_t count = x.numel();
+    if (count < cpu::kParallelElements) {
+        return loop(in, parameter, out, count);
+    }
+    cpu::write_elements(out, count, 0, [=] {
+        return [=](T* block, int64_t at, int64_t n) { loop(in + at, parameter, block, n); };
+    });
+}
+
 UnaryLoop loop_for(UnaryOp op, float p) {
     switch (op) {
         case UnaryOp::exp:
@@ -50,23 +87,18 @@ UnaryLoop loop_for(UnaryOp op, float p) {
 }  // namespace
 
 void CpuBackend::unary(UnaryOp op, const Tensor& x, double p, Tensor& y) {
-    if (x.dtype() != DType::f32) {
-        return ReferenceBackend::unary(op, x, p, y);
-    }
+    const auto parameter = static_cast<float>(p);
     if (op == UnaryOp::identity) {
         return copy(x, y);
     }
-    const auto parameter = static_cast<float>(p);
-    const UnaryLoop loop = loop_for(op, parameter);
-    const auto* in = buffer<float>(x);
-    auto* out = buffer<float>(y);
-    const int64_t count = x.numel();
-    if (count < cpu::kParallelElements) {
-        return loop(in, parameter, out, count);
+    if (x.dtype() == DType::f32) {
+        return run<float>(loop_for(op, parameter), x, parameter, y);
     }
-    cpu::write_elements(out, count, 0, [=] {
-        return [=](float* block, int64_t at, int64_t n) { loop(in + at, parameter, block, n); };
-    });
+    const NarrowLoop narrow = x.dtype() == DType::bf16 ? narrow_loop_for(op) : nullptr;
+    if (narrow != nullptr) {
+        return run<BFloat16>(narrow, x, parameter, y);
+    }
+    ReferenceBackend::unary(op, x, p, y);
 }
 
 }  // namespace backlight

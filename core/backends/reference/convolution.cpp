@@ -7,6 +7,7 @@
 #include "core/backends/buffer.h"
 #include "core/backends/reference/dispatch.h"
 #include "core/backends/reference/reference_backend.h"
+#include "core/backends/reference/widen.h"
 
 namespace backlight {
 namespace {
@@ -134,6 +135,9 @@ void fill_each(Tensor& y, Element element) {
 
 void ReferenceBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
                               const Tensor& bias, Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { conv2d(attrs, widened(x), weight, bias, wide); });
+    }
     const Geometry g(attrs, x.shape(), weight.shape(), y.shape());
     dispatch_floating("conv2d", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -146,6 +150,11 @@ void ReferenceBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const T
 
 void ReferenceBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight,
                                     const Tensor& bias, const ConvEpilogue& epilogue, Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) {
+            conv2d_fused(attrs, widened(x), weight, bias, {widened(epilogue.residual), epilogue.relu}, wide);
+        });
+    }
     conv2d(attrs, x, weight, bias, y);
     if (epilogue.residual.defined()) {
         accumulate(y, epilogue.residual);
@@ -157,6 +166,10 @@ void ReferenceBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, c
 
 void ReferenceBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
                                             Tensor& d_x) {
+    if (d_y.dtype() == DType::bf16) {
+        return widened_into(d_x,
+                            [&](Tensor& wide) { conv2d_backward_data(attrs, widened(d_y), weight, wide); });
+    }
     const Geometry g(attrs, d_x.shape(), weight.shape(), d_y.shape());
     dispatch_floating("conv2d_backward_data", d_y.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -168,6 +181,9 @@ void ReferenceBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tens
 
 void ReferenceBackend::conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& d_y,
                                                Tensor& d_weight) {
+    if (x.dtype() == DType::bf16) {
+        return conv2d_backward_weights(attrs, widened(x), widened(d_y), d_weight);
+    }
     const Geometry g(attrs, x.shape(), d_weight.shape(), d_y.shape());
     dispatch_floating("conv2d_backward_weights", x.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -50,6 +50,7 @@ void dispatch_any(DType dtype, Body&& body) {
         case DType::f64: return body(double{});
         case DType::i64: return body(int64_t{});
         case DType::u8: return body(uint8_t{});
+        case DType::bf16: return body(BFloat16{});
     }
 }
 // clang-format on
@@ -59,7 +60,13 @@ void dispatch_any(DType dtype, Body&& body) {
 template <typename To, typename From>
 To convert(From value) {
     using Limits = std::numeric_limits<To>;
-    if constexpr (std::is_floating_point_v<To> || std::is_same_v<To, From>) {
+    if constexpr (std::is_same_v<To, From>) {
+        return value;
+    } else if constexpr (std::is_same_v<From, BFloat16>) {
+        return convert<To>(static_cast<float>(value));
+    } else if constexpr (std::is_same_v<To, BFloat16>) {
+        return BFloat16(convert<float>(value));
+    } else if constexpr (std::is_floating_point_v<To>) {
         return static_cast<To>(value);
     } else if constexpr (std::is_floating_point_v<From>) {
         // `max + 1` is a power of two and hence exact, which `max` of int64 is not.

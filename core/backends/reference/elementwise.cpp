@@ -6,10 +6,14 @@
 #include "core/backends/reference/dispatch.h"
 #include "core/backends/reference/reference_backend.h"
 #include "core/backends/reference/walk.h"
+#include "core/backends/reference/widen.h"
 
 namespace backlight {
 
 void ReferenceBackend::unary(UnaryOp op, const Tensor& x, double p, Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { unary(op, widened(x), p, wide); });
+    }
     dispatch_numeric("unary", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const auto apply = [&](auto f) {
@@ -29,6 +33,9 @@ void ReferenceBackend::unary(UnaryOp op, const Tensor& x, double p, Tensor& y) {
 }
 
 void ReferenceBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) {
+    if (a.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { binary(op, widened(a), widened(b), wide); });
+    }
     dispatch_numeric("binary", a.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const auto apply = [&](auto f) {
@@ -59,6 +66,11 @@ void ReferenceBackend::select(const Tensor& condition, const Tensor& a, const Te
 }
 
 void ReferenceBackend::accumulate(Tensor& y, const Tensor& x) {
+    if (y.dtype() == DType::bf16) {
+        Tensor wide = widened(y);
+        accumulate(wide, widened(x));
+        return cast(wide, y);
+    }
     dispatch_numeric("accumulate", y.dtype(), [&](auto zero) {
         using T = decltype(zero);
         for (int64_t i = 0; i < y.numel(); ++i) {

@@ -15,6 +15,7 @@
 #include "core/backends/reference/dispatch.h"
 #include "core/backends/reference/reference_backend.h"
 #include "core/backends/reference/walk.h"
+#include "core/backends/reference/widen.h"
 
 namespace backlight {
 namespace {
@@ -65,6 +66,9 @@ void ReferenceBackend::log_softmax(const Tensor& x, Tensor& y) {
 }
 
 void ReferenceBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
+    if (x.dtype() == DType::bf16) {
+        return channel_statistics(widened(x), mean, variance);
+    }
     dispatch_floating("channel_statistics", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const Rows rows = rows_of(x.shape());
@@ -88,6 +92,11 @@ void ReferenceBackend::channel_statistics(const Tensor& x, Tensor& mean, Tensor&
 
 void ReferenceBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
                                       const Tensor& residual, bool relu, Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) {
+            channel_affine(widened(x), scale, shift, widened(residual), relu, wide);
+        });
+    }
     dispatch_floating("channel_affine", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const int64_t channels = rows_of(x.shape()).length;
@@ -106,6 +115,14 @@ void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, c
                                            const Tensor& inv_std, const Tensor& scale,
                                            const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
                                            Tensor& d_shift, Tensor& d_residual) {
+    if (x.dtype() == DType::bf16) {
+        WidenedOutput wide_x(d_x);
+        WidenedOutput wide_residual(d_residual);
+        batch_norm_backward(widened(x), widened(d_y), mean, inv_std, scale, widened(relu_output),
+                            wide_x.tensor(), d_scale, d_shift, wide_residual.tensor());
+        wide_x.round();
+        return wide_residual.round();
+    }
     dispatch_floating("batch_norm_backward", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const Rows rows = rows_of(x.shape());

@@ -13,6 +13,7 @@
 #include "core/backends/buffer.h"
 #include "core/backends/reference/dispatch.h"
 #include "core/backends/reference/reference_backend.h"
+#include "core/backends/reference/widen.h"
 
 namespace backlight {
 namespace {
@@ -123,6 +124,9 @@ int64_t winner(const PoolAttrs& attrs, const Shape& x, int64_t n, int64_t i, int
 }  // namespace
 
 void ReferenceBackend::max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor& y, Tensor& index) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { max_pool(attrs, widened(x), wide, index); });
+    }
     const Axis height = height_of(attrs, x.shape());
     const Axis width = width_of(attrs, x.shape());
     dispatch_floating("max_pool", x.dtype(), [&](auto zero) {
@@ -153,6 +157,9 @@ void ReferenceBackend::max_pool(const PoolAttrs& attrs, const Tensor& x, Tensor&
 
 void ReferenceBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_y, const Tensor& index,
                                         Tensor& d_x) {
+    if (d_y.dtype() == DType::bf16) {
+        return widened_into(d_x, [&](Tensor& wide) { max_pool_scatter(attrs, widened(d_y), index, wide); });
+    }
     dispatch_floating("max_pool_scatter", d_y.dtype(), [&](auto zero) {
         using T = decltype(zero);
         std::vector<double> sums(static_cast<size_t>(d_x.numel()), 0.0);
@@ -166,6 +173,9 @@ void ReferenceBackend::max_pool_scatter(const PoolAttrs& attrs, const Tensor& d_
 
 void ReferenceBackend::max_pool_gather(const PoolAttrs& attrs, const Tensor& x, const Tensor& index,
                                        Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { max_pool_gather(attrs, widened(x), index, wide); });
+    }
     dispatch_floating("max_pool_gather", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         for_each_element(y.shape(), [&](int64_t element, int64_t n, int64_t i, int64_t j, int64_t c) {

@@ -11,6 +11,7 @@
 #include "core/backends/reference/dispatch.h"
 #include "core/backends/reference/reference_backend.h"
 #include "core/backends/reference/walk.h"
+#include "core/backends/reference/widen.h"
 
 namespace backlight {
 namespace {
@@ -61,6 +62,9 @@ bool is_smaller(T a, T b) {
 }  // namespace
 
 void ReferenceBackend::reduce(ReduceOp op, const Tensor& x, AxisMask axes, Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return reduce(op, widened(x), axes, y);
+    }
     dispatch_numeric("reduce", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         switch (op) {
