@@ -52,7 +52,8 @@ namespace backlight {
 [[nodiscard]] Variable cos(const Variable& x);
 [[nodiscard]] Variable pow(const Variable& x, double exponent);
 [[nodiscard]] Variable erf(const Variable& x);
-[[nodiscard]] Variable relu(const Variable& x);  // derivative 0 at 0
+[[nodiscard]] Variable relu(const Variable& x);   // derivative 0 at 0
+[[nodiscard]] Variable relu6(const Variable& x);  // min(max(x, 0), 6); derivative 0 at 0 and 6
 [[nodiscard]] Variable leaky_relu(const Variable& x, double slope = 0.01);
 [[nodiscard]] Variable elu(const Variable& x, double alpha = 1.0);
 [[nodiscard]] Variable softplus(const Variable& x, double beta = 1.0);

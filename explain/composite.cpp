@@ -11,13 +11,14 @@ namespace backlight {
 namespace {
 
 constexpr std::array<std::string_view, 3> kWeighted = {"linear", "conv2d", "conv_transpose2d"};
-constexpr std::array<std::string_view, 14> kActivations = {
-    "relu", "leaky_relu", "elu",       "softplus", "gelu", "silu",       "sigmoid",
-    "tanh", "clamp_min",  "clamp_max", "dropout",  "abs",  "add_scalar", "multiply_scalar"};
+constexpr std::array<std::string_view, 15> kActivations = {
+    "relu", "relu6",     "leaky_relu", "elu",     "softplus", "gelu",       "silu",           "sigmoid",
+    "tanh", "clamp_min", "clamp_max",  "dropout", "abs",      "add_scalar", "multiply_scalar"};
 constexpr std::array<std::string_view, 6> kAverages = {
     "add", "subtract", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
 // A value that is never negative, whatever it is fed.
-constexpr std::array<std::string_view, 4> kNonNegative = {"relu", "sigmoid", "softmax", "positive_part"};
+constexpr std::array<std::string_view, 5> kNonNegative = {"relu", "relu6", "sigmoid", "softmax",
+                                                          "positive_part"};
 // A value that is not negative when its inputs are not.
 constexpr std::array<std::string_view, 10> kKeepsSign = {
     "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "dropout", "reshape", "permute", "slice", "concat",

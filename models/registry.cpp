@@ -20,6 +20,7 @@ const std::vector<ModelEntry>& list_models() {
         {"resnet50", "ResNet-50: small=true for 32-pixel images, in=3", build_resnet50},
         {"resnet101", "ResNet-101: small=true for 32-pixel images, in=3", build_resnet101},
         {"resnet152", "ResNet-152: small=true for 32-pixel images, in=3", build_resnet152},
+        {"efficientnet_lite0", "EfficientNet-Lite0: dropout=0.2, in=3", build_efficientnet_lite0},
         {"vgg11", "VGG-11: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg11},
         {"vgg13", "VGG-13: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg13},
         {"vgg16", "VGG-16: dropout=0.5, small=true for 32-pixel images, in=3", build_vgg16},

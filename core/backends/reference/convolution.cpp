@@ -150,8 +150,13 @@ void ReferenceBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, c
     if (epilogue.residual.defined()) {
         accumulate(y, epilogue.residual);
     }
-    if (epilogue.relu) {
-        unary(UnaryOp::relu, y, 0.0, y);
+    switch (epilogue.activation) {
+        case Activation::none:
+            break;
+        case Activation::relu:
+            return unary(UnaryOp::relu, y, 0.0, y);
+        case Activation::relu6:
+            return unary(UnaryOp::relu6, y, 0.0, y);
     }
 }
 
