@@ -151,6 +151,10 @@ struct BatchStatistics {
 /// Over the last axis: (x - mean) / sqrt(variance + eps) scale + shift.
 [[nodiscard]] Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,
                                   double eps);
+/// Over the positions and C / groups neighbouring channels of each sample (N,..,C) (Wu and He, "Group
+/// normalization", 2018).
+[[nodiscard]] Variable group_norm(const Variable& x, int64_t groups, const Variable& scale,
+                                  const Variable& shift, double eps);
 
 // Losses: means over the batch.
 /// logits (N,K), labels (N) i64. `label_smoothing` spreads that share evenly over all classes. `class_weight`

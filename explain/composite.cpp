@@ -160,13 +160,13 @@ const Rule& LrpRules::rule_for(const NodeView& node) const {
     }
     static const Rule pass = rules::pass();
     static const Rule gradient = rules::gradient();
-    static const Rule diagonal = rules::epsilon();  // layer norm with its statistics constant
+    static const Rule diagonal = rules::epsilon();  // layer and group norm with their statistics constant
     BACKLIGHT_CHECK(!weighted, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
                     node.name());
     if (contains(kAverages, node.kind())) {
         return composite_.sum_rule;
     }
-    if (node.kind() == "layer_norm") {
+    if (node.kind() == "layer_norm" || node.kind() == "group_norm") {
         return diagonal;
     }
     return contains(kActivations, node.kind()) || node.kind() == "batch_norm" ? pass : gradient;

@@ -227,6 +227,21 @@ Variable LayerNorm::forward(const Variable& x) {
     return layer_norm(x, parameter(0), parameter(1), config_.eps);
 }
 
+GroupNorm::GroupNorm(const Config& config) : config_(config) {
+    BACKLIGHT_CHECK(config.groups > 0 && config.channels % config.groups == 0, "GroupNorm: ", config.channels,
+                    " channels are not divisible into ", config.groups, " groups");
+    add_parameter("weight", {config.channels});
+    add_parameter("bias", {config.channels});
+}
+
+std::string GroupNorm::describe() const {
+    return concat_text("GroupNorm(", config_.groups, ", ", config_.channels, ')');
+}
+
+Variable GroupNorm::forward(const Variable& x) {
+    return group_norm(x, config_.groups, parameter(0), parameter(1), config_.eps);
+}
+
 Variable Relu::forward(const Variable& x) { return relu(x); }
 Variable Relu6::forward(const Variable& x) { return relu6(x); }
 

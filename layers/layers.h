@@ -132,6 +132,23 @@ private:
     Config config_;
 };
 
+/// Over the positions and a group of channels of each sample; the same in training and evaluation.
+class GroupNorm final : public Module {
+public:
+    struct Config {
+        int64_t groups, channels;
+        double eps = 1e-5;
+    };
+    explicit GroupNorm(const Config& config);
+    [[nodiscard]] std::string describe() const override;
+
+protected:
+    [[nodiscard]] Variable forward(const Variable& x) override;
+
+private:
+    Config config_;
+};
+
 /// A layer without parameters: a named function of its input (activations, pooling, flatten).
 class Function final : public Module {
 public:

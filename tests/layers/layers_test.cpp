@@ -149,6 +149,20 @@ const std::vector<Case>& cases() {
          {1, 3, 10, 12},
          {2, 2},
          {-1, 3, -1, 3}},  // mean 2, variance 1, / sqrt(1 + 3)
+        {"group_norm keeps to the channels of a group and to its sample",
+         layer<GroupNorm>({.groups = 2, .channels = 4, .eps = 3}),
+         {{"weight", {2, 4, 2, 2}}, {"bias", {0, 1, 0, 0}}},
+         {2, 1, 1, 4},
+         {1, 3, 5, 5, 10, 12, 7, 9},
+         {2, 1, 1, 4},
+         {-1, 3, 0, 0, -1, 3, -1, 1}},  // mean 2, variance 1, / sqrt(1 + 3)
+        {"group_norm takes all positions",
+         layer<GroupNorm>({.groups = 1, .channels = 1, .eps = 3}),
+         {{"weight", {2}}, {"bias", {0}}},
+         {1, 2, 2, 1},
+         {1, 3, 3, 1},
+         {1, 2, 2, 1},
+         {-1, 1, 1, -1}},
         {"embedding",
          [] { return std::make_unique<Embedding>(3, 2); },
          {{"weight", {1, 2, 3, 4, 5, 6}}},
@@ -272,6 +286,7 @@ TEST_CASE("layers: a layer describes itself by what was configured") {
     CHECK(Conv2d({.in = 2, .out = 2, .padding_mode = PaddingMode::same}).describe() ==
           "Conv2d(2, 2, kernel 3x3, padding same)");
     CHECK(Linear({.in = 5, .out = 2}).describe() == "Linear(5, 2)");
+    CHECK(GroupNorm({.groups = 2, .channels = 8}).describe() == "GroupNorm(2, 8)");
     CHECK(BatchNorm({.channels = 7}).describe() == "BatchNorm(7)");
     CHECK(make_leaky_relu(0.2)->describe() == "LeakyReLU(0.2)");
     CHECK(make_max_pool(2)->describe() == "MaxPool2d(2x2, stride 2)");

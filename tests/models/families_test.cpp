@@ -87,6 +87,25 @@ TEST_CASE("families: EfficientNet-Lite0 has its package's names, and a head of i
           "the head _fc is new: w has 7 classes, the model 5");
 }
 
+TEST_CASE("families: group norms take the places of batch norms, and their names") {
+    Model model = build_model("resnet18(small=true, norm=group, groups=16)", 4, 1);
+    const auto state = state_dict(*model.net);
+    CHECK(state.size() == 62);  // without the statistics and counters of 20 batch norms
+    CHECK(model.net->at("layer2.0.bn1").describe() == "GroupNorm(16, 128)");
+    CHECK(model.net->at("layer2.0.downsample.1").describe() == "GroupNorm(16, 128)");
+    CHECK(distance(state.at("layer1.0.bn2.weight"), Tensor::ones({64})) == 0);
+    const Variable x = normal({2, 16, 16, 3}, 1);
+    const Tensor both = model(x).data();
+    CHECK(both.shape() == Shape{2, 4});
+    const NoGrad off;  // samples do not see each other, and there is no other mode
+    CHECK(distance(slice(Variable(both), 0, 0, 1).data(), model(slice(x, 0, 0, 1)).data()) < 1e-5);
+    model.net->eval();
+    CHECK(distance(model(x).data(), both) < 1e-5);
+    CHECK(error_of([] { (void)build_model("resnet18(norm=group, groups=24)"); }).find("64 channels") !=
+          std::string::npos);
+    CHECK(error_of([] { (void)build_model("resnet18(groups=32)"); }).find("groups") != std::string::npos);
+}
+
 TEST_CASE("families: weights of another number of classes give the body, and the head stays new") {
     Model trained = build_model("resnet18(small=true)", 10, 1);
     Model tuned = build_model("resnet18(small=true)", 3, 2);
