@@ -9,4 +9,12 @@ onednn=$(scripts/setup.sh | tail -n 1)
 preset=${BACKLIGHT_PRESET:-release}
 cmake --preset "$preset" -DONEDNN_ROOT="$onednn"
 cmake --build --preset "$preset" -j"$(nproc)" --target backlight_app
-exec "build/$preset/backlight" demo "$@"
+
+# The photographs need a network trained on ImageNet; without one, the digits alone.
+weights=$onednn/share/backlight/efficientnet_lite0.safetensors
+photographs=(--weights "$weights" --photos datasets/data/photos)
+if [[ ! -e $weights ]] && ! said=$("$onednn/bin/python3" scripts/efficientnet_lite0.py "$weights" 2>&1); then
+    echo "demo: goes on without photographs: ${said##*$'\n'}" >&2
+    photographs=()
+fi
+exec "build/$preset/backlight" demo "${photographs[@]}" "$@"

@@ -18,6 +18,10 @@ Run add_demo(CLI::App& app, const Common&) {
     auto config = std::make_shared<DemoConfig>();
     cmd->add_option("--run", config->run, "Folder for everything the run writes");
     cmd->add_flag("--quick", config->quick, "Few epochs: shows that everything works");
+    cmd->add_option("--weights", config->weights,
+                    "Also explain photographs, with these weights (scripts/efficientnet_lite0.py)");
+    config->photos = "datasets/data/photos";
+    cmd->add_option("--photos", config->photos, "Folder of the photographs");
     cmd->add_option("--seed", config->seed, "Random seed");
     return [&app, config] {
         TrainingDisplay display;

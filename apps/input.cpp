@@ -2,46 +2,10 @@
 
 #include "autograd/functions.h"
 #include "core/error.h"
-#include "core/io/image.h"
 #include "core/io/npy.h"
-#include "datasets/image.h"
+#include "train/picture.h"
 
 namespace backlight::apps {
-namespace {
-
-Tensor read_picture(const std::filesystem::path& path, const Model& model) {
-    BACKLIGHT_CHECK(model.input.rank() == 3, path.string(),
-                    ": the model takes vectors, not pictures; give it an .npy");
-    const int64_t channels = model.input[2];
-    BACKLIGHT_CHECK(channels == 1 || channels == 3, path.string(), ": the model takes ", channels,
-                    " channels; pictures have 1 or 3");
-    Image image = to_image(read_image(path, static_cast<int>(channels)));
-    const bool any_size = model.input[0] == 0 || model.input[1] == 0;
-    const Shape& size = any_size && model.picture.rank() == 3 ? model.picture : model.input;
-    if (size[0] > 0 && size[1] > 0 && (image.height != size[0] || image.width != size[1])) {
-        // The shorter side fills the window, the rest is cut off evenly.
-        const bool wide = image.width * size[0] > image.height * size[1];
-        const int64_t height = wide ? size[0] : std::max(size[0], image.height * size[1] / image.width);
-        const int64_t width = wide ? std::max(size[1], image.width * size[0] / image.height) : size[1];
-        image = center_crop(resize(image, height, width), size[0], size[1]);
-    }
-    const auto per_channel = [&](const std::vector<double>& values, double otherwise, size_t channel) {
-        return values.empty() ? otherwise : values[values.size() == 1 ? 0 : channel];
-    };
-    for (const auto* values : {&model.mean, &model.std}) {
-        BACKLIGHT_CHECK(values->size() <= 1 || values->size() == static_cast<size_t>(channels), path.string(),
-                        ": the weights state a normalisation of ", values->size(),
-                        " channels, the model has ", channels);
-    }
-    for (size_t i = 0; i < image.values.size(); ++i) {
-        const size_t channel = i % static_cast<size_t>(channels);
-        image.values[i] = static_cast<float>((image.values[i] - per_channel(model.mean, 0, channel)) /
-                                             per_channel(model.std, 1, channel));
-    }
-    return Tensor::from(image.values, {1, image.height, image.width, channels});
-}
-
-}  // namespace
 
 Tensor read_input(const std::filesystem::path& path, const Model& model, DType dtype) {
     const std::string extension = path.extension().string();

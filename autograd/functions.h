@@ -52,7 +52,8 @@ namespace backlight {
 [[nodiscard]] Variable cos(const Variable& x);
 [[nodiscard]] Variable pow(const Variable& x, double exponent);
 [[nodiscard]] Variable erf(const Variable& x);
-[[nodiscard]] Variable relu(const Variable& x);  // derivative 0 at 0
+[[nodiscard]] Variable relu(const Variable& x);   // derivative 0 at 0
+[[nodiscard]] Variable relu6(const Variable& x);  // min(max(x, 0), 6); derivative 0 at 0 and 6
 [[nodiscard]] Variable leaky_relu(const Variable& x, double slope = 0.01);
 [[nodiscard]] Variable elu(const Variable& x, double alpha = 1.0);
 [[nodiscard]] Variable softplus(const Variable& x, double beta = 1.0);
@@ -150,6 +151,10 @@ struct BatchStatistics {
 /// Over the last axis: (x - mean) / sqrt(variance + eps) scale + shift.
 [[nodiscard]] Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,
                                   double eps);
+/// Over the positions and C / groups neighbouring channels of each sample (N,..,C) (Wu and He, "Group
+/// normalization", 2018).
+[[nodiscard]] Variable group_norm(const Variable& x, int64_t groups, const Variable& scale,
+                                  const Variable& shift, double eps);
 
 // Losses: means over the batch.
 /// logits (N,K), labels (N) i64. `label_smoothing` spreads that share evenly over all classes. `class_weight`

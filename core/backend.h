@@ -30,6 +30,7 @@ enum class UnaryOp : uint8_t {
     gelu,
     silu,
     relu,             // max(x, 0)
+    relu6,            // min(max(x, 0), 6)
     negative_part,    // min(x, 0)
     stabilizer_sign,  // +1 if x >= 0, else -1
     is_positive,      // 1[x > 0]
@@ -143,11 +144,13 @@ struct RandomKey {
     uint32_t sample = 0;
 };
 
+enum class Activation : uint8_t { none, relu, relu6 };
+
 /// What a fused convolution does to its result before it is written: adds `residual` (of the result's shape;
-/// may be undefined), then applies a ReLU if asked.
+/// may be undefined), then applies the activation.
 struct ConvEpilogue {
     Tensor residual;
-    bool relu = false;
+    Activation activation = Activation::none;
 };
 
 class Backend {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "experiments/photographs.h"
 #include "experiments/run_report.h"
 #include "explain/explainer.h"
 
@@ -57,6 +59,12 @@ double class_accuracy(const Model& model, const Dataset& data, int64_t label) {
 
 DemoResult run_demo(const DemoConfig& config, const TrainHooks& hooks, std::ostream& out) {
     const int64_t k = config.marked_class;
+    std::optional<Photographs> photographs;
+    if (!config.weights.empty()) {
+        out << "Photographs, by EfficientNet-Lite0\n";
+        photographs = explain_photographs(config.weights, config.photos, out);
+        out << "\n";
+    }
     out << "1. Handwritten digits\n";
     const TrainResult clean = train(training(config, "digits", config.run), hooks);
     if (clean.interrupted) {
@@ -144,13 +152,17 @@ DemoResult run_demo(const DemoConfig& config, const TrainHooks& hooks, std::ostr
     page.subsection("The same images, first network");
     add_explanations(page, clean.model, marked, shown, config.run / "clever_hans" / "explanations_control",
                      "Marked test images, network trained without the mark.");
+    if (photographs) {
+        add_photographs(page, *photographs);
+    }
     page.section("How this was made");
     page.text("Training: Adam, learning rate 0.004 with a cosine schedule, batch 32, " +
               std::to_string(clean.epochs_done) +
               " epochs. LRP is the composite epsilon_plus, start = logit. Relevance mass is the share of "
               "positive relevance, "
               "summed over channels, for the marked class, over all its test images.");
-    page.footer("UCI Optical Recognition of Handwritten Digits: E. Alpaydin and C. Kaynak, 1998, CC BY 4.0.");
+    page.footer("UCI Optical Recognition of Handwritten Digits: E. Alpaydin and C. Kaynak, 1998, CC BY 4.0." +
+                std::string(photographs ? " Photographs: samples of scikit-image." : ""));
     page.write(config.run / "report.html");
     return result;
 }

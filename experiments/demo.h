@@ -14,6 +14,8 @@ struct DemoConfig {
     bool quick = false;  // fewer epochs: shows that everything works, not how good it gets
     uint64_t seed = 0;
     int64_t marked_class = 3;
+    std::filesystem::path weights;  // of efficientnet_lite0; empty: no photographs
+    std::filesystem::path photos;
 };
 
 struct DemoResult {
@@ -24,7 +26,7 @@ struct DemoResult {
     double mass_control = 0;       // the same place and images, first network
 };
 
-/// Trains both networks into `run` and `run/clever_hans`, writes `run/report.html`.
+/// Explains the photographs, trains both networks into `run` and `run/clever_hans`, writes `run/report.html`.
 DemoResult run_demo(const DemoConfig& config, const TrainHooks& hooks, std::ostream& out);
 
 }  // namespace backlight

@@ -5,7 +5,7 @@
 namespace backlight {
 
 std::optional<Variables> RectifierRules::backward(const NodeView& node, const Variable& r_y, InputMask mask) {
-    if (node.kind() != "relu") {
+    if (node.kind() != "relu" && node.kind() != "relu6") {
         return std::nullopt;
     }
     const Variable positive = positive_part(r_y);

@@ -5,9 +5,9 @@
 
 namespace backlight {
 
-/// guided: R_y⁺ 1[z > 0] (Springenberg et al., "Striving for simplicity", 2015). deconvnet: R_y⁺ (Zeiler and
-/// Fergus, "Visualizing and understanding convolutional networks", 2014). Every ReLU node, however it was
-/// written.
+/// guided: R_y⁺ where the rectifier has slope 1 (Springenberg et al., "Striving for simplicity", 2015).
+/// deconvnet: R_y⁺ (Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014). Every
+/// ReLU and ReLU6 node, however it was written.
 class RectifierRules final : public BackwardRules {
 public:
     enum class Kind { guided, deconvnet };

@@ -11,13 +11,14 @@ namespace backlight {
 namespace {
 
 constexpr std::array<std::string_view, 3> kWeighted = {"linear", "conv2d", "conv_transpose2d"};
-constexpr std::array<std::string_view, 14> kActivations = {
-    "relu", "leaky_relu", "elu",       "softplus", "gelu", "silu",       "sigmoid",
-    "tanh", "clamp_min",  "clamp_max", "dropout",  "abs",  "add_scalar", "multiply_scalar"};
+constexpr std::array<std::string_view, 15> kActivations = {
+    "relu", "relu6",     "leaky_relu", "elu",     "softplus", "gelu",       "silu",           "sigmoid",
+    "tanh", "clamp_min", "clamp_max",  "dropout", "abs",      "add_scalar", "multiply_scalar"};
 constexpr std::array<std::string_view, 6> kAverages = {
     "add", "subtract", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
 // A value that is never negative, whatever it is fed.
-constexpr std::array<std::string_view, 4> kNonNegative = {"relu", "sigmoid", "softmax", "positive_part"};
+constexpr std::array<std::string_view, 5> kNonNegative = {"relu", "relu6", "sigmoid", "softmax",
+                                                          "positive_part"};
 // A value that is not negative when its inputs are not.
 constexpr std::array<std::string_view, 10> kKeepsSign = {
     "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "dropout", "reshape", "permute", "slice", "concat",
@@ -159,13 +160,13 @@ const Rule& LrpRules::rule_for(const NodeView& node) const {
     }
     static const Rule pass = rules::pass();
     static const Rule gradient = rules::gradient();
-    static const Rule diagonal = rules::epsilon();  // layer norm with its statistics constant
+    static const Rule diagonal = rules::epsilon();  // layer and group norm with their statistics constant
     BACKLIGHT_CHECK(!weighted, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
                     node.name());
     if (contains(kAverages, node.kind())) {
         return composite_.sum_rule;
     }
-    if (node.kind() == "layer_norm") {
+    if (node.kind() == "layer_norm" || node.kind() == "group_norm") {
         return diagonal;
     }
     return contains(kActivations, node.kind()) || node.kind() == "batch_norm" ? pass : gradient;

@@ -54,8 +54,9 @@ void initialize(Module& root, Init scheme, uint64_t seed) {
     const NoGrad off;
     uint64_t place = 0;
     for (const auto& [path, module] : root.modules()) {
-        const bool is_norm =
-            dynamic_cast<BatchNorm*>(module) != nullptr || dynamic_cast<LayerNorm*>(module) != nullptr;
+        const bool is_norm = dynamic_cast<BatchNorm*>(module) != nullptr ||
+                             dynamic_cast<LayerNorm*>(module) != nullptr ||
+                             dynamic_cast<GroupNorm*>(module) != nullptr;
         const bool is_embedding = dynamic_cast<Embedding*>(module) != nullptr;
         double fan_in = 1;
         for (const Parameter& parameter : module->own_parameters()) {

@@ -12,13 +12,16 @@ namespace backlight {
 namespace {
 
 std::string describe_convolution(std::string_view name, int64_t in, int64_t out,
-                                 const std::array<int64_t, 2>& kernel, const Conv2dAttrs& attrs) {
+                                 const std::array<int64_t, 2>& kernel, const Conv2dAttrs& attrs,
+                                 PaddingMode padding_mode = PaddingMode::given) {
     std::string text = concat_text(name, '(', in, ", ", out, ", kernel ", kernel[0], 'x', kernel[1]);
     if (attrs.stride[0] != 1 || attrs.stride[1] != 1) {
         text += concat_text(", stride ", attrs.stride[0], 'x', attrs.stride[1]);
     }
     const Padding& p = attrs.padding;
-    if (!(p == Padding())) {
+    if (padding_mode == PaddingMode::same) {
+        text += ", padding same";
+    } else if (!(p == Padding())) {
         text += p == Padding(p.top, p.top)
                     ? concat_text(", padding ", p.top)
                     : concat_text(", padding ", p.top, '/', p.left, '/', p.bottom, '/', p.right);
@@ -43,10 +46,23 @@ bool is(Module* module) {
     return dynamic_cast<Layer*>(module) != nullptr;
 }
 
+/// What a convolution can apply as it writes; none for a null module, empty for any other layer.
+std::optional<Activation> fusable(Module* module) {
+    if (module == nullptr) {
+        return Activation::none;
+    }
+    if (is<Relu>(module)) {
+        return Activation::relu;
+    }
+    return is<Relu6>(module) ? std::optional(Activation::relu6) : std::nullopt;
+}
+
 }  // namespace
 
 Conv2d::Conv2d(const Config& config) : config_(config) {
     check_groups(config.in, config.out, config.attrs.groups);
+    BACKLIGHT_CHECK(config.padding_mode == PaddingMode::given || config.attrs.padding == Padding(),
+                    "Conv2d: padding is either given or same");
     add_parameter("weight", {config.out, config.kernel[0], config.kernel[1], config.in / config.attrs.groups},
                   {FileLayout::Kind::image_kernel, {}});
     if (config.bias) {
@@ -55,11 +71,29 @@ Conv2d::Conv2d(const Config& config) : config_(config) {
 }
 
 std::string Conv2d::describe() const {
-    return describe_convolution("Conv2d", config_.in, config_.out, config_.kernel, config_.attrs);
+    return describe_convolution("Conv2d", config_.in, config_.out, config_.kernel, config_.attrs,
+                                config_.padding_mode);
+}
+
+Conv2dAttrs Conv2d::attrs_for(const Shape& x) const {
+    Conv2dAttrs attrs = config_.attrs;
+    if (config_.padding_mode == PaddingMode::same && x.rank() == 4) {
+        // The last of ceil(H / s) windows ends at (ceil(H / s) - 1) s + d (K - 1) + 1.
+        const auto zeros = [&](int axis) {
+            const auto i = static_cast<size_t>(axis);
+            const int64_t in = x[axis + 1], stride = attrs.stride[i];
+            const int64_t windows = (in + stride - 1) / stride;
+            const int64_t end = (windows - 1) * stride + attrs.dilation[i] * (config_.kernel[i] - 1) + 1;
+            return std::max<int64_t>(end - in, 0);
+        };
+        const int64_t rows = zeros(0), columns = zeros(1);
+        attrs.padding = {rows / 2, columns / 2, rows - rows / 2, columns - columns / 2};
+    }
+    return attrs;
 }
 
 Variable Conv2d::forward(const Variable& x) {
-    return conv2d(x, parameter(0), config_.bias ? parameter(1) : Variable(), config_.attrs);
+    return conv2d(x, parameter(0), config_.bias ? parameter(1) : Variable(), attrs_for(x.shape()));
 }
 
 Tensor Conv2d::infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilogue) {
@@ -87,15 +121,15 @@ Tensor Conv2d::infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilo
         weight = folded_.weight;
         bias = folded_.bias;
     }
-    Tensor y =
-        Tensor::empty(conv2d_output_shape(config_.attrs, x.shape(), weight.shape()), x.dtype(), x.device());
+    const Conv2dAttrs attrs = attrs_for(x.shape());
+    Tensor y = Tensor::empty(conv2d_output_shape(attrs, x.shape(), weight.shape()), x.dtype(), x.device());
     BACKLIGHT_CHECK(wide_type(x.dtype()) == weight.dtype(), "conv2d: expected ", weight.dtype(),
                     " images, got ", x.dtype());
     const Span span("conv2d_fused");
     Span::count(static_cast<double>(y.numel()) * static_cast<double>(weight.numel() / weight.dim(0)));
     ConvEpilogue after = epilogue;
     after.residual = epilogue.residual.defined() ? epilogue.residual.to(x.dtype()) : Tensor();
-    y.backend().conv2d_fused(config_.attrs, x, weight, bias, after, y);
+    y.backend().conv2d_fused(attrs, x, weight, bias, after, y);
     return y;
 }
 
@@ -196,21 +230,36 @@ Variable LayerNorm::forward(const Variable& x) {
     return layer_norm(x, parameter(0), parameter(1), config_.eps);
 }
 
+GroupNorm::GroupNorm(const Config& config) : config_(config) {
+    BACKLIGHT_CHECK(config.groups > 0 && config.channels % config.groups == 0, "GroupNorm: ", config.channels,
+                    " channels are not divisible into ", config.groups, " groups");
+    add_parameter("weight", {config.channels});
+    add_parameter("bias", {config.channels});
+}
+
+std::string GroupNorm::describe() const {
+    return concat_text("GroupNorm(", config_.groups, ", ", config_.channels, ')');
+}
+
+Variable GroupNorm::forward(const Variable& x) {
+    return group_norm(x, config_.groups, parameter(0), parameter(1), config_.eps);
+}
+
 Variable Relu::forward(const Variable& x) { return relu(x); }
+Variable Relu6::forward(const Variable& x) { return relu6(x); }
 
 Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Variable& x,
                         const Variable& residual) {
     auto* convolution = dynamic_cast<Conv2d*>(&conv);
     auto* batch_norm = dynamic_cast<BatchNorm*>(norm);
-    const bool fits = convolution != nullptr && (norm == nullptr) == (batch_norm == nullptr) &&
-                      (activation == nullptr || dynamic_cast<Relu*>(activation) != nullptr);
+    const std::optional<Activation> fused = fusable(activation);
+    const bool fits = convolution != nullptr && (norm == nullptr) == (batch_norm == nullptr) && fused;
     const bool unseen = Recording::current() == nullptr && !conv.has_hooks() &&
                         (norm == nullptr || (!norm->has_hooks() && !norm->is_training())) &&
                         (activation == nullptr || !activation->has_hooks());
     if (fits && unseen && !grad_enabled()) {
         const Tensor added = residual.defined() ? residual.data() : Tensor();
-        return Variable(convolution->infer(PrecisionScope::narrowed(x).data(), batch_norm,
-                                           {added, activation != nullptr}));
+        return Variable(convolution->infer(PrecisionScope::narrowed(x).data(), batch_norm, {added, *fused}));
     }
     Variable y = conv(x);
     if (norm != nullptr && activation != nullptr) {
@@ -232,6 +281,7 @@ Variable norm_relu(Module& norm, Module& activation, const Variable& x, const Va
 }
 
 std::unique_ptr<Module> make_relu() { return std::make_unique<Relu>(); }
+std::unique_ptr<Module> make_relu6() { return std::make_unique<Relu6>(); }
 std::unique_ptr<Module> make_leaky_relu(double slope) {
     return function(concat_text("LeakyReLU(", slope, ')'),
                     [slope](const Variable& x) { return leaky_relu(x, slope); });
@@ -313,7 +363,7 @@ Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
 Variable Sequential::forward(const Variable& x) {
     Variable y = x;
     const auto at = [this](size_t i) { return i < child_count() ? &child(i) : nullptr; };
-    for (size_t i = 0; i < child_count(); ++i) {  // convolution, norm and ReLU in a row go together
+    for (size_t i = 0; i < child_count(); ++i) {  // convolution, norm and rectifier in a row go together
         if (!is<Conv2d>(at(i)) && !is<BatchNorm>(at(i))) {
             y = child(i)(y);
             continue;
@@ -322,7 +372,7 @@ Variable Sequential::forward(const Variable& x) {
         const size_t after = conv != nullptr ? i + 1 : i;
         Module* norm = is<BatchNorm>(at(after)) ? &child(after) : nullptr;
         const size_t last = norm != nullptr ? after + 1 : after;
-        Module* activation = is<Relu>(at(last)) ? &child(last) : nullptr;
+        Module* activation = at(last) != nullptr && fusable(at(last)) ? &child(last) : nullptr;
         i = activation != nullptr ? last : last - 1;
         if (conv != nullptr) {
             y = conv_norm_relu(*conv, norm, activation, y);

@@ -12,6 +12,10 @@ namespace backlight {
 
 class BatchNorm;
 
+/// given: `attrs.padding`. same: TensorFlow's SAME, so that the output has ceil(H / stride) rows; the zeros
+/// depend on the input's extents, and the odd one lies below and to the right.
+enum class PaddingMode : uint8_t { given, same };
+
 /// weight (O,Kh,Kw,I/groups), bias (O). (N,H,W,I) -> (N,Ho,Wo,O).
 class Conv2d final : public Module {
 public:
@@ -20,12 +24,13 @@ public:
         std::array<int64_t, 2> kernel{3, 3};
         Conv2dAttrs attrs;
         bool bias = true;
+        PaddingMode padding_mode = PaddingMode::given;
     };
     explicit Conv2d(const Config& config);
     [[nodiscard]] std::string describe() const override;
 
-    /// relu(norm(conv(x)) + residual) without a history: the norm's running statistics are folded into the
-    /// weights, once per version of the parameters. `norm` may be null, `residual` undefined.
+    /// activation(norm(conv(x)) + residual) without a history: the norm's running statistics are folded into
+    /// the weights, once per version of the parameters. `norm` may be null, `residual` undefined.
     [[nodiscard]] Tensor infer(const Tensor& x, BatchNorm* norm, const ConvEpilogue& epilogue);
 
 protected:
@@ -36,6 +41,7 @@ private:
         std::vector<uint64_t> made_from;  // storages and versions
         Tensor weight, bias;
     };
+    [[nodiscard]] Conv2dAttrs attrs_for(const Shape& x) const;
     Config config_;
     Folded folded_;
 };
@@ -126,6 +132,23 @@ private:
     Config config_;
 };
 
+/// Over the positions and a group of channels of each sample; the same in training and evaluation.
+class GroupNorm final : public Module {
+public:
+    struct Config {
+        int64_t groups, channels;
+        double eps = 1e-5;
+    };
+    explicit GroupNorm(const Config& config);
+    [[nodiscard]] std::string describe() const override;
+
+protected:
+    [[nodiscard]] Variable forward(const Variable& x) override;
+
+private:
+    Config config_;
+};
+
 /// A layer without parameters: a named function of its input (activations, pooling, flatten).
 class Function final : public Module {
 public:
@@ -149,6 +172,14 @@ protected:
     [[nodiscard]] Variable forward(const Variable& x) override;
 };
 
+class Relu6 final : public Module {
+public:
+    [[nodiscard]] std::string describe() const override { return "ReLU6"; }
+
+protected:
+    [[nodiscard]] Variable forward(const Variable& x) override;
+};
+
 /// activation(norm(conv(x)) + residual); norm and activation may be null, `residual` undefined. Where no
 /// history, recording or hook asks for what is between, evaluation is one convolution with folded weights.
 [[nodiscard]] Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Variable& x,
@@ -160,6 +191,7 @@ protected:
                                  const Variable& residual = {});
 
 [[nodiscard]] std::unique_ptr<Module> make_relu();
+[[nodiscard]] std::unique_ptr<Module> make_relu6();
 [[nodiscard]] std::unique_ptr<Module> make_leaky_relu(double slope = 0.01);
 [[nodiscard]] std::unique_ptr<Module> make_elu(double alpha = 1.0);
 [[nodiscard]] std::unique_ptr<Module> make_gelu();

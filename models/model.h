@@ -64,6 +64,7 @@ struct ModelEntry {
 [[nodiscard]] Model build_resnet50(const Options& options, int64_t classes);
 [[nodiscard]] Model build_resnet101(const Options& options, int64_t classes);
 [[nodiscard]] Model build_resnet152(const Options& options, int64_t classes);
+[[nodiscard]] Model build_efficientnet_lite0(const Options& options, int64_t classes);
 [[nodiscard]] Model build_vgg11(const Options& options, int64_t classes);
 [[nodiscard]] Model build_vgg13(const Options& options, int64_t classes);
 [[nodiscard]] Model build_vgg16(const Options& options, int64_t classes);

@@ -1,7 +1,8 @@
 // ResNet (He et al., Deep Residual Learning for Image Recognition, 2016) with torchvision's names: conv1,
 // bn1, layer1.0.conv1, layer1.0.downsample.0, fc. The stride of a bottleneck sits on its 3x3 convolution, as
 // in torchvision ("v1.5"). With small=true the stem is a 3x3 convolution of stride 1 without max pooling, for
-// images of 32 pixels, where the usual stem would leave one position.
+// images of 32 pixels, where the usual stem would leave one position. norm=group puts group norms in place of
+// the batch norms; their names stay, as with torchvision's norm_layer.
 #include "autograd/functions.h"
 #include "layers/layers.h"
 #include "models/model.h"
@@ -18,8 +19,18 @@ std::unique_ptr<Module> convolution(int64_t in, int64_t out, int64_t kernel, int
                        .bias = false});
 }
 
-std::unique_ptr<Module> norm(int64_t channels) {
-    return std::make_unique<BatchNorm>(BatchNorm::Config{.channels = channels});
+using Norm = std::function<std::unique_ptr<Module>(int64_t channels)>;
+
+Norm norm_option(const Options& options) {
+    if (options.choose("norm", "batch", {"batch", "group"}) == "batch") {
+        return [](int64_t channels) {
+            return std::make_unique<BatchNorm>(BatchNorm::Config{.channels = channels});
+        };
+    }
+    const int64_t groups = options.get_within("groups", int64_t{32}, 1, 64);
+    return [groups](int64_t channels) {
+        return std::make_unique<GroupNorm>(GroupNorm::Config{.groups = groups, .channels = channels});
+    };
 }
 
 struct BlockShape {
@@ -28,11 +39,11 @@ struct BlockShape {
     [[nodiscard]] int64_t out() const { return bottleneck ? 4 * width : width; }
 };
 
-/// relu(F(x) + shortcut(x)), F being 3x3, 3x3 or 1x1, 3x3, 1x1, each followed by a batch norm. The block has
+/// relu(F(x) + shortcut(x)), F being 3x3, 3x3 or 1x1, 3x3, 1x1, each followed by a norm. The block has
 /// one ReLU layer, called behind each.
 class Block final : public Module {
 public:
-    explicit Block(const BlockShape& shape) {
+    Block(const BlockShape& shape, const Norm& norm) {
         struct Stage {
             int64_t in, out, kernel, stride;
         };
@@ -78,7 +89,8 @@ private:
 
 class ResNet final : public Module {
 public:
-    ResNet(const std::vector<int64_t>& depths, bool bottleneck, bool small, int64_t in, int64_t classes) {
+    ResNet(const std::vector<int64_t>& depths, bool bottleneck, bool small, const Norm& norm, int64_t in,
+           int64_t classes) {
         add_module("conv1", small ? convolution(in, 64, 3, 1) : convolution(in, 64, 7, 2));
         add_module("bn1", norm(64));
         add_module("relu", make_relu());
@@ -91,7 +103,7 @@ public:
             const int64_t width = int64_t{64} << stage;
             for (int64_t i = 0; i < depths[stage]; ++i) {
                 const BlockShape shape{channels, width, i == 0 && stage > 0 ? 2 : 1, bottleneck};
-                layer->add(std::make_unique<Block>(shape));
+                layer->add(std::make_unique<Block>(shape, norm));
                 channels = shape.out();
             }
             add_module("layer" + std::to_string(stage + 1), std::move(layer));
@@ -115,7 +127,7 @@ Model resnet(const Options& options, int64_t classes, const std::vector<int64_t>
     const bool small = options.get("small", false);
     const int64_t in = options.get_within("in", int64_t{3}, 1, 4096);
     const int64_t k = classes > 0 ? classes : (small ? 10 : 1000);
-    Model model{.net = std::make_unique<ResNet>(depths, bottleneck, small, in, k),
+    Model model{.net = std::make_unique<ResNet>(depths, bottleneck, small, norm_option(options), in, k),
                 .classes = k,
                 .input = {0, 0, in},
                 .head = "fc.weight",

@@ -47,6 +47,7 @@ constexpr UnaryTraits kUnary[] = {
     {UnaryOp::gelu, "gelu", true, false},
     {UnaryOp::silu, "silu", true, false},
     {UnaryOp::relu, "relu", false, true},
+    {UnaryOp::relu6, "relu6", false, true},
     {UnaryOp::negative_part, "negative_part", true, false},
     {UnaryOp::add_scalar, "add_scalar", false, false},
     {UnaryOp::multiply_scalar, "multiply_scalar", false, false},
@@ -80,8 +81,9 @@ public:
     }
 
     [[nodiscard]] bool takes_bf16(Inputs) const override {  // what rounds nothing
-        return traits_.op == UnaryOp::relu || traits_.op == UnaryOp::clamp_min ||
-               traits_.op == UnaryOp::clamp_max || traits_.op == UnaryOp::negative;
+        return traits_.op == UnaryOp::relu || traits_.op == UnaryOp::relu6 ||
+               traits_.op == UnaryOp::clamp_min || traits_.op == UnaryOp::clamp_max ||
+               traits_.op == UnaryOp::negative;
     }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
@@ -140,6 +142,8 @@ private:
             }
             case UnaryOp::relu:
                 return where_positive(d, Variable(y().data()));  // y > 0 exactly where x > 0
+            case UnaryOp::relu6:                                 // 0 < y < 6 exactly where 0 < x < 6
+                return where_positive(where_positive(d, Variable(y().data())), 6.0 - Variable(y().data()));
             case UnaryOp::negative_part:
                 return masked(UnaryOp::is_negative);
             case UnaryOp::add_scalar:
@@ -356,6 +360,7 @@ Variable sin(const Variable& x) { return unary<UnaryOp::sin>(x); }
 Variable cos(const Variable& x) { return unary<UnaryOp::cos>(x); }
 Variable erf(const Variable& x) { return unary<UnaryOp::erf>(x); }
 Variable relu(const Variable& x) { return unary<UnaryOp::relu>(x); }
+Variable relu6(const Variable& x) { return unary<UnaryOp::relu6>(x); }
 Variable gelu(const Variable& x) { return unary<UnaryOp::gelu>(x); }
 Variable silu(const Variable& x) { return unary<UnaryOp::silu>(x); }
 Variable sigmoid(const Variable& x) { return unary<UnaryOp::sigmoid>(x); }

@@ -1,4 +1,4 @@
-// Batch norm and layer norm. With m elements a channel, x̂ = (x - μ) / √(σ² + e) and y = γ x̂ + β:
+// Batch norm, group norm and layer norm. With m elements a channel, x̂ = (x - μ) / √(σ² + e) and y = γ x̂ + β:
 //   d_γ = Σ d_y x̂,   d_β = Σ d_y,   d_x = γ / (m √(σ² + e)) (m d_y - Σ d_y - x̂ Σ d_y x̂)     statistics of the
 //   batch d_x = γ d_y / √(σ² + e)                                                               constant
 //   statistics
@@ -171,57 +171,87 @@ private:
     double eps_;
 };
 
-/// Over the last axis of each row.
-class LayerNorm final : public Op {
+/// Over the channels of each position (layer norm), or over the positions and a group of channels of each
+/// sample (group norm). Both are sums over axes 1 and 3 of a view (rows, P, G, C/G): layer norm's rows are
+/// the positions.
+class GroupNorm final : public Op {
 public:
-    explicit LayerNorm(double eps) : eps_(eps) {}
-    [[nodiscard]] std::string_view kind() const override { return "layer_norm"; }
+    /// `groups` 0: layer norm.
+    GroupNorm(int64_t groups, double eps) : groups_(groups), eps_(eps) {}
+    [[nodiscard]] std::string_view kind() const override {
+        return groups_ == 0 ? "layer_norm" : "group_norm";
+    }
     [[nodiscard]] Saves saves() const override { return {0b011, false}; }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const NoGrad off;
-        const Variable x = inputs[0].detach();
-        const Variable mu = mean(x, {-1}, true);
-        const Variable inv_std = inverse_deviation(mean(square(x - mu), {-1}, true), eps_);
-        const Variable y = (x - mu) * inv_std * inputs[1].detach() + inputs[2].detach();
-        return {y.data(), {mu.data(), inv_std.data()}};
+        const Variable x = view(inputs[0].detach());
+        const Variable mu = mean(x, {1, 3}, true);
+        const Variable inv_std = inverse_deviation(mean(square(x - mu), {1, 3}, true), eps_);
+        const Variable y = (x - mu) * inv_std * channels(inputs[1].detach()) + channels(inputs[2].detach());
+        return {reshape(y, inputs[0].shape()).data(), {mu.data(), inv_std.data()}};
     }
 
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
-        const Variable x = node.input(0);
-        const Variable centred = x - mean(x, {-1}, true);
-        const Variable inv_std = inverse_deviation(mean(square(centred), {-1}, true), eps_);
+        const Variable x = view(node.input(0));
+        const Variable d = view(d_y);
+        const Variable centred = x - mean(x, {1, 3}, true);
+        const Variable inv_std = inverse_deviation(mean(square(centred), {1, 3}, true), eps_);
         const Variable normalized = centred * inv_std;
-        Variables d(3);
+        Variables gradients(3);
         if (wants(mask, 0)) {
-            const Variable d_normalized = d_y * node.input(1);
-            d[0] = inv_std * (d_normalized - mean(d_normalized, {-1}, true) -
-                              normalized * mean(d_normalized * normalized, {-1}, true));
+            const Variable d_normalized = d * channels(node.input(1));
+            gradients[0] = reshape(inv_std * (d_normalized - mean(d_normalized, {1, 3}, true) -
+                                              normalized * mean(d_normalized * normalized, {1, 3}, true)),
+                                   node.input_shape(0));
         }
         if (wants(mask, 1)) {
-            d[1] = sum_to(d_y * normalized, node.input_shape(1));
+            gradients[1] = reshape(sum(d * normalized, {0, 1}), node.input_shape(1));
         }
         if (wants(mask, 2)) {
-            d[2] = sum_to(d_y, node.input_shape(2));
+            gradients[2] = reshape(sum(d, {0, 1}), node.input_shape(2));
         }
-        return d;
+        return gradients;
     }
 
-    /// Statistics constant: each element times γ / σ of its row, plus β - μ γ / σ.
+    /// Statistics constant: each element times γ / σ of its group, plus β - μ γ / σ. The weight has an
+    /// element for each row and channel.
     [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
-        const Variable k = node.input(1) * Variable(node.kept(1));
+        const Variable k = channels(node.input(1)) * Variable(node.kept(1));
+        Shape shape = node.input_shape(0);
+        if (groups_ != 0) {
+            for (int i = 1; i + 1 < shape.rank(); ++i) {
+                shape = shape.with(i, 1);
+            }
+        }
         return LinearView{
             .x = node.input(0),
-            .weight = k,
-            .bias = node.input(2) - Variable(node.kept(0)) * k,
+            .weight = reshape(k, shape),
+            .bias = reshape(channels(node.input(2)) - Variable(node.kept(0)) * k, shape),
             .input_axis = 0,
             .apply = [](const Variable& x, const Variable& weight) { return x * weight; },
             .adjoint = [](const Variable& s, const Variable& weight) { return s * weight; },
-            .adjoint_params = [](const Variable& x, const Variable& s) { return x * s; },
+            .adjoint_params = [shape](const Variable& x,
+                                      const Variable& s) { return sum_to(x * s, shape.with(0, x.dim(0))); },
         };
     }
 
 private:
+    [[nodiscard]] Variable view(const Variable& x) const {
+        int64_t positions = 1;
+        for (int i = groups_ == 0 ? 0 : 1; i + 1 < x.rank(); ++i) {
+            positions *= x.dim(i);
+        }
+        return groups_ == 0 ? reshape(x, Shape{positions, 1, 1, x.dim(-1)})
+                            : reshape(x, Shape{x.dim(0), positions, groups_, x.dim(-1) / groups_});
+    }
+    /// (C) -> (1, 1, G, C/G)
+    [[nodiscard]] Variable channels(const Variable& v) const {
+        const int64_t groups = std::max<int64_t>(groups_, 1);
+        return reshape(v, Shape{1, 1, groups, v.dim(0) / groups});
+    }
+
+    int64_t groups_;
     double eps_;
 };
 
@@ -270,7 +300,15 @@ Variable batch_norm_affine(const Variable& x, const Variable& scale, const Varia
 
 Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift, double eps) {
     check_channels("layer_norm", x, scale, shift);
-    return call(std::make_shared<LayerNorm>(eps), {x, scale, shift});
+    return call(std::make_shared<GroupNorm>(0, eps), {x, scale, shift});
+}
+
+Variable group_norm(const Variable& x, int64_t groups, const Variable& scale, const Variable& shift,
+                    double eps) {
+    check_channels("group_norm", x, scale, shift);
+    BACKLIGHT_CHECK(groups > 0 && x.dim(-1) % groups == 0, "group_norm: ", x.dim(-1),
+                    " channels are not divisible into ", groups, " groups");
+    return call(std::make_shared<GroupNorm>(groups, eps), {x, scale, shift});
 }
 
 }  // namespace backlight

@@ -110,6 +110,8 @@ void add_elementwise_cases(std::vector<OpCase>& cases) {
     unary(cases, "pow", "exponent 0 beside x", any, [](const Variable& x) { return x + pow(x, 0.0); });
     unary(cases, "erf", "", any, [](const Variable& x) { return erf(x); });
     unary(cases, "relu", "", off_zero, [](const Variable& x) { return relu(x); });
+    unary(cases, "relu6", "", {.low = -3, .high = 9, .kinks = {0, 6}},
+          [](const Variable& x) { return relu6(x); });
     unary(cases, "leaky_relu", "slope 0.2", off_zero, [](const Variable& x) { return leaky_relu(x, 0.2); });
     unary(cases, "leaky_relu", "slope -0.5", off_zero, [](const Variable& x) { return leaky_relu(x, -0.5); });
     unary(cases, "elu", "alpha 0.7", off_zero, [](const Variable& x) { return elu(x, 0.7); });

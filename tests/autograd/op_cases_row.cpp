@@ -75,6 +75,23 @@ void normalisations(std::vector<OpCase>& cases) {
     }
 }
 
+void group_norms(std::vector<OpCase>& cases) {
+    struct Row {
+        Shape shape;
+        int64_t groups;
+    };
+    for (const Row& row :
+         {Row{{2, 3, 2, 4}, 2}, Row{{3, 4}, 2}, Row{{1, 2, 2, 3}, 3}, Row{{2, 2, 3}, 1}, Row{{0, 2, 4}, 2}}) {
+        const Draw scale{.shape = {row.shape[-1]}, .low = 0.4, .high = 2.0};
+        cases.push_back({"group_norm",
+                         concat_text("shape ", row.shape, ", groups ", row.groups),
+                         {{.shape = row.shape}, scale, {.shape = scale.shape}},
+                         [groups = row.groups](const Variables& v) {
+                             return group_norm(v[0], groups, v[1], v[2], 1e-3);
+                         }});
+    }
+}
+
 void losses(std::vector<OpCase>& cases) {
     const Draw logits{.shape = {4, 3}};
     const auto target = [] { return labels({2, 0, 2, 1}); };
@@ -125,6 +142,7 @@ void dropouts(std::vector<OpCase>& cases) {
 void add_row_cases(std::vector<OpCase>& cases) {
     softmaxes(cases);
     normalisations(cases);
+    group_norms(cases);
     losses(cases);
     dropouts(cases);
 }

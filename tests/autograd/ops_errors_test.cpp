@@ -153,6 +153,8 @@ TEST_CASE("errors: softmax, normalisation, losses, dropout") {
     CHECK_ERROR(
         batch_norm_affine(ones({2, 3}), ones({3}), ones({3}), Tensor::ones({2}), Tensor::ones({3}), 1e-5),
         "batch_norm: expected statistics of shape (3,), got (2,) and (3,)");
+    CHECK_ERROR(group_norm(ones({2, 3, 4}), 3, ones({4}), ones({4}), 1e-5),
+                "group_norm: 4 channels are not divisible into 3 groups");
     CHECK_ERROR(layer_norm(ones({2, 3}), ones({3}, DType::f64), ones({3}), 1e-5),
                 "layer_norm: expected equal floating types, got x float32, scale float64, shift float32");
     CHECK_ERROR(cross_entropy(ones({2, 3}), index({0, 1, 2})),

@@ -88,7 +88,7 @@ TEST_CASE("bf16: convolutions agree with the reference") {
         compare_narrow(
             shape,
             [&](Backend& b, Tensor& y) {
-                b.conv2d_fused(c.attrs, x, weight, bias, {residual, true}, y);
+                b.conv2d_fused(c.attrs, x, weight, bias, {residual, Activation::relu}, y);
             },
             kRounding, size);
         compare_narrow(

@@ -100,6 +100,28 @@ TEST_CASE("cpu conv2d: the shapes that networks have") {
     }
 }
 
+TEST_CASE("cpu conv2d_fused: residual and each activation agree with the reference") {
+    Draw draw(17);
+    const Shape shape{2, 6, 5, 8};
+    const Tensor x = draw.tensor({2, 6, 5, 8});
+    const Tensor weight = draw.tensor({8, 3, 3, 8});
+    const Tensor residual = draw.tensor(shape);
+    for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6}) {
+        for (const Tensor& added : {Tensor(), residual}) {
+            CAPTURE(static_cast<int>(activation));
+            const auto fused = [&](Backend& b, Tensor& y) {
+                b.conv2d_fused({.padding = {1, 1}}, x, weight, {}, {added, activation}, y);
+            };
+            compare(shape, fused, 0, 2e-6, Tensor::full(shape, 40));
+            const Tensor y = output_of(cpu_backend(), shape, fused);
+            const std::vector<float> values = y.to_vector<float>();
+            const auto [low, high] = std::minmax_element(values.begin(), values.end());
+            CHECK((*low >= 0) == (activation != Activation::none));
+            CHECK((*high <= 6) == (activation == Activation::relu6));
+        }
+    }
+}
+
 TEST_CASE("cpu conv2d: an empty batch gives empty images and zero gradients of the weights") {
     const Conv2dAttrs attrs{.padding = {1, 1}};
     const Tensor x = Tensor::empty({0, 5, 5, 3});

@@ -208,6 +208,25 @@ TEST_SUITE("explain") {
               1e-3);
     }
 
+    TEST_CASE("group norm is the epsilon rule of its diagonal map too") {
+        const Variable x = Variable::leaf(random_tensor({2, 3, 2, 4}, 123));
+        const Variable scale = random_tensor({4}, 124, 0.5, 1.5);
+        const Variable shift = random_tensor({4}, 125);
+        Variable y;
+        {
+            const Recording recording;
+            y = group_norm(x, 2, scale, shift, 1e-5);
+        }
+        const Tensor r_y = random_tensor({2, 3, 2, 4}, 126);
+        const NoGrad off;
+        const Variable grouped = reshape(x.detach(), {2, 6, 2, 2});
+        const Variable centred = grouped - mean(grouped, {1, 3}, true);
+        const Variable k = reshape(scale, {1, 1, 2, 2}) / sqrt(mean(square(centred), {1, 3}, true) + 1e-5);
+        const Variable expected =
+            reshape(grouped * k, {2, 3, 2, 4}) * (Variable(r_y) / stabilize(y.detach(), 1e-6));
+        CHECK(difference(relevance(y, r_y, x, everywhere(rules::zplus())).data(), expected.data()) < 1e-9);
+    }
+
     TEST_CASE("explaining a batch is explaining each sample") {
         const auto net = random_network(15);
         const Tensor images = random_images(16, 3);

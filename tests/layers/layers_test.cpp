@@ -76,6 +76,42 @@ const std::vector<Case>& cases() {
          {5, 6},
          {1, 2, 2, 1},
          {0, 0, 5, 6}},
+        {"conv2d same padding of an even side: the odd zero comes last",
+         layer<Conv2d>({.in = 1,
+                        .out = 1,
+                        .kernel = {3, 1},
+                        .attrs = {.stride = {2, 2}},
+                        .bias = false,
+                        .padding_mode = PaddingMode::same}),
+         {{"weight", {1, 10, 100}}},
+         {1, 4, 1, 1},
+         {1, 2, 3, 4},
+         {1, 2, 1, 1},
+         {321, 43}},
+        {"conv2d same padding of an odd side: a zero on each end",
+         layer<Conv2d>({.in = 1,
+                        .out = 1,
+                        .kernel = {3, 1},
+                        .attrs = {.stride = {2, 1}},
+                        .bias = false,
+                        .padding_mode = PaddingMode::same}),
+         {{"weight", {1, 10, 100}}},
+         {1, 5, 1, 1},
+         {1, 2, 3, 4, 5},
+         {1, 3, 1, 1},
+         {210, 432, 54}},
+        {"conv2d same padding with dilation keeps the size",
+         layer<Conv2d>({.in = 1,
+                        .out = 1,
+                        .kernel = {1, 2},
+                        .attrs = {.dilation = {1, 3}},
+                        .bias = false,
+                        .padding_mode = PaddingMode::same}),
+         {{"weight", {1, 10}}},
+         {1, 1, 5, 1},
+         {1, 2, 3, 4, 5},
+         {1, 1, 5, 1},
+         {30, 41, 52, 3, 4}},
         {"conv_transpose2d spreads each pixel over its window",
          layer<ConvTranspose2d>({.in = 1, .out = 1, .kernel = {2, 2}, .attrs = {.stride = {2, 2}}}),
          {{"weight", {1, 10, 100, 1000}}, {"bias", {0.5}}},
@@ -113,6 +149,20 @@ const std::vector<Case>& cases() {
          {1, 3, 10, 12},
          {2, 2},
          {-1, 3, -1, 3}},  // mean 2, variance 1, / sqrt(1 + 3)
+        {"group_norm keeps to the channels of a group and to its sample",
+         layer<GroupNorm>({.groups = 2, .channels = 4, .eps = 3}),
+         {{"weight", {2, 4, 2, 2}}, {"bias", {0, 1, 0, 0}}},
+         {2, 1, 1, 4},
+         {1, 3, 5, 5, 10, 12, 7, 9},
+         {2, 1, 1, 4},
+         {-1, 3, 0, 0, -1, 3, -1, 1}},  // mean 2, variance 1, / sqrt(1 + 3)
+        {"group_norm takes all positions",
+         layer<GroupNorm>({.groups = 1, .channels = 1, .eps = 3}),
+         {{"weight", {2}}, {"bias", {0}}},
+         {1, 2, 2, 1},
+         {1, 3, 3, 1},
+         {1, 2, 2, 1},
+         {-1, 1, 1, -1}},
         {"embedding",
          [] { return std::make_unique<Embedding>(3, 2); },
          {{"weight", {1, 2, 3, 4, 5, 6}}},
@@ -121,6 +171,7 @@ const std::vector<Case>& cases() {
          {1, 3, 2},
          {5, 6, 1, 2, 5, 6}},
         {"relu", [] { return make_relu(); }, {}, {1, 4}, kSigns, {1, 4}, {0, 0, 0, 1}},
+        {"relu6", [] { return make_relu6(); }, {}, {1, 4}, {-1, 2, 6, 9}, {1, 4}, {0, 2, 6, 6}},
         {"leaky_relu", [] { return make_leaky_relu(0.2); }, {}, {1, 4}, kSigns, {1, 4}, {-0.4, -0.1, 0, 1}},
         {"elu",
          [] { return make_elu(2); },
@@ -232,7 +283,10 @@ TEST_CASE("layers: a layer describes itself by what was configured") {
                   .kernel = {1, 5},
                   .attrs = {.stride = {2, 1}, .padding = {1, 1}, .dilation = {2, 2}, .groups = 4}})
               .describe() == "Conv2d(4, 8, kernel 1x5, stride 2x1, padding 1, dilation 2x2, groups 4)");
+    CHECK(Conv2d({.in = 2, .out = 2, .padding_mode = PaddingMode::same}).describe() ==
+          "Conv2d(2, 2, kernel 3x3, padding same)");
     CHECK(Linear({.in = 5, .out = 2}).describe() == "Linear(5, 2)");
+    CHECK(GroupNorm({.groups = 2, .channels = 8}).describe() == "GroupNorm(2, 8)");
     CHECK(BatchNorm({.channels = 7}).describe() == "BatchNorm(7)");
     CHECK(make_leaky_relu(0.2)->describe() == "LeakyReLU(0.2)");
     CHECK(make_max_pool(2)->describe() == "MaxPool2d(2x2, stride 2)");
@@ -254,6 +308,12 @@ TEST_CASE("layers: wrong shapes name the layer, what was expected and what came"
                    }),
                    "(1, 4)"));
     CHECK(contains(error_of([] { (void)Conv2d({.in = 3, .out = 4, .attrs = {.groups = 2}}); }), "2 groups"));
+    CHECK(contains(
+        error_of([] {
+            (void)Conv2d(
+                {.in = 1, .out = 1, .attrs = {.padding = {1, 1}}, .padding_mode = PaddingMode::same});
+        }),
+        "either given or same"));
     CHECK(contains(error_of([] {
                        (void)Linear({.in = 7, .out = 2, .flattened_image = {2, 2, 2}});
                    }),

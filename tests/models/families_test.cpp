@@ -41,12 +41,10 @@ void unsettle(Module& net) {
 
 }  // namespace
 
-TEST_CASE("families: parameter counts are torchvision's") {
-    const std::vector<std::pair<std::string, int64_t>> counts = {{"resnet18", 11689512},
-                                                                 {"resnet34", 21797672},
-                                                                 {"resnet50", 25557032},
-                                                                 {"resnet101", 44549160},
-                                                                 {"vgg11_bn", 132868840}};
+TEST_CASE("families: parameter counts are those of the public implementations") {
+    const std::vector<std::pair<std::string, int64_t>> counts = {
+        {"resnet18", 11689512},  {"resnet34", 21797672},  {"resnet50", 25557032},
+        {"resnet101", 44549160}, {"vgg11_bn", 132868840}, {"efficientnet_lite0", 4652008}};
     for (const auto& [name, count] : counts) {
         CAPTURE(name);
         CHECK(build_model(name).net->parameter_count() == count);
@@ -73,6 +71,41 @@ TEST_CASE("families: names are torchvision's") {
     CHECK(features.at("classifier.0.weight").shape() == Shape{5, 512});
 }
 
+TEST_CASE("families: EfficientNet-Lite0 has its package's names, and a head of its own") {
+    Model net = build_model("efficientnet_lite0", 5);
+    const auto state = state_dict(*net.net);
+    CHECK(state.size() == 296);  // of the package's file
+    CHECK(state.at("_conv_stem.weight").shape() == Shape{32, 3, 3, 3});
+    CHECK(state.count("_blocks.0._expand_conv.weight") == 0);
+    CHECK(state.at("_blocks.3._depthwise_conv.weight").shape() == Shape{144, 1, 5, 5});
+    CHECK(state.at("_blocks.15._bn2.running_var").shape() == Shape{320});
+    CHECK(state.at("_fc.weight").shape() == Shape{5, 1280});
+    CHECK(net(Variable(normal({1, 65, 40, 3}, 1))).shape() == Shape{1, 5});
+
+    Model trained = build_model("efficientnet_lite0", 7, 1);
+    CHECK(load_body(net, state_dict(*trained.net), "w") ==
+          "the head _fc is new: w has 7 classes, the model 5");
+}
+
+TEST_CASE("families: group norms take the places of batch norms, and their names") {
+    Model model = build_model("resnet18(small=true, norm=group, groups=16)", 4, 1);
+    const auto state = state_dict(*model.net);
+    CHECK(state.size() == 62);  // without the statistics and counters of 20 batch norms
+    CHECK(model.net->at("layer2.0.bn1").describe() == "GroupNorm(16, 128)");
+    CHECK(model.net->at("layer2.0.downsample.1").describe() == "GroupNorm(16, 128)");
+    CHECK(distance(state.at("layer1.0.bn2.weight"), Tensor::ones({64})) == 0);
+    const Variable x = normal({2, 16, 16, 3}, 1);
+    const Tensor both = model(x).data();
+    CHECK(both.shape() == Shape{2, 4});
+    const NoGrad off;  // samples do not see each other, and there is no other mode
+    CHECK(distance(slice(Variable(both), 0, 0, 1).data(), model(slice(x, 0, 0, 1)).data()) < 1e-5);
+    model.net->eval();
+    CHECK(distance(model(x).data(), both) < 1e-5);
+    CHECK(error_of([] { (void)build_model("resnet18(norm=group, groups=24)"); }).find("64 channels") !=
+          std::string::npos);
+    CHECK(error_of([] { (void)build_model("resnet18(groups=32)"); }).find("groups") != std::string::npos);
+}
+
 TEST_CASE("families: weights of another number of classes give the body, and the head stays new") {
     Model trained = build_model("resnet18(small=true)", 10, 1);
     Model tuned = build_model("resnet18(small=true)", 3, 2);
@@ -93,7 +126,7 @@ TEST_CASE("families: weights of another number of classes give the body, and the
 
 TEST_CASE("families: evaluation with folded norms and fused ReLUs gives the plain path's logits") {
     for (const char* spec : {"resnet18(small=true)", "resnet50(small=true)", "vgg11_bn(small=true)",
-                             "vgg11(small=true)", "cnn_small(in=3)"}) {
+                             "vgg11(small=true)", "cnn_small(in=3)", "efficientnet_lite0"}) {
         CAPTURE(spec);
         const Model model = build_model(spec, 7, 3);
         unsettle(*model.net);
@@ -106,7 +139,8 @@ TEST_CASE("families: evaluation with folded norms and fused ReLUs gives the plai
         // A changed parameter is seen.
         for (const Parameter& parameter : model.net->parameters()) {
             if (parameter.name.find("bn1.weight") != std::string::npos ||
-                parameter.name.find("features.1.weight") != std::string::npos) {
+                parameter.name.find("features.1.weight") != std::string::npos ||
+                parameter.name.ends_with("_bn1.weight")) {
                 Tensor value = parameter.value.data();
                 value.copy_from((Variable(value) * 1.5).data());
             }

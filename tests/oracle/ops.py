@@ -88,6 +88,7 @@ CASES = [
      lambda x, w, b: back(F.batch_norm(image(x), torch.tensor([0.1, -0.2, 0.3]), torch.tensor([0.5, 1.5, 0.25]), w, b,
                                        training=False, eps=1e-3))),
     ("layer_norm", [(2, 3, 4), (4,), (4,)], lambda x, w, b: F.layer_norm(x, (4,), w, b, eps=1e-3)),
+    ("group_norm", [(2, 3, 2, 6), (6,), (6,)], lambda x, w, b: back(F.group_norm(image(x), 3, w, b))),
     ("cross_entropy", [(4, 3)], lambda x: F.cross_entropy(x, LABELS)),
     ("cross_entropy smoothing", [(4, 3)], lambda x: F.cross_entropy(x, LABELS, label_smoothing=0.1)),
     ("cross_entropy weights", [(4, 3)], lambda x: F.cross_entropy(x, LABELS, weight=CLASS_WEIGHT)),
@@ -101,6 +102,7 @@ CASES = [
     ("elu", [(11,)], lambda x: F.elu(3 * x, alpha=0.7)),
     ("softplus", [(11,)], lambda x: F.softplus(3 * x, beta=2.0)),
     ("leaky_relu", [(11,)], lambda x: F.leaky_relu(x, 0.2)),
+    ("relu6", [(101,)], lambda x: F.relu6(9 * x)),
     ("erf", [(11,)], lambda x: torch.erf(2 * x)),
     ("clamp", [(101,)], lambda x: torch.clamp(x, 10 / 50.5 - 1, 80 / 50.5 - 1)),  # both bounds are elements
     ("amax ties", [(3, 101)], lambda x: torch.amax(torch.where(x > 0.6, 1.0 + (x - x.detach()), x), 1)),

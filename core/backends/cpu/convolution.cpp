@@ -66,7 +66,7 @@ cpu::ConvPlan plan_for(const ConvShape& shape, const cpu::ConvExtras& extras,
     throw SystemError("oneDNN: no implementation of this convolution");
 }
 
-void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers, bool relu = false) {
+void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers, Activation activation = Activation::none) {
     thread_local cpu::PlanCache<cpu::ConvPlan> plans(kMaxPlans);
     thread_local uint64_t generation = 0;
     if (generation != cpu::tuning_generation()) {
@@ -77,9 +77,9 @@ void convolve(const ConvShape& s, const cpu::ConvBuffers& buffers, bool relu = f
     const int64_t products = s.batch * s.out_height * s.out_width * s.out_channels * s.kernel_height *
                              s.kernel_width * (s.in_channels / a.groups);
     const cpu::OneThread one_thread(products < kSmallProducts);
-    const cpu::ConvExtras extras{buffers.bias != nullptr, buffers.residual != nullptr, relu};
-    const int64_t kind = static_cast<int64_t>(s.direction) * 16 + (s.type == DType::bf16 ? 8 : 0) +
-                         (extras.bias ? 4 : 0) + (extras.residual ? 2 : 0) + (extras.relu ? 1 : 0);
+    const cpu::ConvExtras extras{buffers.bias != nullptr, buffers.residual != nullptr, activation};
+    const int64_t kind = static_cast<int64_t>(s.direction) * 32 + (s.type == DType::bf16 ? 16 : 0) +
+                         (extras.bias ? 8 : 0) + (extras.residual ? 4 : 0) + static_cast<int64_t>(activation);
     const cpu::PlanKey key{kind,
                            s.batch,
                            s.in_channels,
@@ -156,7 +156,7 @@ void CpuBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const T
               .residual = epilogue.residual.defined() ? buffer<void>(epilogue.residual) : nullptr,
               .weight_storage = weight.storage_id(),
               .weight_version = weight.version()},
-             epilogue.relu);
+             epilogue.activation);
 }
 
 void CpuBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,

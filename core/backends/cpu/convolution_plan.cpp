@@ -74,7 +74,7 @@ void finish(ConvPlan& plan, const Description& made, const memory::desc& image, 
     }
 }
 
-/// The residual is added by the convolution as it writes, then the ReLU.
+/// The residual is added by the convolution as it writes, then the activation.
 dnnl::primitive_attr attributes_for(const ConvShape& shape, const ConvExtras& extras) {
     dnnl::primitive_attr attributes;  // a new one: copies of an attribute share what they hold
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -82,8 +82,15 @@ dnnl::primitive_attr attributes_for(const ConvShape& shape, const ConvExtras& ex
     if (extras.residual) {
         after.append_binary(dnnl::algorithm::binary_add, Descriptors(shape, false, false, false).output);
     }
-    if (extras.relu) {
-        after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+    switch (extras.activation) {
+        case Activation::none:
+            break;
+        case Activation::relu:
+            after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+            break;
+        case Activation::relu6:
+            after.append_eltwise(dnnl::algorithm::eltwise_clip, 0.0f, 6.0f);
+            break;
     }
     attributes.set_post_ops(after);
     return attributes;

@@ -66,7 +66,8 @@ struct ConvBuffers {
 
 /// What a forward convolution does besides multiplying.
 struct ConvExtras {
-    bool bias = false, residual = false, relu = false;
+    bool bias = false, residual = false;
+    Activation activation = Activation::none;
 };
 
 /// The plan for a shape; empty when the library has no such implementation.

@@ -33,6 +33,8 @@ NarrowLoop narrow_loop_for(UnaryOp op) {
     switch (op) {
         case UnaryOp::relu:
             return narrow_loop<functors::Relu>;
+        case UnaryOp::relu6:
+            return narrow_loop<functors::Relu6>;
         case UnaryOp::clamp_min:
             return narrow_loop<functors::ClampMin>;
         case UnaryOp::clamp_max:

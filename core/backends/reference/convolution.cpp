@@ -152,15 +152,21 @@ void ReferenceBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, c
                                     const Tensor& bias, const ConvEpilogue& epilogue, Tensor& y) {
     if (x.dtype() == DType::bf16) {
         return widened_into(y, [&](Tensor& wide) {
-            conv2d_fused(attrs, widened(x), weight, bias, {widened(epilogue.residual), epilogue.relu}, wide);
+            conv2d_fused(attrs, widened(x), weight, bias, {widened(epilogue.residual), epilogue.activation},
+                         wide);
         });
     }
     conv2d(attrs, x, weight, bias, y);
     if (epilogue.residual.defined()) {
         accumulate(y, epilogue.residual);
     }
-    if (epilogue.relu) {
-        unary(UnaryOp::relu, y, 0.0, y);
+    switch (epilogue.activation) {
+        case Activation::none:
+            break;
+        case Activation::relu:
+            return unary(UnaryOp::relu, y, 0.0, y);
+        case Activation::relu6:
+            return unary(UnaryOp::relu6, y, 0.0, y);
     }
 }
 

@@ -107,6 +107,7 @@ void dispatch_unary(UnaryOp op, Body&& body) {
         case UnaryOp::gelu: return body(functors::Gelu{});
         case UnaryOp::silu: return body(functors::Silu{});
         case UnaryOp::relu: return body(functors::Relu{});
+        case UnaryOp::relu6: return body(functors::Relu6{});
         case UnaryOp::negative_part: return body(functors::NegativePart{});
         case UnaryOp::stabilizer_sign: return body(functors::StabilizerSign{});
         case UnaryOp::is_positive: return body(functors::IsPositive{});
@@ -138,6 +139,7 @@ void dispatch_integer_unary(UnaryOp op, Body&& body) {
         case UnaryOp::sign: return body(functors::Sign{});
         case UnaryOp::square: return body(functors::Square{});
         case UnaryOp::relu: return body(functors::Relu{});
+        case UnaryOp::relu6: return body(functors::Relu6{});
         case UnaryOp::negative_part: return body(functors::NegativePart{});
         case UnaryOp::stabilizer_sign: return body(functors::StabilizerSign{});
         case UnaryOp::is_positive: return body(functors::IsPositive{});

@@ -53,6 +53,7 @@ TEST_CASE_TEMPLATE("unary: each function has its textbook values", T, float, dou
         {UnaryOp::gelu, 0, [&](double x) { return x * phi(x); }},
         {UnaryOp::silu, 0, [](double x) { return x / (1 + std::exp(-x)); }},
         {UnaryOp::relu, 0, [](double x) { return std::max(x, 0.0); }},
+        {UnaryOp::relu6, 0, [](double x) { return std::clamp(x, 0.0, 6.0); }},
         {UnaryOp::negative_part, 0, [](double x) { return std::min(x, 0.0); }},
         {UnaryOp::stabilizer_sign, 0, [](double x) { return x >= 0 ? 1.0 : -1.0; }},
         {UnaryOp::is_positive, 0, [](double x) { return x > 0 ? 1.0 : 0.0; }},
@@ -72,7 +73,7 @@ TEST_CASE_TEMPLATE("unary: each function has its textbook values", T, float, dou
         {UnaryOp::clamp_max, 0.25, [](double x) { return std::min(x, 0.25); }},
         {UnaryOp::floor, 0, [](double x) { return std::floor(x); }},
     };
-    const std::vector<double> x{-3, -1.5, -0.25, 0, 0.25, 0.5, 1, 2.75};
+    const std::vector<double> x{-3, -1.5, -0.25, 0, 0.25, 0.5, 1, 2.75, 7.5};
     for (const Row& row : rows) {
         const auto y = unary<T>(row.op, x, row.p);
         for (size_t i = 0; i < x.size(); ++i) {
@@ -89,7 +90,8 @@ TEST_CASE_TEMPLATE("unary: extreme arguments neither overflow nor lose NaN", T, 
     CHECK(unary<T>(UnaryOp::sigmoid, {-1e4, 1e4}) == std::vector<double>{0, 1});
     CHECK(unary<T>(UnaryOp::softplus, {-1e4, 1e4}, 1) == std::vector<double>{0, T(1e4)});
     CHECK(unary<T>(UnaryOp::is_finite, {kInf, -kInf, kNan, 1}) == std::vector<double>{0, 0, 0, 1});
-    for (const UnaryOp op : {UnaryOp::relu, UnaryOp::negative_part, UnaryOp::clamp_min, UnaryOp::clamp_max}) {
+    for (const UnaryOp op :
+         {UnaryOp::relu, UnaryOp::relu6, UnaryOp::negative_part, UnaryOp::clamp_min, UnaryOp::clamp_max}) {
         CHECK(std::isnan(unary<T>(op, {kNan})[0]));
     }
     CHECK(unary<T>(UnaryOp::exp, {}).empty());
