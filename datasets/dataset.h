@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/io/picture.h"
 #include "core/tensor.h"
 #include "datasets/image.h"
 
@@ -28,9 +29,11 @@ struct RandomDraw {
 
 /// A sample as stored. Vectors are images of height 1 and width 1 with D channels.
 struct RawSample {
-    Image input;
+    Image input;  // empty where there is a picture
     Image mask;   // one channel; empty if there is none
     Image decoy;  // one channel; empty if there is none
+    /// Instead of `input`: it is decoded when the transforms have said which pixels they need.
+    std::optional<PictureFile> picture{};
 };
 
 /// One sample as a network sees it.

@@ -6,7 +6,6 @@
 #include <map>
 
 #include "core/error.h"
-#include "core/io/image.h"
 #include "datasets/files.h"
 #include "datasets/sources.h"
 
@@ -35,9 +34,7 @@ public:
     [[nodiscard]] RawSample load(int64_t index) const override {
         check_index(index);
         const fs::path& path = entries_[static_cast<size_t>(index)].path;
-        return {.input = to_image(read_image(path, static_cast<int>(info_.sample_shape[2]))),
-                .mask = {},
-                .decoy = {}};
+        return {.picture = PictureFile::open(path, static_cast<int>(info_.sample_shape[2]))};
     }
 
 private:
@@ -184,8 +181,8 @@ Source load_image_folder(const std::string& place, const Options& options) {
 
     Shape shape{image.size, image.size, channels};
     if (image.size == 0) {
-        const Tensor first = read_image(train.front().path, static_cast<int>(channels));
-        shape = first.shape();
+        const PictureFile first = PictureFile::open(train.front().path, static_cast<int>(channels));
+        shape = {first.height(), first.width(), channels};
     }
     auto source = std::make_unique<DataSource>();
     source->train = std::make_shared<ImageFolder>(std::move(train), classes.names, shape);

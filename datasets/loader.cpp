@@ -60,6 +60,8 @@ struct Loader::Impl {
     int64_t taken = 0;                   // the next batch that a worker takes
     std::shared_ptr<const Order> order;  // replaced, never changed: workers may hold the old one
     std::map<int64_t, Prepared> ready;
+    std::vector<Prepared>
+        spare;  // whose memory the next batches take: fresh pages cost as much as filling them
 
     ~Impl() {
         {
@@ -84,8 +86,8 @@ struct Loader::Impl {
             .subspan(first, std::min(static_cast<size_t>(options.batch_size), in.indices.size() - first));
     }
 
-    [[nodiscard]] Prepared prepare(const Order& in, int64_t batch, int64_t epoch) const {
-        Prepared prepared;
+    /// Into the memory of `prepared`, whatever it held.
+    [[nodiscard]] Prepared prepare(const Order& in, int64_t batch, int64_t epoch, Prepared prepared) const {
         try {
             const std::span<const int64_t> indices = indices_of(in, batch);
             const auto first = static_cast<size_t>(batch * options.batch_size);
@@ -119,6 +121,15 @@ struct Loader::Impl {
         return prepared;
     }
 
+    [[nodiscard]] Prepared take_spare() {
+        Prepared prepared;
+        if (!spare.empty()) {
+            prepared = std::move(spare.back());
+            spare.pop_back();
+        }
+        return prepared;
+    }
+
     void work() {
         std::unique_lock lock(mutex);
         for (;;) {
@@ -132,12 +143,15 @@ struct Loader::Impl {
             const int64_t epoch = position.epoch;
             const uint64_t mine = generation;
             const auto held = order;
+            Prepared prepared = take_spare();
             lock.unlock();
-            Prepared prepared = prepare(*held, batch, epoch);
+            prepared = prepare(*held, batch, epoch, std::move(prepared));
             lock.lock();
             if (mine == generation) {
                 ready.emplace(batch, std::move(prepared));
                 ready_for_caller.notify_one();
+            } else {
+                spare.push_back(std::move(prepared));
             }
         }
     }
@@ -162,7 +176,7 @@ struct Loader::Impl {
     /// The batch at the present position, with the lock held.
     Prepared fetch(std::unique_lock<std::mutex>& lock) {
         if (workers.empty()) {
-            return prepare(*order, position.batch, position.epoch);
+            return prepare(*order, position.batch, position.epoch, take_spare());
         }
         ready_for_caller.wait(lock, [this] { return ready.contains(position.batch); });
         const auto it = ready.find(position.batch);
@@ -210,7 +224,7 @@ std::optional<Batch> Loader::next() {
         impl_->restart({epoch, 0}, impl_->natural_order(epoch));
         return std::nullopt;
     }
-    const Prepared prepared = impl_->fetch(lock);
+    Prepared prepared = impl_->fetch(lock);
     if (prepared.error) {
         std::rethrow_exception(prepared.error);
     }
@@ -218,8 +232,11 @@ std::optional<Batch> Loader::next() {
     ++impl_->position.batch;
     lock.unlock();
     impl_->work_for_workers.notify_one();
-    return impl_->dataset->assemble({indices.begin(), indices.end()}, prepared.input, prepared.mask,
-                                    prepared.decoy);
+    Batch batch = impl_->dataset->assemble({indices.begin(), indices.end()}, prepared.input, prepared.mask,
+                                           prepared.decoy);
+    lock.lock();
+    impl_->spare.push_back(std::move(prepared));
+    return batch;
 }
 
 void Loader::seek(const Position& position) {
