@@ -58,6 +58,8 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");
     cmd.add_option("--checkpoint-every", c.checkpoint_every, "Steps between checkpoints; 0: each epoch");
     cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data");
+    cmd.add_option("--on-corrupt", c.on_corrupt,
+                   "Samples that cannot be read: skip (counted and named at the end) or stop");
     cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit")->configurable(false);
     cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run")->configurable(false);
     cmd.add_flag("--tune", c.tune,
@@ -70,6 +72,9 @@ int run(const CLI::App& app, const TrainConfig& config) {
     TrainHooks hooks = display.hooks();
     hooks.begin = [&] { write_file_atomically(config.run / "config.toml", config_text(app, "train")); };
     const TrainResult result = train(config, hooks);
+    if (!result.skipped.empty()) {
+        std::cout << result.skipped << "\n";
+    }
     if (result.interrupted) {
         std::cout << "interrupted after step " << result.steps << "; saved in " << config.run.string()
                   << ", continue with --resume\n";

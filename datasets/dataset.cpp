@@ -25,6 +25,16 @@ void check_channels(const std::vector<float>& values, int64_t channels, std::str
                     " expects 1 or ", channels, " values, got ", values.size());
 }
 
+/// An Error of a file becomes one that says so: a sample may be skipped, a mistake in the program may not.
+template <typename Read>
+auto reading(const Read& read) {
+    try {
+        return read();
+    } catch (const Error& error) {
+        throw CorruptSample(error.what());
+    }
+}
+
 }  // namespace
 
 Dataset::~Dataset() = default;
@@ -70,7 +80,8 @@ void Dataset::normalize(std::span<float> input) const {
 }
 
 void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const SampleSlot& slot) const {
-    const RawSample sample = load(index);
+    check_index(index);
+    const RawSample sample = reading([&] { return load(index); });
     const int64_t height = sample.picture ? sample.picture->height() : sample.input.height;
     const int64_t width = sample.picture ? sample.picture->width() : sample.input.width;
     const int64_t channels = sample.picture ? sample.picture->channels() : sample.input.channels;
@@ -94,7 +105,8 @@ void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const S
         const auto& [mean, deviation] = info_.normalization;
         if (sample.picture) {
             constexpr float kWhite = 255.0f;
-            render(sample.picture->decode(needed(frame)), frame, {kWhite, mean, deviation}, slot.input);
+            const PixelBlock pixels = reading([&] { return sample.picture->decode(needed(frame)); });
+            render(pixels, frame, {kWhite, mean, deviation}, slot.input);
         } else {
             render(sample.input, frame, {1.0f, mean, deviation}, slot.input);
         }

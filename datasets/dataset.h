@@ -13,6 +13,7 @@
 
 #include "core/io/picture.h"
 #include "core/tensor.h"
+#include "datasets/corrupt.h"
 #include "datasets/image.h"
 
 namespace backlight {
@@ -109,7 +110,8 @@ public:
                               const std::optional<RandomDraw>& draw = {}) const;
     /// All samples in order.
     [[nodiscard]] Batch all() const;
-    /// One sample into memory of the right size, for loaders. Safe to call from several threads.
+    /// One sample into memory of the right size, for loaders. Safe to call from several threads. Throws
+    /// CorruptSample when the sample cannot be read, as all functions that read samples do.
     virtual void read(int64_t index, const std::optional<RandomDraw>& draw, const SampleSlot& slot) const;
     /// Tensors from memory that `read` filled. Empty vectors give undefined tensors.
     [[nodiscard]] Batch assemble(std::vector<int64_t> indices, const std::vector<float>& input,

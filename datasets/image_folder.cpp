@@ -140,6 +140,20 @@ void thin(std::vector<Entry>& entries, int64_t limit) {
     }
 }
 
+/// Of the first picture that can be read.
+Shape first_shape(const std::vector<Entry>& entries, int64_t channels) {
+    std::string reason;
+    for (const Entry& entry : entries) {
+        try {
+            const PictureFile picture = PictureFile::open(entry.path, static_cast<int>(channels));
+            return {picture.height(), picture.width(), channels};
+        } catch (const Error& error) {
+            reason = error.what();
+        }
+    }
+    throw_error("folder: none of the pictures can be read; the last: " + reason);
+}
+
 }  // namespace
 
 Source load_image_folder(const std::string& place, const Options& options) {
@@ -181,8 +195,7 @@ Source load_image_folder(const std::string& place, const Options& options) {
 
     Shape shape{image.size, image.size, channels};
     if (image.size == 0) {
-        const PictureFile first = PictureFile::open(train.front().path, static_cast<int>(channels));
-        shape = {first.height(), first.width(), channels};
+        shape = first_shape(train, channels);
     }
     auto source = std::make_unique<DataSource>();
     source->train = std::make_shared<ImageFolder>(std::move(train), classes.names, shape);

@@ -121,6 +121,8 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.top_k >= 0, "train: expected top-k >= 0, got ", c.top_k);
     BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ",
                     c.checkpoint_every);
+    BACKLIGHT_CHECK(c.on_corrupt == "skip" || c.on_corrupt == "stop",
+                    "train: expected on-corrupt skip or stop, got ", c.on_corrupt);
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
 
@@ -155,15 +157,22 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
 class Trainer {
 public:
     Trainer(const TrainConfig& config, const TrainHooks& hooks)
-        : config_(config), hooks_(hooks), average_(config.ema) {}
+        : config_(config), hooks_(hooks), average_(config.ema) {
+        if (config.on_corrupt == "skip") {
+            corrupt_ = std::make_shared<CorruptSamples>();
+        }
+    }
 
     TrainResult run() {
         check(config_);
         prepare_data();
         prepare_model();
         const int64_t batch_size = std::min(config_.batch_size, train_set_->size());
-        Loader loader(train_set_,
-                      {.batch_size = batch_size, .workers = config_.workers, .seed = config_.seed});
+        Loader loader(train_set_, {.batch_size = batch_size,
+                                   .workers = config_.workers,
+                                   .seed = config_.seed,
+                                   .on_corrupt = corrupt_ ? OnCorrupt::replace : OnCorrupt::stop,
+                                   .corrupt = corrupt_});
         schedule_ = make_schedule({.spec = config_.schedule,
                                    .warmup_steps = config_.warmup_steps,
                                    .steps_per_epoch = steps_of(loader.batches_per_epoch()),
@@ -424,9 +433,14 @@ private:
                 }
             });
         }
+        if (corrupt_) {
+            result_.skipped = corrupt_->summary();
+        }
     }
 
-    Evaluation measure(const Dataset& data) { return evaluate(*result_.model.net, data, 256, config_.top_k); }
+    Evaluation measure(const Dataset& data) {
+        return evaluate(*result_.model.net, data, 256, config_.top_k, corrupt_);
+    }
 
     void save_weights(const char* file) {
         if (!config_.run.empty()) {
@@ -458,6 +472,7 @@ private:
     std::unique_ptr<Optimizer> optimizer_;
     std::vector<Parameter> parameters_;  // those that are trained
     Tensor class_weights_;
+    std::shared_ptr<CorruptSamples> corrupt_;  // null: they stop the run
     std::function<double(int64_t)> schedule_;
     TrainState state_;
     WeightAverage average_;
