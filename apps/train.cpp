@@ -53,6 +53,11 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--class-weights", c.class_weights,
                    "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5");
     cmd.add_option("--top-k", c.top_k, "Also measure top-k accuracy; 0: no");
+    cmd.add_option("--sampler", c.sampler,
+                   "Which training samples an epoch has: uniform (each once), balanced, "
+                   "classes(probabilities=0.1:0.9), classes(weights=1:3)");
+    cmd.add_option("--mini-epoch", c.mini_epoch,
+                   "Samples an epoch, for schedules and evaluations too; 0: as the training set has");
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
     cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");

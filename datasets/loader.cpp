@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/profile.h"
 #include "core/random.h"
+#include "datasets/sampler.h"
 
 namespace backlight {
 namespace {
@@ -227,6 +228,11 @@ struct Loader::Impl {
     }
 
     [[nodiscard]] Order natural_order(int64_t epoch) const {
+        if (options.sampler) {
+            std::vector<int64_t> indices = options.sampler->order(options.seed, epoch);
+            std::vector<uint32_t> repeats = count_repeats(indices, dataset->size());
+            return {std::move(indices), std::move(repeats)};
+        }
         if (options.shuffle) {
             return {epoch_order(dataset->size(), options.seed, epoch), {}};
         }

@@ -13,6 +13,8 @@
 
 namespace backlight {
 
+class Sampler;
+
 /// What happens to a sample that cannot be read.
 enum class OnCorrupt : uint8_t {
     stop,       // `next` throws CorruptSample
@@ -22,12 +24,13 @@ enum class OnCorrupt : uint8_t {
 
 struct LoaderOptions {
     int64_t batch_size = 32;
-    bool shuffle = true;
+    bool shuffle = true;     // each epoch in a new order
     bool augment = true;     // random transforms; false: their fixed forms
     bool drop_last = false;  // leave out a last batch that is not full
     int workers = -1;        // threads; 0: batches are made in the caller's; -1: 0 for quick sets, else 2
     int64_t prefetch = 4;    // batches that may be ready or in work ahead of the caller
     uint64_t seed = 0;
+    std::shared_ptr<const Sampler> sampler{};  // says which samples an epoch has, instead of `shuffle`
     OnCorrupt on_corrupt = OnCorrupt::stop;
     std::shared_ptr<CorruptSamples> corrupt{};  // takes note of what was not read; may be null
 };
@@ -71,7 +74,7 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// The shuffled order of an epoch: a permutation of 0..size-1.
+/// The shuffled order of an epoch without a sampler: a permutation of 0..size-1.
 [[nodiscard]] std::vector<int64_t> epoch_order(int64_t size, uint64_t seed, int64_t epoch);
 
 }  // namespace backlight

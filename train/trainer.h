@@ -37,6 +37,8 @@ struct TrainConfig {
     double label_smoothing = 0;
     std::string class_weights;  // of the training loss: balanced, or one number a class, 1:2:0.5; empty: none
     int64_t top_k = 0;          // also measure this top-k accuracy; 0: no
+    std::string sampler = "uniform";  // of the training set, see datasets/sampler.h
+    int64_t mini_epoch = 0;           // samples an epoch; 0: as the training set has
     uint64_t seed = 0;
     int64_t checkpoint_every = 0;     // steps; 0: at the end of each epoch
     double validation = 0;            // share of the training set that is held out
