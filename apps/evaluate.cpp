@@ -16,6 +16,7 @@ namespace backlight::apps {
 Run add_evaluate(CLI::App& app, const Common&) {
     struct Config {
         std::string model, weights, data, split = "test", out;
+        std::string on_corrupt = "skip";
         int64_t classes = 0, batch_size = 256, top_k = 0;
     };
     CLI::App* cmd = app.add_subcommand("evaluate", "Accuracy of a model on a data set");
@@ -27,6 +28,9 @@ Run add_evaluate(CLI::App& app, const Common&) {
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(CLI::PositiveNumber);
     cmd->add_option("--top-k", c->top_k, "Also measure top-k accuracy; 0: no")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--on-corrupt", c->on_corrupt,
+                    "Samples that cannot be read: skip (counted and named at the end) or stop")
+        ->check(CLI::IsMember({"skip", "stop"}));
     cmd->add_option("--out", c->out, "Also write the numbers as JSON");
     return [c] {
         LoadedModel loaded = load_model(c->model, c->classes, c->weights);
@@ -37,7 +41,8 @@ Run add_evaluate(CLI::App& app, const Common&) {
             sample.push_back(extent);
         }
         loaded.model.check_input(sample);
-        const Evaluation result = evaluate(*loaded.model.net, split, c->batch_size, c->top_k);
+        const auto corrupt = c->on_corrupt == "skip" ? std::make_shared<CorruptSamples>() : nullptr;
+        const Evaluation result = evaluate(*loaded.model.net, split, c->batch_size, c->top_k, corrupt);
         BACKLIGHT_CHECK(std::isfinite(result.loss), c->weights,
                         ": the loss is not finite: values overflow in this network");
         print_class_accuracy(std::cout, result, split.class_names());
@@ -45,6 +50,9 @@ Run add_evaluate(CLI::App& app, const Common&) {
             std::cout << "top-" << c->top_k << " accuracy " << percent_text(result.top_k_accuracy) << "\n";
         }
         std::cout << "loss " << result.loss << "\n";
+        if (corrupt && corrupt->count() > 0) {
+            std::cout << corrupt->summary() << "\n";
+        }
         if (!c->out.empty()) {
             nlohmann::json json = {{"loss", result.loss},
                                    {"accuracy", result.accuracy},

@@ -57,11 +57,18 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--class-weights", c.class_weights,
                    "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5");
     cmd.add_option("--top-k", c.top_k, "Also measure top-k accuracy; 0: no");
+    cmd.add_option("--sampler", c.sampler,
+                   "Which training samples an epoch has: uniform (each once), balanced, "
+                   "classes(probabilities=0.1:0.9), classes(weights=1:3)");
+    cmd.add_option("--mini-epoch", c.mini_epoch,
+                   "Samples an epoch, for schedules and evaluations too; 0: as the training set has");
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
     cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");
     cmd.add_option("--checkpoint-every", c.checkpoint_every, "Steps between checkpoints; 0: each epoch");
     cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data");
+    cmd.add_option("--on-corrupt", c.on_corrupt,
+                   "Samples that cannot be read: skip (counted and named at the end) or stop");
     cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit")->configurable(false);
     cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run")->configurable(false);
     cmd.add_flag("--tune", c.tune,
@@ -74,6 +81,9 @@ int run(const CLI::App& app, const TrainConfig& config) {
     TrainHooks hooks = display.hooks();
     hooks.begin = [&] { write_file_atomically(config.run / "config.toml", config_text(app, "train")); };
     const TrainResult result = train(config, hooks);
+    if (!result.skipped.empty()) {
+        std::cout << result.skipped << "\n";
+    }
     if (result.interrupted) {
         std::cout << "interrupted after step " << result.steps << "; saved in " << config.run.string()
                   << ", continue with --resume\n";

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "datasets/render.h"
 #include "datasets/transforms.h"
 
 namespace backlight {
@@ -12,12 +13,6 @@ namespace {
 
 int64_t plane_size(const Shape& sample_shape) {
     return sample_shape.rank() == 3 ? sample_shape[0] * sample_shape[1] : sample_shape.numel();
-}
-
-void copy_plane(const Image& plane, std::span<float> out, std::string_view what) {
-    BACKLIGHT_CHECK(plane.values.size() == out.size(), "dataset: expected ", out.size(), " values in the ",
-                    what, ", got ", plane.values.size());
-    std::copy(plane.values.begin(), plane.values.end(), out.begin());
 }
 
 /// One value per channel, from one per channel, one for all, or `fallback` if there is none.
@@ -28,6 +23,16 @@ float per_channel(const std::vector<float>& values, size_t channel, float fallba
 void check_channels(const std::vector<float>& values, int64_t channels, std::string_view what) {
     BACKLIGHT_CHECK(values.size() <= 1 || static_cast<int64_t>(values.size()) == channels, "dataset: ", what,
                     " expects 1 or ", channels, " values, got ", values.size());
+}
+
+/// An Error of a file becomes one that says so: a sample may be skipped, a mistake in the program may not.
+template <typename Read>
+auto reading(const Read& read) {
+    try {
+        return read();
+    } catch (const Error& error) {
+        throw CorruptSample(error.what());
+    }
 }
 
 }  // namespace
@@ -75,36 +80,47 @@ void Dataset::normalize(std::span<float> input) const {
 }
 
 void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const SampleSlot& slot) const {
-    RawSample sample = load(index);
+    check_index(index);
+    const RawSample sample = reading([&] { return load(index); });
+    const int64_t height = sample.picture ? sample.picture->height() : sample.input.height;
+    const int64_t width = sample.picture ? sample.picture->width() : sample.input.width;
+    const int64_t channels = sample.picture ? sample.picture->channels() : sample.input.channels;
+    Frame frame(height, width);
+    std::optional<RandomStream> random;
     if (draw.has_value()) {
-        RandomStream random(RandomKey{.seed = draw->seed,
-                                      .purpose = purpose::kTransform,
-                                      .step = draw->epoch ^ (uint64_t{draw->repeat} << 32),
-                                      .sample = static_cast<uint32_t>(index)});
-        for (const auto& transform : info_.transforms) {
-            transform->apply(sample, &random);
-        }
-    } else {
-        for (const auto& transform : info_.transforms) {
-            transform->apply(sample, nullptr);
-        }
+        random.emplace(RandomKey{.seed = draw->seed,
+                                 .purpose = purpose::kTransform,
+                                 .step = draw->epoch ^ (uint64_t{draw->repeat} << 32),
+                                 .sample = static_cast<uint32_t>(index)});
+    }
+    for (const auto& transform : info_.transforms) {
+        transform->place(frame, random ? &*random : nullptr);
     }
     const Shape& shape = info_.sample_shape;
-    BACKLIGHT_CHECK(
-        static_cast<int64_t>(sample.input.values.size()) == shape.numel() &&
-            (shape.rank() != 3 || (sample.input.height == shape[0] && sample.input.width == shape[1])),
-        "dataset: sample ", index, " has shape (", sample.input.height, ", ", sample.input.width, ", ",
-        sample.input.channels, "), expected ", shape);
+    BACKLIGHT_CHECK(frame.height() * frame.width() * channels == shape.numel() &&
+                        (shape.rank() != 3 || (frame.height() == shape[0] && frame.width() == shape[1])),
+                    "dataset: sample ", index, " has shape (", frame.height(), ", ", frame.width(), ", ",
+                    channels, "), expected ", shape);
     if (!slot.input.empty()) {
-        copy_plane(sample.input, slot.input, "input");
-        normalize(slot.input);
+        const auto& [mean, deviation] = info_.normalization;
+        if (sample.picture) {
+            constexpr float kWhite = 255.0f;
+            const PixelBlock pixels = reading([&] { return sample.picture->decode(needed(frame)); });
+            render(pixels, frame, {kWhite, mean, deviation}, slot.input);
+        } else {
+            render(sample.input, frame, {1.0f, mean, deviation}, slot.input);
+        }
     }
-    if (!slot.mask.empty()) {
-        copy_plane(sample.mask, slot.mask, "mask");
-    }
-    if (!slot.decoy.empty()) {
-        copy_plane(sample.decoy, slot.decoy, "decoy mask");
-    }
+    const auto show = [&](const Image& plane, std::span<float> out, std::string_view what) {
+        if (!out.empty()) {
+            BACKLIGHT_CHECK(plane.height == height && plane.width == width, "dataset: the ", what,
+                            " of sample ", index, " has (", plane.height, ", ", plane.width,
+                            ") pixels, the input (", height, ", ", width, ")");
+            render(plane, frame, {}, out);
+        }
+    };
+    show(sample.mask, slot.mask, "mask");
+    show(sample.decoy, slot.decoy, "decoy mask");
 }
 
 Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& input,

@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/io/picture.h"
 #include "core/tensor.h"
+#include "datasets/corrupt.h"
 #include "datasets/image.h"
 
 namespace backlight {
@@ -28,9 +30,11 @@ struct RandomDraw {
 
 /// A sample as stored. Vectors are images of height 1 and width 1 with D channels.
 struct RawSample {
-    Image input;
+    Image input;  // empty where there is a picture
     Image mask;   // one channel; empty if there is none
     Image decoy;  // one channel; empty if there is none
+    /// Instead of `input`: it is decoded when the transforms have said which pixels they need.
+    std::optional<PictureFile> picture{};
 };
 
 /// One sample as a network sees it.
@@ -106,7 +110,8 @@ public:
                               const std::optional<RandomDraw>& draw = {}) const;
     /// All samples in order.
     [[nodiscard]] Batch all() const;
-    /// One sample into memory of the right size, for loaders. Safe to call from several threads.
+    /// One sample into memory of the right size, for loaders. Safe to call from several threads. Throws
+    /// CorruptSample when the sample cannot be read, as all functions that read samples do.
     virtual void read(int64_t index, const std::optional<RandomDraw>& draw, const SampleSlot& slot) const;
     /// Tensors from memory that `read` filled. Empty vectors give undefined tensors.
     [[nodiscard]] Batch assemble(std::vector<int64_t> indices, const std::vector<float>& input,

@@ -6,7 +6,6 @@
 #include <map>
 
 #include "core/error.h"
-#include "core/io/image.h"
 #include "datasets/files.h"
 #include "datasets/sources.h"
 
@@ -35,9 +34,7 @@ public:
     [[nodiscard]] RawSample load(int64_t index) const override {
         check_index(index);
         const fs::path& path = entries_[static_cast<size_t>(index)].path;
-        return {.input = to_image(read_image(path, static_cast<int>(info_.sample_shape[2]))),
-                .mask = {},
-                .decoy = {}};
+        return {.picture = PictureFile::open(path, static_cast<int>(info_.sample_shape[2]))};
     }
 
 private:
@@ -143,6 +140,20 @@ void thin(std::vector<Entry>& entries, int64_t limit) {
     }
 }
 
+/// Of the first picture that can be read.
+Shape first_shape(const std::vector<Entry>& entries, int64_t channels) {
+    std::string reason;
+    for (const Entry& entry : entries) {
+        try {
+            const PictureFile picture = PictureFile::open(entry.path, static_cast<int>(channels));
+            return {picture.height(), picture.width(), channels};
+        } catch (const Error& error) {
+            reason = error.what();
+        }
+    }
+    throw_error("folder: none of the pictures can be read; the last: " + reason);
+}
+
 }  // namespace
 
 Source load_image_folder(const std::string& place, const Options& options) {
@@ -184,8 +195,7 @@ Source load_image_folder(const std::string& place, const Options& options) {
 
     Shape shape{image.size, image.size, channels};
     if (image.size == 0) {
-        const Tensor first = read_image(train.front().path, static_cast<int>(channels));
-        shape = first.shape();
+        shape = first_shape(train, channels);
     }
     auto source = std::make_unique<DataSource>();
     source->train = std::make_shared<ImageFolder>(std::move(train), classes.names, shape);

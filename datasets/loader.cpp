@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/profile.h"
 #include "core/random.h"
+#include "datasets/sampler.h"
 
 namespace backlight {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 /// A batch in plain memory: workers make these, tensors are made by the caller's thread, whose backend they
 /// belong to.
 struct Prepared {
+    std::vector<int64_t> indices;  // of the samples that are in it
     std::vector<float> input, mask, decoy;
     std::exception_ptr error;
 };
@@ -60,6 +62,8 @@ struct Loader::Impl {
     int64_t taken = 0;                   // the next batch that a worker takes
     std::shared_ptr<const Order> order;  // replaced, never changed: workers may hold the old one
     std::map<int64_t, Prepared> ready;
+    std::vector<Prepared>
+        spare;  // whose memory the next batches take: fresh pages cost as much as filling them
 
     ~Impl() {
         {
@@ -84,37 +88,83 @@ struct Loader::Impl {
             .subspan(first, std::min(static_cast<size_t>(options.batch_size), in.indices.size() - first));
     }
 
-    [[nodiscard]] Prepared prepare(const Order& in, int64_t batch, int64_t epoch) const {
-        Prepared prepared;
+    /// Reads the sample at this place of the order, or the one that replaces it; returns its number, or
+    /// nothing when it is to be left out.
+    [[nodiscard]] std::optional<int64_t> read(const Order& in, size_t place, int64_t epoch,
+                                              const SampleSlot& slot) const {
+        const size_t tries = options.on_corrupt == OnCorrupt::replace ? in.indices.size() : 1;
+        std::string reason;
+        for (size_t i = 0; i < tries; ++i) {
+            const size_t at = (place + i) % in.indices.size();
+            const int64_t index = in.indices[at];
+            std::optional<RandomDraw> draw;
+            if (options.augment) {
+                constexpr uint32_t kReplacement = 1U << 31;  // unlike the sample in its own place
+                const uint32_t repeat = in.repeats.empty() ? 0 : in.repeats[at];
+                draw = RandomDraw{.seed = options.seed,
+                                  .epoch = static_cast<uint64_t>(epoch),
+                                  .repeat = i == 0 ? repeat : repeat | kReplacement};
+            }
+            try {
+                dataset->read(index, draw, slot);
+                return index;
+            } catch (const CorruptSample& error) {
+                if (options.on_corrupt == OnCorrupt::stop) {
+                    throw;
+                }
+                reason = error.what();
+                if (options.corrupt) {
+                    options.corrupt->add(*dataset, index, reason);
+                }
+            }
+        }
+        BACKLIGHT_CHECK(options.on_corrupt == OnCorrupt::leave_out, "loader: none of the ", in.indices.size(),
+                        " samples can be read; the last: ", reason);
+        return std::nullopt;
+    }
+
+    /// Into the memory of `prepared`, whatever it held.
+    [[nodiscard]] Prepared prepare(const Order& in, int64_t batch, int64_t epoch, Prepared prepared) const {
         try {
-            const std::span<const int64_t> indices = indices_of(in, batch);
+            prepared.indices.clear();
+            const size_t count = indices_of(in, batch).size();
             const auto first = static_cast<size_t>(batch * options.batch_size);
             const auto values = static_cast<size_t>(dataset->sample_shape().numel());
             const auto plane = static_cast<size_t>(dataset->mask_shape().numel());
-            prepared.input.resize(indices.size() * values);
-            prepared.mask.resize(dataset->has_masks() ? indices.size() * plane : 0);
-            prepared.decoy.resize(dataset->has_decoy_masks() ? indices.size() * plane : 0);
-            std::optional<RandomDraw> draw;
-            if (options.augment) {
-                draw = RandomDraw{.seed = options.seed, .epoch = static_cast<uint64_t>(epoch)};
-            }
-            for (size_t i = 0; i < indices.size(); ++i) {
-                SampleSlot slot{
-                    .input = std::span(prepared.input).subspan(i * values, values), .mask = {}, .decoy = {}};
+            prepared.input.resize(count * values);
+            prepared.mask.resize(dataset->has_masks() ? count * plane : 0);
+            prepared.decoy.resize(dataset->has_decoy_masks() ? count * plane : 0);
+            for (size_t i = 0; i < count; ++i) {
+                const size_t filled = prepared.indices.size();
+                SampleSlot slot{.input = std::span(prepared.input).subspan(filled * values, values),
+                                .mask = {},
+                                .decoy = {}};
                 if (!prepared.mask.empty()) {
-                    slot.mask = std::span(prepared.mask).subspan(i * plane, plane);
+                    slot.mask = std::span(prepared.mask).subspan(filled * plane, plane);
                 }
                 if (!prepared.decoy.empty()) {
-                    slot.decoy = std::span(prepared.decoy).subspan(i * plane, plane);
+                    slot.decoy = std::span(prepared.decoy).subspan(filled * plane, plane);
                 }
-                if (draw.has_value() && !in.repeats.empty()) {
-                    draw->repeat = in.repeats[first + i];
+                if (const auto index = read(in, first + i, epoch, slot)) {
+                    prepared.indices.push_back(*index);
                 }
-                dataset->read(indices[i], draw, slot);
             }
+            const size_t filled = prepared.indices.size();
+            prepared.input.resize(filled * values);
+            prepared.mask.resize(prepared.mask.empty() ? 0 : filled * plane);
+            prepared.decoy.resize(prepared.decoy.empty() ? 0 : filled * plane);
         } catch (...) {
             prepared = {};
             prepared.error = std::current_exception();
+        }
+        return prepared;
+    }
+
+    [[nodiscard]] Prepared take_spare() {
+        Prepared prepared;
+        if (!spare.empty()) {
+            prepared = std::move(spare.back());
+            spare.pop_back();
         }
         return prepared;
     }
@@ -132,12 +182,15 @@ struct Loader::Impl {
             const int64_t epoch = position.epoch;
             const uint64_t mine = generation;
             const auto held = order;
+            Prepared prepared = take_spare();
             lock.unlock();
-            Prepared prepared = prepare(*held, batch, epoch);
+            prepared = prepare(*held, batch, epoch, std::move(prepared));
             lock.lock();
             if (mine == generation) {
                 ready.emplace(batch, std::move(prepared));
                 ready_for_caller.notify_one();
+            } else {
+                spare.push_back(std::move(prepared));
             }
         }
     }
@@ -162,7 +215,7 @@ struct Loader::Impl {
     /// The batch at the present position, with the lock held.
     Prepared fetch(std::unique_lock<std::mutex>& lock) {
         if (workers.empty()) {
-            return prepare(*order, position.batch, position.epoch);
+            return prepare(*order, position.batch, position.epoch, take_spare());
         }
         ready_for_caller.wait(lock, [this] { return ready.contains(position.batch); });
         const auto it = ready.find(position.batch);
@@ -175,6 +228,11 @@ struct Loader::Impl {
     }
 
     [[nodiscard]] Order natural_order(int64_t epoch) const {
+        if (options.sampler) {
+            std::vector<int64_t> indices = options.sampler->order(options.seed, epoch);
+            std::vector<uint32_t> repeats = count_repeats(indices, dataset->size());
+            return {std::move(indices), std::move(repeats)};
+        }
         if (options.shuffle) {
             return {epoch_order(dataset->size(), options.seed, epoch), {}};
         }
@@ -203,23 +261,31 @@ Loader::~Loader() = default;
 
 std::optional<Batch> Loader::next() {
     const Span span("loader");  // what the caller waits for
-    std::unique_lock lock(impl_->mutex);
-    if (impl_->position.batch >= impl_->batches()) {
-        const int64_t epoch = impl_->position.epoch + 1;
+    while (true) {
+        std::unique_lock lock(impl_->mutex);
+        if (impl_->position.batch >= impl_->batches()) {
+            const int64_t epoch = impl_->position.epoch + 1;
+            lock.unlock();
+            impl_->restart({epoch, 0}, impl_->natural_order(epoch));
+            return std::nullopt;
+        }
+        Prepared prepared = impl_->fetch(lock);
+        if (prepared.error) {
+            std::rethrow_exception(prepared.error);
+        }
+        ++impl_->position.batch;
         lock.unlock();
-        impl_->restart({epoch, 0}, impl_->natural_order(epoch));
-        return std::nullopt;
+        impl_->work_for_workers.notify_one();
+        std::optional<Batch> batch;
+        if (!prepared.indices.empty()) {
+            batch = impl_->dataset->assemble(prepared.indices, prepared.input, prepared.mask, prepared.decoy);
+        }
+        lock.lock();
+        impl_->spare.push_back(std::move(prepared));
+        if (batch) {
+            return batch;
+        }
     }
-    const Prepared prepared = impl_->fetch(lock);
-    if (prepared.error) {
-        std::rethrow_exception(prepared.error);
-    }
-    const std::span<const int64_t> indices = impl_->indices_of(*impl_->order, impl_->position.batch);
-    ++impl_->position.batch;
-    lock.unlock();
-    impl_->work_for_workers.notify_one();
-    return impl_->dataset->assemble({indices.begin(), indices.end()}, prepared.input, prepared.mask,
-                                    prepared.decoy);
 }
 
 void Loader::seek(const Position& position) {

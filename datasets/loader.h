@@ -1,6 +1,7 @@
 // Loader: batches of a data set, epoch after epoch, prepared ahead by worker threads.
 // The order of an epoch depends on seed and epoch alone, a random transform on (seed, epoch, sample and how
-// often it came up before): neither the number of workers nor a restart in the middle changes a bit.
+// often it came up before), and what replaces a corrupt sample on the order: neither the number of workers
+// nor a restart in the middle changes a bit.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +13,26 @@
 
 namespace backlight {
 
+class Sampler;
+
+/// What happens to a sample that cannot be read.
+enum class OnCorrupt : uint8_t {
+    stop,       // `next` throws CorruptSample
+    leave_out,  // the batch has fewer samples; batches without any do not come
+    replace,    // by the next sample of the epoch's order that can be read; after its last comes its first
+};
+
 struct LoaderOptions {
     int64_t batch_size = 32;
-    bool shuffle = true;
+    bool shuffle = true;     // each epoch in a new order
     bool augment = true;     // random transforms; false: their fixed forms
     bool drop_last = false;  // leave out a last batch that is not full
     int workers = -1;        // threads; 0: batches are made in the caller's; -1: 0 for quick sets, else 2
     int64_t prefetch = 4;    // batches that may be ready or in work ahead of the caller
     uint64_t seed = 0;
+    std::shared_ptr<const Sampler> sampler{};  // says which samples an epoch has, instead of `shuffle`
+    OnCorrupt on_corrupt = OnCorrupt::stop;
+    std::shared_ptr<CorruptSamples> corrupt{};  // takes note of what was not read; may be null
 };
 
 class Loader {
@@ -39,7 +52,7 @@ public:
 
     /// The next batch; nothing once at the end of each epoch, after which the next call begins the following
     /// epoch. What a worker threw is thrown here, at the batch where it happened and at each call until the
-    /// position changes.
+    /// position changes. Throws Error when samples are replaced and none of the epoch can be read.
     [[nodiscard]] std::optional<Batch> next();
 
     /// Drops what was prepared and continues there: bit for bit what an uninterrupted run would give.
@@ -61,7 +74,7 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// The shuffled order of an epoch: a permutation of 0..size-1.
+/// The shuffled order of an epoch without a sampler: a permutation of 0..size-1.
 [[nodiscard]] std::vector<int64_t> epoch_order(int64_t size, uint64_t seed, int64_t epoch);
 
 }  // namespace backlight

@@ -98,12 +98,12 @@ public:
         check_index(index);
         const std::string& name = entries_[static_cast<size_t>(index)].name;
         const fs::path trimap = folder_ / "annotations" / "trimaps" / (name + ".png");
-        RawSample sample{.input = to_image(read_image(folder_ / "images" / (name + ".jpg"), 3)),
-                         .mask = mask_of(trimap),
-                         .decoy = {}};
-        BACKLIGHT_CHECK(sample.mask.height == sample.input.height && sample.mask.width == sample.input.width,
+        RawSample sample{.mask = mask_of(trimap),
+                         .picture = PictureFile::open(folder_ / "images" / (name + ".jpg"), 3)};
+        const PictureFile& picture = *sample.picture;
+        BACKLIGHT_CHECK(sample.mask.height == picture.height() && sample.mask.width == picture.width(),
                         trimap.string(), ": ", sample.mask.height, " x ", sample.mask.width,
-                        " pixels, the image has ", sample.input.height, " x ", sample.input.width);
+                        " pixels, the image has ", picture.height(), " x ", picture.width());
         return sample;
     }
 

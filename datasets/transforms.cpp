@@ -4,26 +4,15 @@
 #include <utility>
 
 #include "core/error.h"
+#include "datasets/render.h"
 
 namespace backlight {
 namespace {
 
-/// Applies one picture operation to the input and to the masks that exist.
-template <typename Operation>
-void on_all(RawSample& sample, const Operation& operation) {
-    for (Image* image : {&sample.input, &sample.mask, &sample.decoy}) {
-        if (!image->empty()) {
-            *image = operation(*image);
-        }
-    }
-}
-
 class ResizeTo final : public Transform {
 public:
     ResizeTo(int64_t height, int64_t width) : height_(height), width_(width) {}
-    void apply(RawSample& sample, RandomStream*) const override {
-        on_all(sample, [this](const Image& image) { return resize(image, height_, width_); });
-    }
+    void place(Frame& frame, RandomStream*) const override { frame.resize(height_, width_); }
 
 private:
     int64_t height_, width_;
@@ -32,9 +21,7 @@ private:
 class ResizeShorterTo final : public Transform {
 public:
     explicit ResizeShorterTo(int64_t size) : size_(size) {}
-    void apply(RawSample& sample, RandomStream*) const override {
-        on_all(sample, [this](const Image& image) { return resize_shorter_side(image, size_); });
-    }
+    void place(Frame& frame, RandomStream*) const override { frame.resize_shorter_side(size_); }
 
 private:
     int64_t size_;
@@ -43,9 +30,7 @@ private:
 class CenterCropTo final : public Transform {
 public:
     CenterCropTo(int64_t height, int64_t width) : height_(height), width_(width) {}
-    void apply(RawSample& sample, RandomStream*) const override {
-        on_all(sample, [this](const Image& image) { return center_crop(image, height_, width_); });
-    }
+    void place(Frame& frame, RandomStream*) const override { frame.center_crop(height_, width_); }
 
 private:
     int64_t height_, width_;
@@ -55,20 +40,19 @@ class RandomCrop final : public Transform {
 public:
     RandomCrop(int64_t height, int64_t width, int64_t padding)
         : height_(height), width_(width), padding_(padding) {}
-    [[nodiscard]] bool is_random() const override { return true; }
-    void apply(RawSample& sample, RandomStream* random) const override {
-        const int64_t rows = sample.input.height + 2 * padding_ - height_;
-        const int64_t columns = sample.input.width + 2 * padding_ - width_;
-        BACKLIGHT_CHECK(rows >= 0 && columns >= 0, "random_crop: an image of (", sample.input.height, ", ",
-                        sample.input.width, ") with padding ", padding_, " has no window of (", height_, ", ",
+    void place(Frame& frame, RandomStream* random) const override {
+        const int64_t rows = frame.height() + 2 * padding_ - height_;
+        const int64_t columns = frame.width() + 2 * padding_ - width_;
+        BACKLIGHT_CHECK(rows >= 0 && columns >= 0, "random_crop: an image of (", frame.height(), ", ",
+                        frame.width(), ") with padding ", padding_, " has no window of (", height_, ", ",
                         width_, ")");
         if (random == nullptr) {
-            on_all(sample, [this](const Image& image) { return center_crop(image, height_, width_); });
+            frame.center_crop(height_, width_);
             return;
         }
         const int64_t top = random->below(rows + 1) - padding_;
         const int64_t left = random->below(columns + 1) - padding_;
-        on_all(sample, [&](const Image& image) { return crop(image, top, left, height_, width_); });
+        frame.crop({top, left, height_, width_});
     }
 
 private:
@@ -78,10 +62,9 @@ private:
 class RandomFlip final : public Transform {
 public:
     explicit RandomFlip(double probability) : probability_(probability) {}
-    [[nodiscard]] bool is_random() const override { return true; }
-    void apply(RawSample& sample, RandomStream* random) const override {
+    void place(Frame& frame, RandomStream* random) const override {
         if (random != nullptr && random->bernoulli(probability_)) {
-            on_all(sample, [](const Image& image) { return flip_horizontal(image); });
+            frame.flip();
         }
     }
 
@@ -92,47 +75,40 @@ private:
 class RandomResizedCrop final : public Transform {
 public:
     RandomResizedCrop(int64_t size, double low) : size_(size), low_(low) {}
-    [[nodiscard]] bool is_random() const override { return true; }
-    void apply(RawSample& sample, RandomStream* random) const override {
+    void place(Frame& frame, RandomStream* random) const override {
         if (random == nullptr) {
-            on_all(sample, [this](const Image& image) {
-                return center_crop(resize_shorter_side(image, size_), size_, size_);
-            });
+            frame.resize_shorter_side(size_);
+            frame.center_crop(size_, size_);
             return;
         }
-        const Window w = draw(sample.input, *random);
-        on_all(sample, [&](const Image& image) {
-            return resize(crop(image, w.top, w.left, w.height, w.width), size_, size_);
-        });
+        frame.crop(draw(frame.height(), frame.width(), *random));
+        frame.resize(size_, size_);
     }
 
 private:
     static constexpr double kLowestRatio = 3.0 / 4.0, kHighestRatio = 4.0 / 3.0;
-    struct Window {
-        int64_t top, left, height, width;
-    };
 
-    [[nodiscard]] Window draw(const Image& image, RandomStream& random) const {
-        const auto height = static_cast<double>(image.height);
-        const auto width = static_cast<double>(image.width);
+    [[nodiscard]] PixelWindow draw(int64_t rows, int64_t columns, RandomStream& random) const {
+        const auto height = static_cast<double>(rows);
+        const auto width = static_cast<double>(columns);
         for (int attempt = 0; attempt < 10; ++attempt) {
             const double area = height * width * random.uniform(low_, 1.0);
             const double ratio = std::exp(random.uniform(std::log(kLowestRatio), std::log(kHighestRatio)));
             const int64_t w = std::llround(std::sqrt(area * ratio));
             const int64_t h = std::llround(std::sqrt(area / ratio));
-            if (w > 0 && w <= image.width && h > 0 && h <= image.height) {
-                const int64_t top = random.below(image.height - h + 1);
-                return {top, random.below(image.width - w + 1), h, w};
+            if (w > 0 && w <= columns && h > 0 && h <= rows) {
+                const int64_t top = random.below(rows - h + 1);
+                return {top, random.below(columns - w + 1), h, w};
             }
         }
-        int64_t h = image.height;
-        int64_t w = image.width;
+        int64_t h = rows;
+        int64_t w = columns;
         if (width / height < kLowestRatio) {
             h = std::llround(width / kLowestRatio);
         } else if (width / height > kHighestRatio) {
             w = std::llround(height * kHighestRatio);
         }
-        return {(image.height - h) / 2, (image.width - w) / 2, h, w};
+        return {(rows - h) / 2, (columns - w) / 2, h, w};
     }
 
     int64_t size_;
@@ -145,6 +121,18 @@ void check_size(int64_t height, int64_t width, const char* who) {
 }
 
 }  // namespace
+
+void Transform::apply(RawSample& sample, RandomStream* random) const {
+    Frame frame(sample.input.height, sample.input.width);
+    place(frame, random);
+    for (Image* image : {&sample.input, &sample.mask, &sample.decoy}) {
+        if (!image->empty()) {
+            Image moved(frame.height(), frame.width(), image->channels);
+            render(*image, frame, {}, moved.values);
+            *image = std::move(moved);
+        }
+    }
+}
 
 TransformPtr resize_to(int64_t height, int64_t width) {
     check_size(height, width, "resize_to");

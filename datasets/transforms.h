@@ -1,22 +1,24 @@
-// Transforms: what happens to a sample between its file and the network. Input and masks move together.
-// Random ones draw from a stream keyed by (seed, epoch, sample), so the result depends on neither threads nor
-// order; without a stream each takes its fixed form, named below.
+// Transforms: what happens to a sample between its file and the network. They move a frame
+// (datasets/frame.h), through which input and masks are then seen together. Random ones draw from a stream
+// keyed by (seed, epoch, sample), so the result depends on neither threads nor order; without a stream each
+// takes its fixed form, named below.
 #pragma once
 
 #include <memory>
 
 #include "core/random.h"
 #include "datasets/dataset.h"
+#include "datasets/frame.h"
 
 namespace backlight {
 
 class Transform {
 public:
     virtual ~Transform() = default;
-    /// `random` may be null: the fixed form.
-    virtual void apply(RawSample& sample, RandomStream* random) const = 0;
-    /// The stored values reach the network as they are unless something random happens.
-    [[nodiscard]] virtual bool is_random() const { return false; }
+    /// Moves the frame. `random` may be null: the fixed form.
+    virtual void place(Frame& frame, RandomStream* random) const = 0;
+    /// The same on a sample in memory, at once.
+    void apply(RawSample& sample, RandomStream* random) const;
 };
 
 using TransformPtr = std::shared_ptr<const Transform>;

@@ -234,13 +234,16 @@ void write_run_report(const std::filesystem::path& run, const TrainResult& resul
     page.tile(percent_text(result.test.accuracy), "test accuracy",
               std::to_string(result.test.samples) + " samples");
     page.tile(std::to_string(result.epochs_done), "epochs", std::to_string(result.steps) + " steps");
+    if (!result.skipped.empty()) {
+        page.fact("Data left out", result.skipped);
+    }
     page.section("Training");
     add_curves(page, run / "metrics.jsonl");
     page.section("Test");
     add_confusion(page, result.test, test.class_names());
     page.section("Explanations");
     add_explanations(
-        page, result.model, test, samples_of_each_class(test, 10), run / "explanations",
+        page, result.model, test, readable(test, samples_of_each_class(test, 10)), run / "explanations",
         "Test samples, explained for the predicted class. Red speaks for it, blue against it, white is zero; "
         "each map has its own scale. The gradient and Grad-CAM start with 1 at the logit, LRP with the "
         "logit.");

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
     build-essential cmake ninja-build ccache git ca-certificates
     python3 python3-venv python3-pip
-    doctest-dev nlohmann-json3-dev libcli11-dev libstb-dev libpugixml-dev zlib1g-dev libbenchmark-dev
+    doctest-dev nlohmann-json3-dev libcli11-dev libstb-dev libpugixml-dev zlib1g-dev libjpeg-dev libbenchmark-dev
 )
 
 fail() {

@@ -38,14 +38,17 @@ int64_t rank_of(const std::vector<double>& logits, size_t row, size_t classes, i
 
 }  // namespace
 
-Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size, int64_t top_k) {
+Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size, int64_t top_k,
+                    const std::shared_ptr<CorruptSamples>& corrupt) {
     const EvaluationMode mode(net);
     const NoGrad off;
     Evaluation result;
     Loader loader(std::shared_ptr<const Dataset>(&data, [](const Dataset*) {}),
                   {.batch_size = std::min(batch_size, std::max<int64_t>(data.size(), 1)),
                    .shuffle = false,
-                   .augment = false});
+                   .augment = false,
+                   .on_corrupt = corrupt ? OnCorrupt::leave_out : OnCorrupt::stop,
+                   .corrupt = corrupt});
     while (const auto batch = loader.next()) {
         const Variable logits = net(Variable(batch->input));
         BACKLIGHT_CHECK(logits.rank() == 2, "evaluate: expected logits (N,K), got ", logits.shape());
@@ -68,6 +71,8 @@ Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size, int64_
         }
         result.samples += batch->size();
     }
+    BACKLIGHT_CHECK(result.samples > 0 || data.size() == 0, "evaluate: none of the ", data.size(),
+                    " samples can be read");
     const double samples = static_cast<double>(std::max<int64_t>(result.samples, 1));
     result.loss /= samples;
     result.accuracy /= samples;

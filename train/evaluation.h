@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "datasets/dataset.h"
@@ -22,9 +23,11 @@ struct Evaluation {
 };
 
 /// In evaluation mode, without history; the mode is restored. Throws Error when the data has a label that the
-/// network has no output for, and on more than as many classes as top_k.
+/// network has no output for, and on more than as many classes as top_k. Samples that cannot be read are
+/// noted in `corrupt` and do not count; without it they are an Error, and so is a set of nothing else.
 [[nodiscard]] Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size = 256,
-                                  int64_t top_k = 0);
+                                  int64_t top_k = 0,
+                                  const std::shared_ptr<CorruptSamples>& corrupt = nullptr);
 
 /// Logits of a batch in evaluation mode, without history, computed in pieces of `batch_size`.
 [[nodiscard]] Tensor predict(Module& net, const Tensor& inputs, int64_t batch_size = 256);

@@ -15,6 +15,7 @@
 #include "core/options.h"
 #include "core/random.h"
 #include "datasets/loader.h"
+#include "datasets/sampler.h"
 #include "layers/layers.h"
 #include "layers/state.h"
 #include "train/checkpoint.h"
@@ -84,6 +85,8 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
                           {"clip_norm", c.clip_norm},
                           {"label_smoothing", c.label_smoothing},
                           {"class_weights", c.class_weights},
+                          {"sampler", c.sampler},
+                          {"mini_epoch", c.mini_epoch},
                           {"seed", c.seed},
                           {"validation", c.validation}}
         .dump();
@@ -125,6 +128,9 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.top_k >= 0, "train: expected top-k >= 0, got ", c.top_k);
     BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ",
                     c.checkpoint_every);
+    BACKLIGHT_CHECK(c.mini_epoch >= 0, "train: expected mini-epoch >= 0, got ", c.mini_epoch);
+    BACKLIGHT_CHECK(c.on_corrupt == "skip" || c.on_corrupt == "stop",
+                    "train: expected on-corrupt skip or stop, got ", c.on_corrupt);
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
 
@@ -159,15 +165,24 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
 class Trainer {
 public:
     Trainer(const TrainConfig& config, const TrainHooks& hooks)
-        : config_(config), hooks_(hooks), average_(config.ema) {}
+        : config_(config), hooks_(hooks), average_(config.ema) {
+        if (config.on_corrupt == "skip") {
+            corrupt_ = std::make_shared<CorruptSamples>();
+        }
+    }
 
     TrainResult run() {
         check(config_);
         prepare_data();
         prepare_model();
-        const int64_t batch_size = std::min(config_.batch_size, train_set_->size());
-        Loader loader(train_set_,
-                      {.batch_size = batch_size, .workers = config_.workers, .seed = config_.seed});
+        const SamplerPtr sampler = make_sampler(config_.sampler, *train_set_, config_.mini_epoch);
+        const int64_t batch_size = std::min(config_.batch_size, sampler->length());
+        Loader loader(train_set_, {.batch_size = batch_size,
+                                   .workers = config_.workers,
+                                   .seed = config_.seed,
+                                   .sampler = sampler,
+                                   .on_corrupt = corrupt_ ? OnCorrupt::replace : OnCorrupt::stop,
+                                   .corrupt = corrupt_});
         schedule_ = make_schedule({.spec = config_.schedule,
                                    .warmup_steps = config_.warmup_steps,
                                    .steps_per_epoch = steps_of(loader.batches_per_epoch()),
@@ -333,8 +348,8 @@ private:
         const int64_t batch_size = loader.options().batch_size;
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
         // Shares of samples and not of batches: the last batch of an epoch may be smaller.
-        const auto samples = static_cast<double>(
-            std::min(batches * batch_size, train_set_->size() - state_.batch * batch_size));
+        const auto samples = static_cast<double>(std::min(
+            batches * batch_size, static_cast<int64_t>(loader.order().size()) - state_.batch * batch_size));
         int64_t trained = 0;
         double value = 0;
         for (int64_t i = 0; i < batches; ++i) {
@@ -429,9 +444,14 @@ private:
                 }
             });
         }
+        if (corrupt_) {
+            result_.skipped = corrupt_->summary();
+        }
     }
 
-    Evaluation measure(const Dataset& data) { return evaluate(*result_.model.net, data, 256, config_.top_k); }
+    Evaluation measure(const Dataset& data) {
+        return evaluate(*result_.model.net, data, 256, config_.top_k, corrupt_);
+    }
 
     void save_weights(const char* file) {
         if (!config_.run.empty()) {
@@ -463,6 +483,7 @@ private:
     std::unique_ptr<Optimizer> optimizer_;
     std::vector<Parameter> parameters_;  // those that are trained
     Tensor class_weights_;
+    std::shared_ptr<CorruptSamples> corrupt_;  // null: they stop the run
     std::function<double(int64_t)> schedule_;
     TrainState state_;
     WeightAverage average_;

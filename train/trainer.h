@@ -38,11 +38,14 @@ struct TrainConfig {
     double label_smoothing = 0;
     std::string class_weights;  // of the training loss: balanced, or one number a class, 1:2:0.5; empty: none
     int64_t top_k = 0;          // also measure this top-k accuracy; 0: no
+    std::string sampler = "uniform";  // of the training set, see datasets/sampler.h
+    int64_t mini_epoch = 0;           // samples an epoch; 0: as the training set has
     uint64_t seed = 0;
-    int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
-    double validation = 0;         // share of the training set that is held out
-    int64_t early_stop = 0;        // epochs without a better validation loss; 0: never
-    int workers = -1;              // loader threads, see datasets/loader.h
+    int64_t checkpoint_every = 0;     // steps; 0: at the end of each epoch
+    double validation = 0;            // share of the training set that is held out
+    int64_t early_stop = 0;           // epochs without a better validation loss; 0: never
+    int workers = -1;                 // loader threads, see datasets/loader.h
+    std::string on_corrupt = "skip";  // samples that cannot be read; or stop
     bool resume = false;
     bool overwrite = false;  // begin anew in a folder that holds a run
     bool tune = false;       // time the convolution implementations of each shape, record the choice
@@ -75,6 +78,7 @@ struct TrainResult {
     int64_t epochs_done = 0, steps = 0;
     bool interrupted = false;
     bool stopped_early = false;
+    std::string skipped;  // names the samples that this process could not read; empty: none
 };
 
 /// Throws Error on a configuration that cannot work, before anything is written.

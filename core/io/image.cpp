@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "core/io/file.h"
-#include "core/io/image_format.h"
+#include "core/io/picture.h"
 
 namespace {
 
@@ -27,21 +27,9 @@ unsigned char* compress_for_png(unsigned char* data, int length, int* packed_len
     return packed;
 }
 
-[[noreturn]] void fail_decoder_assertion() { throw backlight::Error("picture decoder: inconsistent data"); }
-
 }  // namespace
 
-// The decoder's functions stay in this file: a program that links Backlight may hold its own copy.
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_GIF
-#define STBI_ONLY_BMP
-#define STBI_NO_STDIO
-#define STBI_ASSERT(condition) ((condition) ? void() : fail_decoder_assertion())
-#include <stb/stb_image.h>
-
+// The encoder's functions stay in this file: a program that links Backlight may hold its own copy.
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STBI_WRITE_NO_STDIO
@@ -51,65 +39,24 @@ unsigned char* compress_for_png(unsigned char* data, int length, int* packed_len
 namespace backlight {
 namespace {
 
-constexpr int64_t kMostPixels = int64_t{1} << 27;
-
 struct FreePixels {
     void operator()(unsigned char* pixels) const { std::free(pixels); }
 };
 using Pixels = std::unique_ptr<unsigned char, FreePixels>;
 
-/// The weights of ITU-R BT.601 in 16 bits, rounded: Pillow's convert("L").
-uint8_t luma(const uint8_t* rgb) {
-    return static_cast<uint8_t>((rgb[0] * 19595U + rgb[1] * 38470U + rgb[2] * 7471U + 0x8000U) >> 16);
-}
-
-/// Gray, gray and alpha, RGB or RGBA -> gray, RGB or RGBA.
-std::vector<uint8_t> to_channels(std::span<const uint8_t> stored, int from, int to) {
-    const size_t count = stored.size() / static_cast<size_t>(from);
-    std::vector<uint8_t> pixels(count * static_cast<size_t>(to));
-    const bool is_gray = from <= 2;
-    const bool has_alpha = from == 2 || from == 4;
-    for (size_t i = 0; i < count; ++i) {
-        const uint8_t* source = stored.data() + i * static_cast<size_t>(from);
-        uint8_t* target = pixels.data() + i * static_cast<size_t>(to);
-        if (to == 1) {
-            target[0] = is_gray ? source[0] : luma(source);
-            continue;
-        }
-        for (int c = 0; c < 3; ++c) {
-            target[c] = source[is_gray ? 0 : c];
-        }
-        if (to == 4) {
-            target[3] = has_alpha ? source[from - 1] : uint8_t{255};
-        }
-    }
-    return pixels;
+Tensor to_tensor(const PixelBlock& block) {
+    return Tensor::from(std::span<const uint8_t>(block.pixels.get(), block.size()),
+                        {block.window.height, block.window.width, block.channels});
 }
 
 }  // namespace
 
 Tensor decode_image(std::span<const uint8_t> bytes, std::string_view name, int channels) {
-    BACKLIGHT_CHECK(channels == 1 || channels == 3 || channels == 4,
-                    "read_image: expected 1, 3 or 4 channels, got ", channels);
-    const ImageFormat format = identify_image(bytes, name);
-    check_image_complete(format, bytes, name);
-    BACKLIGHT_CHECK(bytes.size() <= INT_MAX, name, ": a picture file of more than 2 GiB");
-    const auto length = static_cast<int>(bytes.size());
-    int width = 0, height = 0, stored = 0;
-    // The header alone first: a small file may claim a picture that fills the memory.
-    const bool readable = stbi_info_from_memory(bytes.data(), length, &width, &height, &stored) != 0;
-    BACKLIGHT_CHECK(!readable || int64_t{width} * height <= kMostPixels, name, ": picture of ", width, " x ",
-                    height, " pixels, expected at most ", kMostPixels);
-    const Pixels pixels(readable ? stbi_load_from_memory(bytes.data(), length, &width, &height, &stored, 0)
-                                 : nullptr);
-    BACKLIGHT_CHECK(pixels != nullptr, name, ": cannot decode the picture: ", stbi_failure_reason());
-    const size_t size =
-        static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(stored);
-    return Tensor::from(to_channels({pixels.get(), size}, stored, channels), {height, width, channels});
+    return to_tensor(PictureFile({bytes.begin(), bytes.end()}, std::string(name), channels).decode());
 }
 
 Tensor read_image(const std::filesystem::path& path, int channels) {
-    return decode_image(read_file_bytes(path), path.string(), channels);
+    return to_tensor(PictureFile::open(path, channels).decode());
 }
 
 std::vector<uint8_t> encode_png(const Tensor& pixels) {

@@ -20,8 +20,9 @@ namespace backlight {
 ///   channels 1: gray, Y = 0.299 R + 0.587 G + 0.114 B rounded; gray pictures keep their values
 ///   channels 4: RGBA, alpha 255 where the file has none
 /// Palettes are expanded, 16-bit samples keep their upper byte, of an animation the first frame is read,
-/// orientation tags are not applied. JPEG may be progressive or CMYK. Throws Error that names the path when
-/// the file is missing, of another format, damaged, truncated or larger than 2^27 pixels.
+/// orientation tags are not applied. JPEG may be progressive or CMYK; its pixels are Pillow's bit for bit
+/// (CMYK: nearly). Throws Error that names the path when the file is missing, of another format, damaged,
+/// truncated or larger than 2^27 pixels.
 [[nodiscard]] Tensor read_image(const std::filesystem::path& path, int channels = 3);
 
 /// The same from memory; `name` stands in error texts.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <iomanip>
 #include <numeric>
 #include <sstream>
@@ -46,9 +47,9 @@ public:
     }
     /// Moves behind the next byte of this value.
     void skip_past(uint8_t value) {
-        const auto found = std::ranges::find(rest_, value);
-        take(static_cast<uint64_t>(found - rest_.begin()));
-        take(1);
+        const void* found = rest_.empty() ? nullptr : std::memchr(rest_.data(), value, rest_.size());
+        take(found == nullptr ? rest_.size() + 1
+                              : static_cast<uint64_t>(static_cast<const uint8_t*>(found) - rest_.data()) + 1);
     }
 
 private:

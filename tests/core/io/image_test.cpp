@@ -63,10 +63,10 @@ TEST_CASE("read_image: lossless pictures have the pixels that Pillow reads, gray
     }
 }
 
-TEST_CASE("read_image: JPEG pictures, progressive ones too, are near the pixels that Pillow reads") {
-    // Decoders may round the inverse transform and interpolate the colour differently.
-    for (const auto& [name, tolerance] : {std::pair("baseline.jpg", 4), std::pair("progressive.jpg", 4),
-                                          std::pair("gray.jpg", 1), std::pair("cmyk.jpg", 4)}) {
+TEST_CASE("read_image: JPEG pictures, progressive ones too, have the pixels that Pillow reads") {
+    // Of CMYK another decoder makes RGB, which rounds in another way.
+    for (const auto& [name, tolerance] : {std::pair("baseline.jpg", 0), std::pair("progressive.jpg", 0),
+                                          std::pair("gray.jpg", 0), std::pair("cmyk.jpg", 2)}) {
         CAPTURE(name);
         const Tensor expected = read_npy(fixture(concat_text(name, ".rgb.npy")));
         CHECK(largest_difference(read_image(fixture(name)), expected) <= tolerance);
