@@ -20,16 +20,19 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 NAMES = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)] + [
-    f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19)]
+    f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19)] + [
+    "resnet18(norm=group)", "resnet50(norm=group)"]
 LIMIT = 1e-4
 
 
 def random_network(name: str) -> torch.nn.Module:
-    net = getattr(torchvision.models, name)(weights=None).eval()
+    options = {"norm_layer": lambda channels: torch.nn.GroupNorm(32, channels)} if "norm=group" in name else {}
+    net = getattr(torchvision.models, name.split("(")[0])(weights=None, **options).eval()
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.GroupNorm)):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, 0, 0.1)
     return net
