@@ -1,8 +1,9 @@
 // ResNet (He et al., Deep Residual Learning for Image Recognition, 2016) with torchvision's names: conv1,
 // bn1, layer1.0.conv1, layer1.0.downsample.0, fc. The stride of a bottleneck sits on its 3x3 convolution, as
 // in torchvision ("v1.5"). With small=true the stem is a 3x3 convolution of stride 1 without max pooling, for
-// images of 32 pixels, where the usual stem would leave one position. norm=group puts group norms in place of
-// the batch norms; their names stay, as with torchvision's norm_layer.
+// images of 32 pixels, where the usual stem would leave one position. `width` is the number of channels of
+// the stem and of the first stage's 3x3 convolutions. norm=group puts group norms in place of the batch
+// norms; their names stay, as with torchvision's norm_layer.
 #include "autograd/functions.h"
 #include "layers/layers.h"
 #include "models/model.h"
@@ -90,17 +91,17 @@ private:
 class ResNet final : public Module {
 public:
     ResNet(const std::vector<int64_t>& depths, bool bottleneck, bool small, const Norm& norm, int64_t in,
-           int64_t classes) {
-        add_module("conv1", small ? convolution(in, 64, 3, 1) : convolution(in, 64, 7, 2));
-        add_module("bn1", norm(64));
+           int64_t stem_width, int64_t classes) {
+        add_module("conv1", small ? convolution(in, stem_width, 3, 1) : convolution(in, stem_width, 7, 2));
+        add_module("bn1", norm(stem_width));
         add_module("relu", make_relu());
         if (!small) {
             add_module("maxpool", make_max_pool({.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}));
         }
-        int64_t channels = 64;
+        int64_t channels = stem_width;
         for (size_t stage = 0; stage < depths.size(); ++stage) {
             auto layer = std::make_unique<Sequential>();
-            const int64_t width = int64_t{64} << stage;
+            const int64_t width = stem_width << stage;
             for (int64_t i = 0; i < depths[stage]; ++i) {
                 const BlockShape shape{channels, width, i == 0 && stage > 0 ? 2 : 1, bottleneck};
                 layer->add(std::make_unique<Block>(shape, norm));
@@ -126,13 +127,15 @@ protected:
 Model resnet(const Options& options, int64_t classes, const std::vector<int64_t>& depths, bool bottleneck) {
     const bool small = options.get("small", false);
     const int64_t in = options.get_within("in", int64_t{3}, 1, 4096);
+    const int64_t width = options.get_within("width", int64_t{64}, 1, 4096);
     const int64_t k = classes > 0 ? classes : (small ? 10 : 1000);
-    Model model{.net = std::make_unique<ResNet>(depths, bottleneck, small, norm_option(options), in, k),
-                .classes = k,
-                .input = {0, 0, in},
-                .head = "fc.weight",
-                .cam_layer = "layer4",
-                .init = Init::he_normal};
+    Model model{
+        .net = std::make_unique<ResNet>(depths, bottleneck, small, norm_option(options), in, width, k),
+        .classes = k,
+        .input = {0, 0, in},
+        .head = "fc.weight",
+        .cam_layer = "layer4",
+        .init = Init::he_normal};
     if (!small) {
         model.picture = {224, 224, in};
     }

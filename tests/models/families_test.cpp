@@ -178,3 +178,16 @@ TEST_CASE("families: a training step with fused norms gives the gradients of the
         }
     }
 }
+
+TEST_CASE("resnet: width scales every stage") {
+    const Model model = build_model("resnet18(small=true, width=16)", 10);
+    for (const auto& [name, value] : state_dict(*model.net)) {
+        if (name == "conv1.weight") {
+            CHECK(value.dim(0) == 16);
+        }
+        if (name == "layer4.1.conv2.weight") {
+            CHECK(value.dim(0) == 128);
+        }
+    }
+    CHECK_THROWS_AS((void)build_model("resnet18(width=0)"), Error);
+}
