@@ -38,6 +38,17 @@ const std::vector<int64_t>& Dataset::column(std::string_view name) const {
     throw_error(unknown_name("column", name, column_names()));
 }
 
+std::vector<Presence> Dataset::presence(int64_t index) const {
+    std::vector<Presence> classes(info_.class_names.size(), Presence::absent);
+    classes[static_cast<size_t>(label(index))] = Presence::present;
+    return classes;
+}
+
+Tensor Dataset::class_mask(int64_t index, int64_t) const {
+    check_index(index);
+    throw_error("dataset: there are no masks of single classes");
+}
+
 Shape Dataset::mask_shape() const {
     const Shape& shape = info_.sample_shape;
     return shape.rank() == 3 ? Shape{shape[0], shape[1]} : shape;
@@ -117,10 +128,22 @@ Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& 
         return batched;
     };
     Batch batch;
-    std::vector<int64_t> batch_labels(indices.size());
-    std::transform(indices.begin(), indices.end(), batch_labels.begin(),
-                   [this](int64_t i) { return label(i); });
-    batch.label = Tensor::from(batch_labels, {static_cast<int64_t>(indices.size())});
+    if (info_.multi_label) {
+        std::vector<float> targets, weights;
+        for (const int64_t index : indices) {
+            for (const Presence presence : this->presence(index)) {
+                targets.push_back(presence == Presence::present ? 1.0f : 0.0f);
+                weights.push_back(presence == Presence::ignored ? 0.0f : 1.0f);
+            }
+        }
+        batch.target = Tensor::from(targets, with_batch({num_classes()}));
+        batch.target_weight = Tensor::from(weights, with_batch({num_classes()}));
+    } else {
+        std::vector<int64_t> labels(indices.size());
+        std::transform(indices.begin(), indices.end(), labels.begin(),
+                       [this](int64_t i) { return label(i); });
+        batch.label = Tensor::from(labels, {static_cast<int64_t>(indices.size())});
+    }
     batch.input = Tensor::from(input, with_batch(info_.sample_shape));
     if (!mask.empty()) {
         batch.mask = Tensor::from(mask, with_batch(mask_shape()));
@@ -159,10 +182,15 @@ Batch Dataset::all() const {
 
 Example Dataset::get(int64_t index, const std::optional<RandomDraw>& draw) const {
     const Batch one = batch(std::span<const int64_t>(&index, 1), draw);
+    const auto single = [](const Tensor& batched, const Shape& shape) {
+        return batched.defined() ? batched.reshape(shape) : Tensor();
+    };
     return {.input = one.input.reshape(info_.sample_shape),
-            .label = label(index),
-            .mask = one.mask.defined() ? one.mask.reshape(mask_shape()) : Tensor(),
-            .decoy_mask = one.decoy_mask.defined() ? one.decoy_mask.reshape(mask_shape()) : Tensor()};
+            .label = info_.multi_label ? -1 : label(index),
+            .target = single(one.target, {num_classes()}),
+            .target_weight = single(one.target_weight, {num_classes()}),
+            .mask = single(one.mask, mask_shape()),
+            .decoy_mask = single(one.decoy_mask, mask_shape())};
 }
 
 std::vector<int64_t> Dataset::labels() const {
@@ -176,7 +204,10 @@ std::vector<int64_t> Dataset::labels() const {
 std::vector<int64_t> Dataset::class_counts() const {
     std::vector<int64_t> counts(info_.class_names.size(), 0);
     for (int64_t i = 0; i < size(); ++i) {
-        ++counts[static_cast<size_t>(label(i))];
+        const std::vector<Presence> classes = presence(i);
+        for (size_t k = 0; k < classes.size(); ++k) {
+            counts[k] += classes[k] == Presence::present ? 1 : 0;
+        }
     }
     return counts;
 }

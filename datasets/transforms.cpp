@@ -40,9 +40,39 @@ private:
     int64_t size_;
 };
 
+class TenCrops final : public Transform {
+public:
+    TenCrops(int64_t height, int64_t width) : height_(height), width_(width) {}
+    void apply(RawSample& sample, RandomStream*) const override {
+        on_all(sample, [this](const Image& image) {
+            BACKLIGHT_CHECK(image.height >= height_ && image.width >= width_, "ten_crops: an image of (",
+                            image.height, ", ", image.width, ") has no window of (", height_, ", ", width_,
+                            ")");
+            Image stacked(0, width_, image.channels);
+            for (const Image& side : {image, flip_horizontal(image)}) {
+                const int64_t bottom = side.height - height_, right = side.width - width_;
+                for (const Image& window :
+                     {crop(side, 0, 0, height_, width_), crop(side, 0, right, height_, width_),
+                      crop(side, bottom, 0, height_, width_), crop(side, bottom, right, height_, width_),
+                      center_crop(side, height_, width_)}) {
+                    stacked.values.insert(stacked.values.end(), window.values.begin(), window.values.end());
+                    stacked.height += height_;
+                }
+            }
+            return stacked;
+        });
+    }
+
+private:
+    int64_t height_, width_;
+};
+
 class CenterCropTo final : public Transform {
 public:
     CenterCropTo(int64_t height, int64_t width) : height_(height), width_(width) {}
+    [[nodiscard]] TransformPtr ten_crops() const override {
+        return std::make_shared<TenCrops>(height_, width_);
+    }
     void apply(RawSample& sample, RandomStream*) const override {
         on_all(sample, [this](const Image& image) { return center_crop(image, height_, width_); });
     }

@@ -17,6 +17,9 @@ public:
     virtual void apply(RawSample& sample, RandomStream* random) const = 0;
     /// The stored values reach the network as they are unless something random happens.
     [[nodiscard]] virtual bool is_random() const { return false; }
+    /// Of a central window: what stacks the ten windows of `ten_crops` (datasets/dataset.h) instead, else
+    /// null.
+    [[nodiscard]] virtual std::shared_ptr<const Transform> ten_crops() const { return nullptr; }
 };
 
 using TransformPtr = std::shared_ptr<const Transform>;
