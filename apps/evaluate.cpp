@@ -1,4 +1,5 @@
-// backlight evaluate: loss, accuracy and accuracy per class of a model with weights on a data set.
+// backlight evaluate: loss and accuracy, in all and per class, of a model with weights on a data set; of a
+// multi-label one average precision.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <iostream>
@@ -18,6 +19,7 @@ Run add_evaluate(CLI::App& app, const Common&) {
         std::string model, weights, data, split = "test", out;
         std::string on_corrupt = "skip";
         int64_t classes = 0, batch_size = 256, top_k = 0;
+        bool ten_crop = false;
     };
     CLI::App* cmd = app.add_subcommand("evaluate", "Accuracy of a model on a data set");
     auto c = std::make_shared<Config>();
@@ -31,21 +33,28 @@ Run add_evaluate(CLI::App& app, const Common&) {
     cmd->add_option("--on-corrupt", c->on_corrupt,
                     "Samples that cannot be read: skip (counted and named at the end) or stop")
         ->check(CLI::IsMember({"skip", "stop"}));
+    cmd->add_flag("--ten-crop", c->ten_crop,
+                  "Average the probabilities of ten crops: corners, centre, and their mirror images");
     cmd->add_option("--out", c->out, "Also write the numbers as JSON");
     return [c] {
         LoadedModel loaded = load_model(c->model, c->classes, c->weights);
         const auto data = load_data(c->data);
-        const Dataset& split = *data->split(c->split);
+        for (const std::string& note : data->notes) {
+            std::cout << note << "\n";
+        }
+        const std::shared_ptr<const Dataset> part = data->split(c->split);
+        const std::shared_ptr<const Dataset> measured = c->ten_crop ? ten_crops(part) : part;
+        const Dataset& split = *part;
         Shape sample{1};
         for (const int64_t extent : split.sample_shape()) {
             sample.push_back(extent);
         }
         loaded.model.check_input(sample);
         const auto corrupt = c->on_corrupt == "skip" ? std::make_shared<CorruptSamples>() : nullptr;
-        const Evaluation result = evaluate(*loaded.model.net, split, c->batch_size, c->top_k, corrupt);
+        const Evaluation result = evaluate(*loaded.model.net, *measured, c->batch_size, c->top_k, corrupt);
         BACKLIGHT_CHECK(std::isfinite(result.loss), c->weights,
                         ": the loss is not finite: values overflow in this network");
-        print_class_accuracy(std::cout, result, split.class_names());
+        print_evaluation(std::cout, result, split.class_names());
         if (c->top_k > 0) {
             std::cout << "top-" << c->top_k << " accuracy " << percent_text(result.top_k_accuracy) << "\n";
         }
@@ -54,10 +63,15 @@ Run add_evaluate(CLI::App& app, const Common&) {
             std::cout << corrupt->summary() << "\n";
         }
         if (!c->out.empty()) {
-            nlohmann::json json = {{"loss", result.loss},
-                                   {"accuracy", result.accuracy},
-                                   {"samples", result.samples},
-                                   {"confusion", result.confusion}};
+            nlohmann::json json = {{"loss", result.loss}, {"samples", result.samples}};
+            if (result.is_multi_label()) {
+                json["mean_average_precision"] = result.score();  // null where it is not a number
+                json["average_precision"] = result.average_precision;
+                json["positives"] = result.positives;
+            } else {
+                json["accuracy"] = result.accuracy;
+                json["confusion"] = result.confusion;
+            }
             if (c->top_k > 0) {
                 json["top_k"] = c->top_k;
                 json["top_k_accuracy"] = result.top_k_accuracy;

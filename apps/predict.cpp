@@ -47,7 +47,8 @@ Run add_predict(CLI::App& app, const Common&) {
         const int64_t top = std::min(c->top, logits.dim(-1));
         if (top > 0) {
             const NoGrad off;
-            const auto [values, index] = top_k(softmax(logits).data(), top);
+            const auto [values, index] =
+                top_k((loaded.multi_label ? sigmoid(logits) : softmax(logits)).data(), top);
             const auto p = values.to(DType::f64).to_vector<double>();
             const auto k = index.to_vector<int64_t>();
             constexpr int64_t kShown = 10;

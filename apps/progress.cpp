@@ -44,7 +44,7 @@ TrainHooks TrainingDisplay::hooks() {
         progress_->update(p.step_in_epoch, p.images, p.loss);
     };
     hooks.epoch = [this](const TrainProgress& p, const Evaluation& e) {
-        progress_->end_epoch("accuracy " + percent_text(e.accuracy));
+        progress_->end_epoch(e.score_name() + (' ' + percent_text(e.score())));
         if (p.epoch == p.epochs) {
             progress_.reset();
             epoch_ = -1;

@@ -55,13 +55,15 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
         "Decay of averaged weights (0.999), evaluated beside and saved as weights_ema.safetensors");
     cmd.add_option("--label-smoothing", c.label_smoothing, "Share of the target spread over all classes");
     cmd.add_option("--class-weights", c.class_weights,
-                   "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5");
+                   "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5; "
+                   "of the positives of multi-label data");
     cmd.add_option("--top-k", c.top_k, "Also measure top-k accuracy; 0: no");
     cmd.add_option("--sampler", c.sampler,
                    "Which training samples an epoch has: uniform (each once), balanced, "
                    "classes(probabilities=0.1:0.9), classes(weights=1:3)");
     cmd.add_option("--mini-epoch", c.mini_epoch,
                    "Samples an epoch, for schedules and evaluations too; 0: as the training set has");
+    cmd.add_flag("--ten-crop", c.ten_crop, "Measure the test set by the mean probabilities of ten crops");
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
     cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");
@@ -92,9 +94,10 @@ int run(const CLI::App& app, const TrainConfig& config) {
     if (result.stopped_early) {
         std::cout << "stopped early after " << result.epochs_done << " epochs\n";
     }
-    print_class_accuracy(std::cout, result.test, result.data->test->class_names());
+    print_evaluation(std::cout, result.test, result.data->test->class_names());
     if (result.test_ema) {
-        std::cout << "averaged weights: accuracy " << percent_text(result.test_ema->accuracy) << "\n";
+        std::cout << "averaged weights: " << result.test_ema->score_name() << ' '
+                  << percent_text(result.test_ema->score()) << "\n";
     }
     write_run_report(config.run, result);
     std::cout << "run folder: " << config.run.string()

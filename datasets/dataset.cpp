@@ -43,6 +43,17 @@ const std::vector<int64_t>& Dataset::column(std::string_view name) const {
     throw_error(unknown_name("column", name, column_names()));
 }
 
+std::vector<Presence> Dataset::presence(int64_t index) const {
+    std::vector<Presence> classes(info_.class_names.size(), Presence::absent);
+    classes[static_cast<size_t>(label(index))] = Presence::present;
+    return classes;
+}
+
+Tensor Dataset::class_mask(int64_t index, int64_t) const {
+    check_index(index);
+    throw_error("dataset: there are no masks of single classes");
+}
+
 Shape Dataset::mask_shape() const {
     const Shape& shape = info_.sample_shape;
     return shape.rank() == 3 ? Shape{shape[0], shape[1]} : shape;
@@ -96,27 +107,47 @@ void Dataset::read(int64_t index, const std::optional<RandomDraw>& draw, const S
     for (const auto& transform : info_.transforms) {
         transform->place(frame, random ? &*random : nullptr);
     }
+    std::vector<Frame> frames{frame};
+    if (!info_.windows.empty()) {
+        frames.assign(info_.windows.size(), frame);
+        for (size_t i = 0; i < frames.size(); ++i) {
+            info_.windows[i]->place(frames[i], nullptr);
+        }
+    }
+    const int64_t rows = frames[0].height() * info_.views;
     const Shape& shape = info_.sample_shape;
-    BACKLIGHT_CHECK(frame.height() * frame.width() * channels == shape.numel() &&
-                        (shape.rank() != 3 || (frame.height() == shape[0] && frame.width() == shape[1])),
-                    "dataset: sample ", index, " has shape (", frame.height(), ", ", frame.width(), ", ",
-                    channels, "), expected ", shape);
+    BACKLIGHT_CHECK(rows * frames[0].width() * channels == shape.numel() &&
+                        (shape.rank() != 3 || (rows == shape[0] && frames[0].width() == shape[1])),
+                    "dataset: sample ", index, " has shape (", rows, ", ", frames[0].width(), ", ", channels,
+                    "), expected ", shape);
+    // Views stand one above the other.
+    const auto each = [&](std::span<float> out, const auto& show) {
+        const size_t part = out.size() / frames.size();
+        for (size_t i = 0; i < frames.size(); ++i) {
+            show(frames[i], out.subspan(i * part, part));
+        }
+    };
     if (!slot.input.empty()) {
         const auto& [mean, deviation] = info_.normalization;
         if (sample.picture) {
             constexpr float kWhite = 255.0f;
-            const PixelBlock pixels = reading([&] { return sample.picture->decode(needed(frame)); });
-            render(pixels, frame, {kWhite, mean, deviation}, slot.input);
+            const PixelBlock pixels = reading(
+                [&] { return sample.picture->decode(needed(frames.size() == 1 ? frames[0] : frame)); });
+            each(slot.input, [&](const Frame& view, std::span<float> out) {
+                render(pixels, view, {kWhite, mean, deviation}, out);
+            });
         } else {
-            render(sample.input, frame, {1.0f, mean, deviation}, slot.input);
+            each(slot.input, [&](const Frame& view, std::span<float> out) {
+                render(sample.input, view, {1.0f, mean, deviation}, out);
+            });
         }
     }
-    const auto show = [&](const Image& plane, std::span<float> out, std::string_view what) {
-        if (!out.empty()) {
+    const auto show = [&](const Image& plane, std::span<float> whole, std::string_view what) {
+        if (!whole.empty()) {
             BACKLIGHT_CHECK(plane.height == height && plane.width == width, "dataset: the ", what,
                             " of sample ", index, " has (", plane.height, ", ", plane.width,
                             ") pixels, the input (", height, ", ", width, ")");
-            render(plane, frame, {}, out);
+            each(whole, [&](const Frame& view, std::span<float> out) { render(plane, view, {}, out); });
         }
     };
     show(sample.mask, slot.mask, "mask");
@@ -133,10 +164,22 @@ Batch Dataset::assemble(std::vector<int64_t> indices, const std::vector<float>& 
         return batched;
     };
     Batch batch;
-    std::vector<int64_t> batch_labels(indices.size());
-    std::transform(indices.begin(), indices.end(), batch_labels.begin(),
-                   [this](int64_t i) { return label(i); });
-    batch.label = Tensor::from(batch_labels, {static_cast<int64_t>(indices.size())});
+    if (info_.multi_label) {
+        std::vector<float> targets, weights;
+        for (const int64_t index : indices) {
+            for (const Presence presence : this->presence(index)) {
+                targets.push_back(presence == Presence::present ? 1.0f : 0.0f);
+                weights.push_back(presence == Presence::ignored ? 0.0f : 1.0f);
+            }
+        }
+        batch.target = Tensor::from(targets, with_batch({num_classes()}));
+        batch.target_weight = Tensor::from(weights, with_batch({num_classes()}));
+    } else {
+        std::vector<int64_t> labels(indices.size());
+        std::transform(indices.begin(), indices.end(), labels.begin(),
+                       [this](int64_t i) { return label(i); });
+        batch.label = Tensor::from(labels, {static_cast<int64_t>(indices.size())});
+    }
     batch.input = Tensor::from(input, with_batch(info_.sample_shape));
     if (!mask.empty()) {
         batch.mask = Tensor::from(mask, with_batch(mask_shape()));
@@ -175,10 +218,15 @@ Batch Dataset::all() const {
 
 Example Dataset::get(int64_t index, const std::optional<RandomDraw>& draw) const {
     const Batch one = batch(std::span<const int64_t>(&index, 1), draw);
+    const auto single = [](const Tensor& batched, const Shape& shape) {
+        return batched.defined() ? batched.reshape(shape) : Tensor();
+    };
     return {.input = one.input.reshape(info_.sample_shape),
-            .label = label(index),
-            .mask = one.mask.defined() ? one.mask.reshape(mask_shape()) : Tensor(),
-            .decoy_mask = one.decoy_mask.defined() ? one.decoy_mask.reshape(mask_shape()) : Tensor()};
+            .label = info_.multi_label ? -1 : label(index),
+            .target = single(one.target, {num_classes()}),
+            .target_weight = single(one.target_weight, {num_classes()}),
+            .mask = single(one.mask, mask_shape()),
+            .decoy_mask = single(one.decoy_mask, mask_shape())};
 }
 
 std::vector<int64_t> Dataset::labels() const {
@@ -192,7 +240,10 @@ std::vector<int64_t> Dataset::labels() const {
 std::vector<int64_t> Dataset::class_counts() const {
     std::vector<int64_t> counts(info_.class_names.size(), 0);
     for (int64_t i = 0; i < size(); ++i) {
-        ++counts[static_cast<size_t>(label(i))];
+        const std::vector<Presence> classes = presence(i);
+        for (size_t k = 0; k < classes.size(); ++k) {
+            counts[k] += classes[k] == Presence::present ? 1 : 0;
+        }
     }
     return counts;
 }

@@ -128,18 +128,6 @@ void split(const std::vector<Entry>& all, double share, std::vector<Entry>& trai
     }
 }
 
-/// `limit` of them, evenly spread over the classes and files.
-void thin(std::vector<Entry>& entries, int64_t limit) {
-    const auto n = static_cast<int64_t>(entries.size());
-    if (limit > 0 && limit < n) {
-        std::vector<Entry> kept;
-        for (int64_t i = 0; i < limit; ++i) {
-            kept.push_back(entries[static_cast<size_t>(i * n / limit)]);
-        }
-        entries = std::move(kept);
-    }
-}
-
 /// Of the first picture that can be read.
 Shape first_shape(const std::vector<Entry>& entries, int64_t channels) {
     std::string reason;

@@ -59,6 +59,14 @@ void InMemoryDataset::set_column(const std::string& name, std::vector<int64_t> v
     columns_[name] = std::move(values);
 }
 
+void InMemoryDataset::set_presence(std::vector<Presence> presence) {
+    const size_t expected = labels_.size() * info_.class_names.size();
+    BACKLIGHT_CHECK(presence.size() == expected, "dataset: presence needs ", expected, " values, got ",
+                    presence.size());
+    presence_ = std::move(presence);
+    info_.multi_label = true;
+}
+
 void InMemoryDataset::measure_range() {
     const auto channels = static_cast<size_t>(stored_shape_[-1]);
     if (labels_.empty()) {
@@ -80,7 +88,17 @@ void InMemoryDataset::measure_range() {
 
 int64_t InMemoryDataset::label(int64_t index) const {
     check_index(index);
+    BACKLIGHT_CHECK(!info_.multi_label, "dataset: multi-label samples have no single label");
     return labels_[static_cast<size_t>(index)];
+}
+
+std::vector<Presence> InMemoryDataset::presence(int64_t index) const {
+    if (!info_.multi_label) {
+        return Dataset::presence(index);
+    }
+    check_index(index);
+    const auto row = presence_.begin() + index * num_classes();
+    return {row, row + num_classes()};
 }
 
 void InMemoryDataset::copy_input(int64_t index, std::span<float> out) const {
@@ -168,8 +186,19 @@ std::shared_ptr<InMemoryDataset> make_dataset(const Tensor& inputs, std::vector<
 
 std::shared_ptr<InMemoryDataset> materialize(const Dataset& set) {
     const Batch all = set.all();
-    auto copy = std::make_shared<InMemoryDataset>(set.sample_shape(), all.input.to_vector<float>(),
-                                                  all.label.to_vector<int64_t>(), set.class_names());
+    const bool multi_label = set.is_multi_label();
+    auto copy = std::make_shared<InMemoryDataset>(
+        set.sample_shape(), all.input.to_vector<float>(),
+        multi_label ? std::vector<int64_t>(static_cast<size_t>(set.size())) : all.label.to_vector<int64_t>(),
+        set.class_names());
+    if (multi_label) {
+        std::vector<Presence> presence;
+        for (int64_t i = 0; i < set.size(); ++i) {
+            const std::vector<Presence> row = set.presence(i);
+            presence.insert(presence.end(), row.begin(), row.end());
+        }
+        copy->set_presence(std::move(presence));
+    }
     if (all.mask.defined()) {
         copy->set_masks(all.mask.to_vector<float>());
     }

@@ -20,11 +20,14 @@ public:
     void set_masks(std::vector<float> masks);
     void set_decoy_masks(std::vector<float> masks);
     void set_column(const std::string& name, std::vector<int64_t> values);
+    /// Makes the set multi-label: (N, K) in rows. Its labels no longer count.
+    void set_presence(std::vector<Presence> presence);
     /// The range before normalisation becomes what the values span, channel by channel.
     void measure_range();
 
     [[nodiscard]] int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
     [[nodiscard]] int64_t label(int64_t index) const override;
+    [[nodiscard]] std::vector<Presence> presence(int64_t index) const override;
     [[nodiscard]] RawSample load(int64_t index) const override;
     [[nodiscard]] bool is_quick() const override;
     [[nodiscard]] const std::vector<int64_t>& column(std::string_view name) const override;
@@ -40,6 +43,7 @@ private:
     std::vector<uint8_t> bytes_;
     std::vector<float> floats_;  // one of the two is empty
     std::vector<int64_t> labels_;
+    std::vector<Presence> presence_;  // (N, K); empty unless the set is multi-label
     std::vector<float> masks_, decoys_;
     std::map<std::string, std::vector<int64_t>, std::less<>> columns_;
 };

@@ -128,18 +128,6 @@ private:
     bool species_;
 };
 
-void thin(std::vector<Entry>& entries, int64_t limit) {
-    const auto n = static_cast<int64_t>(entries.size());
-    if (limit <= 0 || limit >= n) {
-        return;
-    }
-    std::vector<Entry> kept;
-    for (int64_t i = 0; i < limit; ++i) {  // evenly spread over the breeds
-        kept.push_back(entries[static_cast<size_t>(i * n / limit)]);
-    }
-    entries = std::move(kept);
-}
-
 }  // namespace
 
 Source load_oxford_pets(const std::string& place, const Options& options) {

@@ -70,7 +70,10 @@ PictureOptions picture_options(const Options& options, int64_t size) {
         result.image.size = size;
     }
     result.resize = options.get_within("resize", 0, 0, 16384);
-    result.resized_crop = options.choose("augment", "none", {"none", "resized_crop"}) == "resized_crop";
+    const std::string augment = options.choose("augment", "none", {"none", "crop", "resized_crop"});
+    using Window = PictureOptions::Window;
+    result.training =
+        augment == "none" ? Window::center : (augment == "crop" ? Window::random : Window::resized);
     return result;
 }
 
@@ -78,11 +81,14 @@ void apply(const PictureOptions& picture, const Shape& shape, DataSource& source
     const ImageOptions& image = picture.image;
     for (const auto& set : {source.train, source.test}) {
         std::vector<TransformPtr> transforms;
-        if (image.size > 0 && set == source.train && picture.resized_crop) {
+        using Window = PictureOptions::Window;
+        const Window window = set == source.train ? picture.training : Window::center;
+        if (image.size > 0 && window == Window::resized) {
             transforms.push_back(random_resized_crop(image.size));
         } else if (image.size > 0) {
             transforms.push_back(resize_shorter_to(std::max(image.size, picture.resize)));
-            transforms.push_back(center_crop_to(image.size, image.size));
+            transforms.push_back(window == Window::random ? random_crop(image.size, image.size)
+                                                          : center_crop_to(image.size, image.size));
         }
         if (set == source.train && image.crop > 0) {
             transforms.push_back(random_crop(shape[0], shape[1], image.crop));

@@ -46,12 +46,20 @@ const std::vector<Row>& table() {
          load_cifar100},
         {{"folder", true, "pictures in DIR/train/CLASS and DIR/test/CLASS, or in DIR/CLASS",
           with_image_options(
-              "channels=3, resize=0, test_share=0.2, classes=FILE, augment=none|resized_crop")},
+              "channels=3, resize=0, test_share=0.2, classes=FILE, augment=none|crop|resized_crop")},
          load_image_folder},
         {{"oxford_pets", true, "Oxford-IIIT Pet: 37 breeds or 2 species, trimaps as masks",
-          with_image_options("size=224, resize=0, augment=none|resized_crop, split=official|random, "
+          with_image_options("size=224, resize=0, augment=none|crop|resized_crop, split=official|random, "
                              "test_share=0.25, target=breed|species, seed=0")},
          load_oxford_pets},
+        {{"voc2012", true, "PASCAL VOC 2012: multi-label, 20 classes; boxes or segmentations as masks",
+          with_image_options("size=224, resize=0, augment=none|crop|resized_crop, train=train, test=val, "
+                             "mask=boxes|segmentation|none, mask_class=NAME")},
+         load_voc2012},
+        {{"adience", true, "Adience faces: 8 age groups or 2 genders; fold K tests, the others train",
+          with_image_options("size=224, resize=0, augment=none|crop|resized_crop, fold=0, target=age|gender, "
+                             "ages=drop|map, faces=aligned|coarse")},
+         load_adience},
         {{"toy1", false, "5 features, 2 tell the class, noisy labels; splits: fresh",
           "n=400, n_test=50, n_fresh=2000, noise=0.1, sep=1, seed=0"},
          load_toy1},

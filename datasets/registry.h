@@ -17,6 +17,7 @@ struct DataSource {
     std::shared_ptr<Dataset> train;
     std::shared_ptr<Dataset> test;
     std::map<std::string, std::shared_ptr<Dataset>> extra;  // "fresh", "unmarked", "shifted", ...
+    std::vector<std::string> notes;                         // what was left out, one line each
 
     /// "train", "test" or the name of an extra split. Throws Error that lists the names.
     [[nodiscard]] const std::shared_ptr<Dataset>& split(std::string_view name) const;

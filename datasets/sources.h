@@ -32,11 +32,13 @@ void apply(const ImageOptions& options, DataSource& source);
 
 /// And what readers of pictures of different sizes share besides:
 ///   resize=S      shorter side before the central window of `size`, default `size`
-///   augment=none|resized_crop   training set: torchvision's RandomResizedCrop instead
+///   augment=crop            training set: a window at a random place instead
+///   augment=resized_crop    training set: torchvision's RandomResizedCrop instead
 struct PictureOptions {
+    enum class Window { center, random, resized };
     ImageOptions image;
     int64_t resize = 0;
-    bool resized_crop = false;
+    Window training = Window::center;
 };
 /// `size`: what the option of that name is when it is not given; 0: pictures stay as they are.
 [[nodiscard]] PictureOptions picture_options(const Options& options, int64_t size);
@@ -61,6 +63,33 @@ struct LabelledBytes {
 [[nodiscard]] LabelledBytes read_cifar(const std::vector<std::filesystem::path>& files, int64_t label_bytes,
                                        int64_t classes);
 
+struct AdienceOptions {
+    bool gender = false;    // labels are m 0, f 1 instead of the eight age groups
+    bool map_ages = false;  // other ages go to the nearest group instead of being left out
+    bool coarse = false;    // faces/ instead of aligned/
+};
+struct AdienceRow {
+    std::string picture;  // its path in the folder
+    int64_t label = 0;
+};
+/// The rows of a fold file that have a label. By default those of the authors' own lists: the eight exact age
+/// groups, or m and f. Throws Error that names the line on anything that no row of theirs holds.
+[[nodiscard]] std::vector<AdienceRow> read_adience(const std::filesystem::path& fold,
+                                                   const AdienceOptions& options);
+
+/// `limit` of them, evenly spread; all if it is 0.
+template <typename Entry>
+void thin(std::vector<Entry>& entries, int64_t limit) {
+    const auto n = static_cast<int64_t>(entries.size());
+    if (limit > 0 && limit < n) {
+        std::vector<Entry> kept;
+        for (int64_t i = 0; i < limit; ++i) {
+            kept.push_back(entries[static_cast<size_t>(i * n / limit)]);
+        }
+        entries = std::move(kept);
+    }
+}
+
 using Source = std::unique_ptr<DataSource>;
 [[nodiscard]] Source load_digits(const std::string& place, const Options& options);
 [[nodiscard]] Source load_mnist(const std::string& place, const Options& options);
@@ -70,6 +99,8 @@ using Source = std::unique_ptr<DataSource>;
 [[nodiscard]] Source load_cifar100(const std::string& place, const Options& options);
 [[nodiscard]] Source load_image_folder(const std::string& place, const Options& options);
 [[nodiscard]] Source load_oxford_pets(const std::string& place, const Options& options);
+[[nodiscard]] Source load_voc2012(const std::string& place, const Options& options);
+[[nodiscard]] Source load_adience(const std::string& place, const Options& options);
 [[nodiscard]] Source load_toy1(const std::string& place, const Options& options);
 [[nodiscard]] Source load_toy2(const std::string& place, const Options& options);
 [[nodiscard]] Source load_toy3(const std::string& place, const Options& options);

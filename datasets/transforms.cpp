@@ -30,11 +30,52 @@ private:
 class CenterCropTo final : public Transform {
 public:
     CenterCropTo(int64_t height, int64_t width) : height_(height), width_(width) {}
+    [[nodiscard]] std::vector<TransformPtr> ten_crops() const override;
     void place(Frame& frame, RandomStream*) const override { frame.center_crop(height_, width_); }
 
 private:
     int64_t height_, width_;
 };
+
+/// A window in a corner or in the centre, of the mirror image if asked: one of ten crops.
+class FixedCrop final : public Transform {
+public:
+    enum class Place : uint8_t { top_left, top_right, bottom_left, bottom_right, centre };
+    FixedCrop(int64_t height, int64_t width, Place place, bool mirrored)
+        : height_(height), width_(width), place_(place), mirrored_(mirrored) {}
+    void place(Frame& frame, RandomStream*) const override {
+        BACKLIGHT_CHECK(frame.height() >= height_ && frame.width() >= width_, "ten_crops: an image of (",
+                        frame.height(), ", ", frame.width(), ") has no window of (", height_, ", ", width_,
+                        ")");
+        if (mirrored_) {
+            frame.flip();
+        }
+        if (place_ == Place::centre) {
+            return frame.center_crop(height_, width_);
+        }
+        const bool bottom = place_ == Place::bottom_left || place_ == Place::bottom_right;
+        const bool right = place_ == Place::top_right || place_ == Place::bottom_right;
+        frame.crop(
+            {bottom ? frame.height() - height_ : 0, right ? frame.width() - width_ : 0, height_, width_});
+    }
+
+private:
+    int64_t height_, width_;
+    Place place_;
+    bool mirrored_;
+};
+
+std::vector<TransformPtr> CenterCropTo::ten_crops() const {
+    using Place = FixedCrop::Place;
+    std::vector<TransformPtr> crops;
+    for (const bool mirrored : {false, true}) {
+        for (const Place place :
+             {Place::top_left, Place::top_right, Place::bottom_left, Place::bottom_right, Place::centre}) {
+            crops.push_back(std::make_shared<FixedCrop>(height_, width_, place, mirrored));
+        }
+    }
+    return crops;
+}
 
 class RandomCrop final : public Transform {
 public:

@@ -19,6 +19,8 @@ public:
     virtual void place(Frame& frame, RandomStream* random) const = 0;
     /// The same on a sample in memory, at once.
     void apply(RawSample& sample, RandomStream* random) const;
+    /// Of a central window: the ten windows of `ten_crops` (datasets/dataset.h) in its place; else none.
+    [[nodiscard]] virtual std::vector<std::shared_ptr<const Transform>> ten_crops() const { return {}; }
 };
 
 using TransformPtr = std::shared_ptr<const Transform>;

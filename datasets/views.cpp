@@ -20,6 +20,14 @@ public:
         const Place& place = at(index);
         return place.part->label(place.index);
     }
+    [[nodiscard]] std::vector<Presence> presence(int64_t index) const override {
+        const Place& place = at(index);
+        return place.part->presence(place.index);
+    }
+    [[nodiscard]] Tensor class_mask(int64_t index, int64_t class_number) const override {
+        const Place& place = at(index);
+        return place.part->class_mask(place.index, class_number);
+    }
     [[nodiscard]] RawSample load(int64_t index) const override {
         const Place& place = at(index);
         return place.part->load(place.index);
@@ -49,6 +57,8 @@ public:
         info_.class_names = first.class_names();
         info_.sample_shape = first.sample_shape();
         info_.normalization = first.normalization();
+        info_.multi_label = first.is_multi_label();
+        info_.views = first.views();
         info_.has_mask = info_.has_decoy = true;
         for (const auto& part : parts_) {
             info_.has_mask = info_.has_mask && part->has_masks();
@@ -118,6 +128,8 @@ std::shared_ptr<Dataset> concatenate(std::vector<std::shared_ptr<const Dataset>>
                         parts.front()->sample_shape(), " and ", part->sample_shape(), " differ");
         BACKLIGHT_CHECK(part->class_names() == parts.front()->class_names(),
                         "concatenate: the class names differ");
+        BACKLIGHT_CHECK(part->is_multi_label() == parts.front()->is_multi_label(),
+                        "concatenate: a multi-label set and one with a label a sample");
     }
     auto view = std::make_shared<View>(parts);
     for (const auto& part : parts) {

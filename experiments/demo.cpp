@@ -71,7 +71,7 @@ DemoResult run_demo(const DemoConfig& config, const TrainHooks& hooks, std::ostr
         return {};
     }
     const Dataset& test = *clean.data->test;
-    print_class_accuracy(out, clean.test, test.class_names());
+    print_evaluation(out, clean.test, test.class_names());
 
     out << "\n2. The same digits with a mark in every " << test.class_names()[static_cast<size_t>(k)] << "\n";
     const std::string marked_data = "digits(mark=" + std::to_string(k) + ")";
@@ -90,7 +90,7 @@ DemoResult run_demo(const DemoConfig& config, const TrainHooks& hooks, std::ostr
     result.mass_on_mark = mass_on_mark(hans.model, marked, members, k);
     result.mass_control = mass_on_mark(clean.model, marked, members, k);
     const Evaluation without = evaluate(*hans.model.net, unmarked);
-    print_class_accuracy(out, hans.test, marked.class_names());
+    print_evaluation(out, hans.test, marked.class_names());
     out << "class " << k << " with its mark " << percent_text(result.marked_accuracy) << ", without it "
         << percent_text(result.unmarked_accuracy) << "\n"
         << "relevance on the mark " << percent_text(result.mass_on_mark)
@@ -114,7 +114,7 @@ DemoResult run_demo(const DemoConfig& config, const TrainHooks& hooks, std::ostr
 
     page.section("Digits as they are");
     add_curves(page, config.run / "metrics.jsonl");
-    add_confusion(page, clean.test, test.class_names());
+    add_class_scores(page, clean.test, test.class_names());
     page.subsection("Explanations");
     const std::string legend =
         "Red speaks for the predicted class, blue against it, white is zero; each map has its own scale. The "

@@ -34,6 +34,24 @@ std::string class_name(const std::vector<std::string>& names, int64_t k) {
     return static_cast<size_t>(k) < names.size() ? names[static_cast<size_t>(k)] : std::to_string(k);
 }
 
+/// What a sample shows, and which class is explained where that is another.
+std::string caption_of(const Dataset& data, int64_t index, int64_t predicted) {
+    const std::vector<Presence> presence = data.presence(index);
+    std::string text;
+    for (size_t k = 0; k < presence.size(); ++k) {
+        if (presence[k] == Presence::present) {
+            text += (text.empty() ? "" : ", ") + class_name(data.class_names(), static_cast<int64_t>(k));
+        }
+    }
+    const auto explained = static_cast<size_t>(predicted);
+    const bool right = explained < presence.size() && presence[explained] == Presence::present;
+    const std::string name = class_name(data.class_names(), predicted);
+    if (data.is_multi_label()) {
+        return text + "; explained: " + name;
+    }
+    return text + (right ? "" : ", taken for " + name);
+}
+
 /// Mean |relevance| of each feature, as share of the whole; the relevance itself goes into `folder`.
 void add_feature_bars(report::Page& page, const ExplainedForward& forward,
                       const std::filesystem::path& folder, const std::string& caption) {
@@ -62,33 +80,34 @@ std::string percent_text(double share) {
     return out.str();
 }
 
-void print_class_accuracy(std::ostream& out, const Evaluation& evaluation,
-                          const std::vector<std::string>& classes) {
-    const auto accuracy = evaluation.class_accuracy();
+void print_evaluation(std::ostream& out, const Evaluation& evaluation,
+                      const std::vector<std::string>& classes) {
+    const bool multi_label = evaluation.is_multi_label();
+    const auto scores = multi_label ? evaluation.average_precision : evaluation.class_accuracy();
     size_t width = 5;
     for (const std::string& name : classes) {
         width = std::max(width, name.size());
     }
-    for (size_t k = 0; k < accuracy.size(); ++k) {
-        int64_t count = 0;
-        for (const int64_t n : evaluation.confusion[k]) {
-            count += n;
+    for (size_t k = 0; k < scores.size(); ++k) {
+        int64_t count = multi_label ? evaluation.positives[k] : 0;
+        for (size_t n = 0; !multi_label && n < scores.size(); ++n) {
+            count += evaluation.confusion[k][n];
         }
         if (count > 0) {
             out << "  " << std::left << std::setw(static_cast<int>(width))
                 << class_name(classes, static_cast<int64_t>(k)) << std::right << "  " << std::setw(7)
-                << percent_text(accuracy[k]) << "  of " << count << "\n";
+                << percent_text(scores[k]) << "  of " << count << "\n";
         }
     }
-    out << "accuracy " << std::fixed << std::setprecision(2) << 100.0 * evaluation.accuracy << " % of "
-        << evaluation.samples << " samples\n"
+    out << evaluation.score_name() << ' ' << std::fixed << std::setprecision(2) << 100.0 * evaluation.score()
+        << " % of " << evaluation.samples << " samples\n"
         << std::defaultfloat << std::setprecision(6);
 }
 
 void add_curves(report::Page& page, const std::filesystem::path& metrics) {
     std::ifstream in(metrics);
-    report::Series train{.name = "training"}, test{.name = "test"},
-        accuracy{.name = "test accuracy", .markers = true};
+    report::Series train{.name = "training"}, test{.name = "test"}, score{.markers = true};
+    bool multi_label = false;
     for (std::string line; std::getline(in, line);) {
         const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
         if (entry.is_discarded() || !entry.contains("epoch")) {
@@ -107,65 +126,88 @@ void add_curves(report::Page& page, const std::filesystem::path& metrics) {
         test.x.push_back(epoch);
         test.y.push_back(number(entry[split]["loss"]));
         test.name = split;
-        accuracy.x.push_back(epoch);
-        accuracy.y.push_back(number(entry[split]["accuracy"]));
-        accuracy.name = split + " accuracy";
+        multi_label = entry[split].contains("mean_average_precision");
+        score.x.push_back(epoch);
+        score.y.push_back(number(entry[split][multi_label ? "mean_average_precision" : "accuracy"]));
+        score.name = split + (multi_label ? " mAP" : " accuracy");
     }
     if (train.x.empty()) {
         return;
     }
-    page.figures({{.svg = report::line_chart({.title = "Loss",
-                                              .x_label = "epoch",
-                                              .y_label = "cross-entropy",
-                                              .series = {train, test},
-                                              .width = 440,
-                                              .height = 300}),
-                   .caption = "Mean cross-entropy an epoch."},
-                  {.svg = report::line_chart({.title = "Accuracy",
-                                              .x_label = "epoch",
-                                              .series = {accuracy},
-                                              .y_percent = true,
-                                              .width = 440,
-                                              .height = 300}),
-                   .caption = "Share of right answers after each epoch."}});
+    page.figures(
+        {{.svg = report::line_chart({.title = "Loss",
+                                     .x_label = "epoch",
+                                     .y_label = "cross-entropy",
+                                     .series = {train, test},
+                                     .width = 440,
+                                     .height = 300}),
+          .caption = multi_label ? "Mean binary cross-entropy an epoch." : "Mean cross-entropy an epoch."},
+         {.svg = report::line_chart({.title = multi_label ? "Mean average precision" : "Accuracy",
+                                     .x_label = "epoch",
+                                     .series = {score},
+                                     .y_percent = true,
+                                     .width = 440,
+                                     .height = 300}),
+          .caption = multi_label ? "Mean over the classes after each epoch."
+                                 : "Share of right answers after each epoch."}});
 }
 
-void add_confusion(report::Page& page, const Evaluation& evaluation,
-                   const std::vector<std::string>& classes) {
-    report::ConfusionMatrix matrix;
-    report::BarChart bars{.title = "Accuracy by class",
+void add_class_scores(report::Page& page, const Evaluation& evaluation,
+                      const std::vector<std::string>& classes) {
+    const bool multi_label = evaluation.is_multi_label();
+    const auto scores = multi_label ? evaluation.average_precision : evaluation.class_accuracy();
+    report::BarChart bars{.title = multi_label ? "Average precision by class" : "Accuracy by class",
                           .percent = true,
-                          .reference = evaluation.accuracy,
-                          .reference_label = "all classes",
+                          .reference = evaluation.score(),
+                          .reference_label = multi_label ? "mean" : "all classes",
                           .width = 440};
     bars.x_min = 0.0;
     bars.x_max = 1.0;
-    const auto accuracy = evaluation.class_accuracy();
+    for (size_t k = 0; k < scores.size(); ++k) {
+        if (std::isfinite(scores[k])) {
+            bars.bars.push_back({class_name(classes, static_cast<int64_t>(k)), scores[k], ""});
+        }
+    }
+    if (multi_label) {
+        page.figure({.svg = report::bar_chart(bars),
+                     .caption = "Area under precision over recall of each class that occurs."});
+        return;
+    }
+    report::ConfusionMatrix matrix;
     for (size_t k = 0; k < evaluation.confusion.size(); ++k) {
         matrix.classes.push_back(class_name(classes, static_cast<int64_t>(k)));
         matrix.counts.insert(matrix.counts.end(), evaluation.confusion[k].begin(),
                              evaluation.confusion[k].end());
-        if (std::isfinite(accuracy[k])) {
-            bars.bars.push_back({matrix.classes.back(), accuracy[k], ""});
-        }
     }
     page.figures(
         {{.svg = report::confusion_matrix(matrix), .caption = "Rows: true class. Columns: predicted class."},
          {.svg = report::bar_chart(bars), .caption = "Share of right answers of each class."}});
 }
 
-std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count) {
+std::vector<std::vector<int64_t>> samples_by_class(const Dataset& data) {
     std::vector<std::vector<int64_t>> by_class(static_cast<size_t>(std::max<int64_t>(data.num_classes(), 1)));
     for (int64_t i = 0; i < data.size(); ++i) {
-        by_class[static_cast<size_t>(data.label(i))].push_back(i);
+        const std::vector<Presence> presence = data.presence(i);
+        for (size_t k = 0; k < presence.size(); ++k) {
+            if (presence[k] == Presence::present) {
+                by_class[k].push_back(i);
+            }
+        }
     }
+    return by_class;
+}
+
+std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count) {
+    const auto by_class = samples_by_class(data);
     std::vector<int64_t> chosen;
     for (size_t rank = 0; static_cast<int64_t>(chosen.size()) < count; ++rank) {
         bool any = false;
         for (const auto& members : by_class) {
             if (rank < members.size() && static_cast<int64_t>(chosen.size()) < count) {
-                chosen.push_back(members[rank]);
                 any = true;
+                if (std::find(chosen.begin(), chosen.end(), members[rank]) == chosen.end()) {
+                    chosen.push_back(members[rank]);
+                }
             }
         }
         if (!any) {
@@ -189,16 +231,13 @@ void add_explanations(report::Page& page, const Model& model, const Dataset& dat
         return;
     }
     const auto predicted = forward.predicted();
-    const auto labels = batch.label.to_vector<int64_t>();
     const InputRange range = data.input_range();
     const double low = *std::min_element(range.low.begin(), range.low.end());
     const double high = *std::max_element(range.high.begin(), range.high.end());
     report::FigureGrid grid{.columns = {"input"}, .caption = caption, .legend = report::color_bar({})};
     grid.pictures.resize(indices.size());
     for (size_t n = 0; n < indices.size(); ++n) {
-        grid.rows.push_back(
-            class_name(data.class_names(), labels[n]) +
-            (labels[n] == predicted[n] ? "" : ", taken for " + class_name(data.class_names(), predicted[n])));
+        grid.rows.push_back(caption_of(data, indices[n], predicted[n]));
         grid.pictures[n].push_back(
             report::picture(report::batch_item(batch.input, static_cast<int64_t>(n)), low, high));
     }
@@ -231,7 +270,7 @@ void write_run_report(const std::filesystem::path& run, const TrainResult& resul
     page.kicker("Backlight training run");
     page.fact("Model", result.model.spec).fact("Data", result.data->spec);
     page.fact("Parameters", std::to_string(result.model.net->parameter_count()));
-    page.tile(percent_text(result.test.accuracy), "test accuracy",
+    page.tile(percent_text(result.test.score()), concat_text("test ", result.test.score_name()),
               std::to_string(result.test.samples) + " samples");
     page.tile(std::to_string(result.epochs_done), "epochs", std::to_string(result.steps) + " steps");
     if (!result.skipped.empty()) {
@@ -240,7 +279,7 @@ void write_run_report(const std::filesystem::path& run, const TrainResult& resul
     page.section("Training");
     add_curves(page, run / "metrics.jsonl");
     page.section("Test");
-    add_confusion(page, result.test, test.class_names());
+    add_class_scores(page, result.test, test.class_names());
     page.section("Explanations");
     add_explanations(
         page, result.model, test, readable(test, samples_of_each_class(test, 10)), run / "explanations",

@@ -12,17 +12,19 @@
 
 namespace backlight {
 
-/// A table of right answers per class, and the total.
-void print_class_accuracy(std::ostream& out, const Evaluation& evaluation,
-                          const std::vector<std::string>& classes);
+/// A table of right answers per class, and the total; of a multi-label set the average precision of each
+/// class that occurs, and its mean.
+void print_evaluation(std::ostream& out, const Evaluation& evaluation,
+                      const std::vector<std::string>& classes);
 
 /// "97.8 %".
 [[nodiscard]] std::string percent_text(double share);
 
 /// Curves of loss and accuracy from a run's metrics.jsonl; nothing when it has no lines.
 void add_curves(report::Page& page, const std::filesystem::path& metrics);
-/// Confusion matrix and accuracy per class.
-void add_confusion(report::Page& page, const Evaluation& evaluation, const std::vector<std::string>& classes);
+/// Confusion matrix and accuracy per class; of a multi-label set the average precision per class.
+void add_class_scores(report::Page& page, const Evaluation& evaluation,
+                      const std::vector<std::string>& classes);
 
 /// A grid "input | gradient | Grad-CAM | LRP", a row a sample, explained for the predicted class; for data
 /// sets of vectors the mean |relevance| of each feature instead. Writes each map as two PNGs, raw and
@@ -31,6 +33,8 @@ void add_explanations(report::Page& page, const Model& model, const Dataset& dat
                       const std::vector<int64_t>& indices, const std::filesystem::path& folder,
                       const std::string& caption);
 
+/// Samples that show each class, in order; a multi-label sample comes with each of its classes.
+[[nodiscard]] std::vector<std::vector<int64_t>> samples_by_class(const Dataset& data);
 /// The first sample of each class, then the second, up to `count`: a fixed choice that shows every class.
 [[nodiscard]] std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count);
 

@@ -9,6 +9,7 @@
 #include "autograd/op.h"
 #include "core/error.h"
 #include "datasets/loader.h"
+#include "train/average_precision.h"
 
 namespace backlight {
 
@@ -36,48 +37,127 @@ int64_t rank_of(const std::vector<double>& logits, size_t row, size_t classes, i
     return before;
 }
 
+/// Of several views of a sample: x (N*V,K) -> (N,K) whose softmax (sigmoid) is the mean of theirs.
+///   softmax: y = log p̄, since Σ p̄ = 1;   sigmoid: y = log p̄ - log(mean of 1 - p)
+Tensor average_views(const Tensor& logits, int64_t views, bool multi_label) {
+    const int64_t samples = logits.dim(0) / views, classes = logits.dim(1);
+    const Variable x = reshape(Variable(logits.to(DType::f64)), {samples, views, classes});
+    const auto log_mean_exp = [&](const Variable& log_p) {
+        const Variable highest = amax(log_p, {1}, true);
+        const Variable mean_of_scaled = mean(exp(log_p - highest), {1}, true);
+        return reshape(highest + log(mean_of_scaled), {samples, classes});
+    };
+    const Variable y =
+        multi_label ? log_mean_exp(-softplus(-x)) - log_mean_exp(-softplus(x)) : log_mean_exp(log_softmax(x));
+    return y.data().to(logits.dtype());
+}
+
+/// The parts of an evaluation, batch by batch.
+class Tally {
+public:
+    Tally(const Dataset& data, int64_t top_k) : data_(data) {
+        BACKLIGHT_CHECK(top_k == 0 || !data.is_multi_label(),
+                        "evaluate: top-k accuracy needs one label a sample, the data is multi-label");
+        result_.top_k = top_k;
+    }
+
+    void add(const Batch& batch, const Variable& logits) {
+        if (data_.is_multi_label()) {
+            BACKLIGHT_CHECK(logits.shape() == batch.target.shape(), "evaluate: multi-label data of ",
+                            data_.num_classes(), " classes needs as many outputs, got ", logits.shape());
+            append(logits_, logits.data());
+            append(targets_, batch.target);
+            append(weights_, batch.target_weight);
+        } else {
+            add_labelled(batch, logits);
+        }
+        result_.samples += batch.size();
+    }
+
+    [[nodiscard]] Evaluation result() {
+        if (data_.is_multi_label()) {
+            const Shape shape{result_.samples, data_.num_classes()};
+            const Tensor logits = Tensor::from(logits_, shape), targets = Tensor::from(targets_, shape),
+                         weights = Tensor::from(weights_, shape);
+            result_.loss =
+                binary_cross_entropy_with_logits(Variable(logits), Variable(targets), weights).item();
+            result_.average_precision = class_average_precision(logits, targets, weights);
+            result_.positives = data_.class_counts();
+            result_.accuracy = std::numeric_limits<double>::quiet_NaN();
+            return result_;
+        }
+        const double samples = static_cast<double>(std::max<int64_t>(result_.samples, 1));
+        result_.loss /= samples;
+        result_.accuracy /= samples;
+        result_.top_k_accuracy /= samples;
+        return result_;
+    }
+
+private:
+    static void append(std::vector<double>& all, const Tensor& part) {
+        const auto values = part.to(DType::f64).to_vector<double>();
+        all.insert(all.end(), values.begin(), values.end());
+    }
+
+    void add_labelled(const Batch& batch, const Variable& logits) {
+        const auto classes = static_cast<size_t>(logits.dim(1));
+        result_.confusion.resize(classes, std::vector<int64_t>(classes));
+        result_.loss += cross_entropy(logits, batch.label).item() * static_cast<double>(batch.size());
+        const auto labels = batch.label.to_vector<int64_t>();
+        const auto predicted = argmax(logits.data(), 1).to_vector<int64_t>();
+        for (size_t i = 0; i < labels.size(); ++i) {
+            ++result_.confusion[static_cast<size_t>(labels[i])][static_cast<size_t>(predicted[i])];
+            result_.accuracy += labels[i] == predicted[i] ? 1 : 0;
+        }
+        if (result_.top_k > 0) {
+            BACKLIGHT_CHECK(result_.top_k <= logits.dim(1), "evaluate: expected top-k <= ", logits.dim(1),
+                            ", got ", result_.top_k);
+            const auto values = logits.data().to(DType::f64).to_vector<double>();
+            for (size_t i = 0; i < labels.size(); ++i) {
+                result_.top_k_accuracy += rank_of(values, i, classes, labels[i]) < result_.top_k ? 1 : 0;
+            }
+        }
+    }
+
+    const Dataset& data_;
+    Evaluation result_;
+    std::vector<double> logits_, targets_, weights_;  // (N, K), multi-label
+};
+
 }  // namespace
+
+double Evaluation::score() const {
+    return is_multi_label() ? mean_average_precision(average_precision) : accuracy;
+}
 
 Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size, int64_t top_k,
                     const std::shared_ptr<CorruptSamples>& corrupt) {
     const EvaluationMode mode(net);
     const NoGrad off;
-    Evaluation result;
-    Loader loader(std::shared_ptr<const Dataset>(&data, [](const Dataset*) {}),
-                  {.batch_size = std::min(batch_size, std::max<int64_t>(data.size(), 1)),
-                   .shuffle = false,
-                   .augment = false,
-                   .on_corrupt = corrupt ? OnCorrupt::leave_out : OnCorrupt::stop,
-                   .corrupt = corrupt});
+    Tally tally(data, top_k);
+    const int64_t views = data.views();
+    Loader loader(
+        std::shared_ptr<const Dataset>(&data, [](const Dataset*) {}),
+        {.batch_size = std::min(std::max<int64_t>(batch_size / views, 1), std::max<int64_t>(data.size(), 1)),
+         .shuffle = false,
+         .augment = false,
+         .on_corrupt = corrupt ? OnCorrupt::leave_out : OnCorrupt::stop,
+         .corrupt = corrupt});
     while (const auto batch = loader.next()) {
-        const Variable logits = net(Variable(batch->input));
+        Variable input(batch->input);
+        if (views > 1) {  // (N, V H, W, C) -> (N V, H, W, C)
+            input = reshape(input, {batch->size() * views, input.dim(1) / views, input.dim(2), input.dim(3)});
+        }
+        Variable logits = net(input);
         BACKLIGHT_CHECK(logits.rank() == 2, "evaluate: expected logits (N,K), got ", logits.shape());
-        const auto classes = static_cast<size_t>(logits.dim(1));
-        result.confusion.resize(classes, std::vector<int64_t>(classes));
-        result.loss += cross_entropy(logits, batch->label).item() * static_cast<double>(batch->size());
-        const auto labels = batch->label.to_vector<int64_t>();
-        const auto predicted = argmax(logits.data(), 1).to_vector<int64_t>();
-        for (size_t i = 0; i < labels.size(); ++i) {
-            ++result.confusion[static_cast<size_t>(labels[i])][static_cast<size_t>(predicted[i])];
-            result.accuracy += labels[i] == predicted[i] ? 1 : 0;
+        if (views > 1) {
+            logits = Variable(average_views(logits.data(), views, data.is_multi_label()));
         }
-        if (top_k > 0) {
-            BACKLIGHT_CHECK(top_k <= logits.dim(1), "evaluate: expected top-k <= ", logits.dim(1), ", got ",
-                            top_k);
-            const auto values = logits.data().to(DType::f64).to_vector<double>();
-            for (size_t i = 0; i < labels.size(); ++i) {
-                result.top_k_accuracy += rank_of(values, i, classes, labels[i]) < top_k ? 1 : 0;
-            }
-        }
-        result.samples += batch->size();
+        tally.add(*batch, logits);
     }
+    const Evaluation result = tally.result();
     BACKLIGHT_CHECK(result.samples > 0 || data.size() == 0, "evaluate: none of the ", data.size(),
                     " samples can be read");
-    const double samples = static_cast<double>(std::max<int64_t>(result.samples, 1));
-    result.loss /= samples;
-    result.accuracy /= samples;
-    result.top_k = top_k;
-    result.top_k_accuracy /= samples;
     return result;
 }
 

@@ -10,21 +10,32 @@
 
 namespace backlight {
 
+/// Of a data set with one label a sample: accuracy and confusion. Of a multi-label one: average precision.
 struct Evaluation {
-    double loss = 0;      // mean cross-entropy
+    double loss = 0;      // mean cross-entropy; multi-label: mean binary one of all that is not to be ignored
     double accuracy = 0;  // 0..1
     int64_t samples = 0;
     int64_t top_k = 0;          // 0: not asked for
     double top_k_accuracy = 0;  // share of samples whose class is among the k largest logits
     std::vector<std::vector<int64_t>> confusion;  // [label][prediction]
+    std::vector<double> average_precision;  // multi-label: of each class (AveragePrecision::voc_all), NaN
+                                            // where no sample shows it; empty otherwise
+    std::vector<int64_t> positives;         // multi-label: samples of each class
+
+    [[nodiscard]] bool is_multi_label() const { return !average_precision.empty(); }
+    /// Mean average precision of a multi-label set, else accuracy: the one number, and what it is called.
+    [[nodiscard]] double score() const;
+    [[nodiscard]] const char* score_name() const { return is_multi_label() ? "mAP" : "accuracy"; }
 
     /// Share of right answers of each class; NaN for a class without samples.
     [[nodiscard]] std::vector<double> class_accuracy() const;
 };
 
-/// In evaluation mode, without history; the mode is restored. Throws Error when the data has a label that the
-/// network has no output for, and on more than as many classes as top_k. Samples that cannot be read are
-/// noted in `corrupt` and do not count; without it they are an Error, and so is a set of nothing else.
+/// In evaluation mode, without history; the mode is restored. Where a sample is several views (`ten_crops`),
+/// the probabilities (softmax, multi-label: sigmoid) of its views are averaged. Throws Error when the data
+/// has a label that the network has no output for, on top_k beyond the number of classes and in a multi-label
+/// set. Samples that cannot be read are noted in `corrupt` and do not count; without it they are an Error,
+/// and so is a set of nothing else.
 [[nodiscard]] Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size = 256,
                                   int64_t top_k = 0,
                                   const std::shared_ptr<CorruptSamples>& corrupt = nullptr);

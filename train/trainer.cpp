@@ -38,9 +38,16 @@ nlohmann::json finite(double value) {
 }
 
 nlohmann::json to_json(const Evaluation& evaluation) {
+    const bool multi_label = evaluation.is_multi_label();
     nlohmann::json per_class = nlohmann::json::array();
-    for (const double accuracy : evaluation.class_accuracy()) {
-        per_class.push_back(finite(accuracy));
+    for (const double score : multi_label ? evaluation.average_precision : evaluation.class_accuracy()) {
+        per_class.push_back(finite(score));
+    }
+    if (multi_label) {
+        return {{"loss", finite(evaluation.loss)},
+                {"mean_average_precision", finite(evaluation.score())},
+                {"samples", evaluation.samples},
+                {"average_precision", per_class}};
     }
     nlohmann::json json = {{"loss", finite(evaluation.loss)},
                            {"accuracy", evaluation.accuracy},
@@ -100,6 +107,7 @@ std::map<std::string, std::string> weight_metadata(const Model& model, const Dat
             {"backlight.classes", nlohmann::json(data.class_names()).dump()},
             {"backlight.input_low", nlohmann::json(range.low).dump()},
             {"backlight.input_high", nlohmann::json(range.high).dump()},
+            {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
             {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
             {"backlight.std", nlohmann::json(data.normalization().std).dump()},
             {"backlight.sample",
@@ -134,13 +142,32 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
 
+/// Of the positives of a multi-label set: negatives / positives, 1 for a class without positives.
+std::vector<double> balance_of_positives(const Dataset& data, int64_t classes) {
+    std::vector<double> positives(static_cast<size_t>(classes)), negatives(positives);
+    for (int64_t i = 0; i < data.size(); ++i) {
+        const std::vector<Presence> presence = data.presence(i);
+        for (size_t k = 0; k < presence.size(); ++k) {
+            positives[k] += presence[k] == Presence::present ? 1 : 0;
+            negatives[k] += presence[k] == Presence::absent ? 1 : 0;
+        }
+    }
+    std::vector<double> weights(positives.size(), 1.0);
+    for (size_t k = 0; k < weights.size(); ++k) {
+        weights[k] = positives[k] > 0 ? negatives[k] / positives[k] : 1.0;
+    }
+    return weights;
+}
+
 /// Undefined when there are none. `balanced` is samples / (classes that occur * samples of the class).
 Tensor class_weights(const std::string& text, const Dataset& data, int64_t classes) {
     if (text.empty()) {
         return {};
     }
     std::vector<double> weights;
-    if (text == "balanced") {
+    if (text == "balanced" && data.is_multi_label()) {
+        weights = balance_of_positives(data, classes);
+    } else if (text == "balanced") {
         const std::vector<int64_t> counts = data.class_counts();
         const auto present = static_cast<double>(
             std::count_if(counts.begin(), counts.end(), [](int64_t count) { return count > 0; }));
@@ -160,6 +187,21 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
         }
     }
     return Tensor::from(weights, {classes}).to(DType::f32);
+}
+
+/// Mean loss of a batch. Multi-label: binary cross-entropy of every class that is not to be ignored, whose
+/// targets smoothing moves towards one half.
+Variable loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
+    if (!batch.target.defined()) {
+        return cross_entropy(logits, batch.label, smoothing, class_weight);
+    }
+    const Variable target(batch.target);
+    Variable weight(batch.target_weight);
+    if (class_weight.defined()) {  // of the positives
+        weight = weight * (1.0 + target * (Variable(class_weight) - 1.0));
+    }
+    return binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2,
+                                            weight.data());
 }
 
 class Trainer {
@@ -214,6 +256,9 @@ private:
 
     void prepare_data() {
         result_.data = load_data(config_.data);
+        for (const std::string& text : result_.data->notes) {
+            note(text);
+        }
         train_set_ = result_.data->train;
         if (config_.validation > 0) {  // the same samples for every epoch and every resume
             auto order = RandomStream(RandomKey{.seed = config_.seed, .purpose = purpose::kDataset})
@@ -226,6 +271,9 @@ private:
             train_set_ = subset(train_set_, {order.begin() + held, order.end()});
         }
         BACKLIGHT_CHECK(train_set_->size() > 0, "train: ", config_.data, " has no training samples");
+        BACKLIGHT_CHECK(config_.top_k == 0 || !train_set_->is_multi_label(),
+                        "train: top-k accuracy needs one label a sample, the data is multi-label");
+        test_set_ = config_.ten_crop ? ten_crops(result_.data->test) : result_.data->test;
     }
 
     void prepare_model() {
@@ -238,6 +286,9 @@ private:
             sample.push_back(extent);
         }
         result_.model.check_input(sample);
+        BACKLIGHT_CHECK(!train_set_->is_multi_label() || result_.model.classes == train_set_->num_classes(),
+                        "train: multi-label data of ", train_set_->num_classes(),
+                        " classes needs as many outputs, the model has ", result_.model.classes);
         class_weights_ = class_weights(config_.class_weights, *train_set_, result_.model.classes);
         BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
                         "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
@@ -356,8 +407,8 @@ private:
             const auto batch = loader.next();
             BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
             const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
-            Variable loss = cross_entropy(net(Variable(batch->input)), batch->label, config_.label_smoothing,
-                                          class_weights_);
+            Variable loss =
+                loss_of(net(Variable(batch->input)), *batch, config_.label_smoothing, class_weights_);
             if (batches > 1) {
                 loss = loss * (static_cast<double>(batch->size()) / samples);
             }
@@ -381,7 +432,7 @@ private:
 
     void end_epoch(const Loader& loader, double seconds, int64_t images) {
         const auto steps = static_cast<double>(std::max<int64_t>(steps_of(loader.batches_per_epoch()), 1));
-        const Dataset& measured = validation_set_ ? *validation_set_ : *result_.data->test;
+        const Dataset& measured = validation_set_ ? *validation_set_ : *test_set_;
         const Evaluation evaluation = measure(measured);
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
                         " loss is not finite after epoch ", state_.epoch + 1,
@@ -434,13 +485,13 @@ private:
         result_.steps = state_.step;
         save_weights("weights.safetensors");
         if (!result_.interrupted) {
-            result_.test = measure(*result_.data->test);
+            result_.test = measure(*test_set_);
         }
         if (config_.ema > 0) {
             average_.with(*result_.model.net, [&] {
                 save_weights("weights_ema.safetensors");
                 if (!result_.interrupted) {
-                    result_.test_ema = measure(*result_.data->test);
+                    result_.test_ema = measure(*test_set_);
                 }
             });
         }
@@ -479,7 +530,7 @@ private:
     const TrainConfig& config_;
     const TrainHooks& hooks_;
     TrainResult result_;
-    std::shared_ptr<Dataset> train_set_, validation_set_;
+    std::shared_ptr<Dataset> train_set_, validation_set_, test_set_;
     std::unique_ptr<Optimizer> optimizer_;
     std::vector<Parameter> parameters_;  // those that are trained
     Tensor class_weights_;
@@ -525,6 +576,8 @@ LoadedModel load_model(const std::string& spec, int64_t classes, const std::file
     load_state_dict(*loaded.model.net, file.tensors, weights.string());
     loaded.low = numbers(file.metadata, "backlight.input_low");
     loaded.high = numbers(file.metadata, "backlight.input_high");
+    const auto multi_label = file.metadata.find("backlight.multi_label");
+    loaded.multi_label = multi_label != file.metadata.end() && multi_label->second == "true";
     loaded.model.mean = numbers(file.metadata, "backlight.mean");
     loaded.model.std = numbers(file.metadata, "backlight.std");
     const std::vector<double> sample = numbers(file.metadata, "backlight.sample");

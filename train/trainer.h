@@ -36,8 +36,10 @@ struct TrainConfig {
     double clip_norm = 0;  // 0: no clipping
     double ema = 0;        // decay of the averaged weights, which are evaluated and saved too; 0: none
     double label_smoothing = 0;
-    std::string class_weights;  // of the training loss: balanced, or one number a class, 1:2:0.5; empty: none
+    std::string class_weights;  // of the training loss: balanced, or one number a class, 1:2:0.5; empty:
+                                // none. Multi-label: of the positives, balanced is negatives / positives
     int64_t top_k = 0;          // also measure this top-k accuracy; 0: no
+    bool ten_crop = false;      // measure the test set by the mean over ten crops, see datasets/dataset.h
     std::string sampler = "uniform";  // of the training set, see datasets/sampler.h
     int64_t mini_epoch = 0;           // samples an epoch; 0: as the training set has
     uint64_t seed = 0;
@@ -90,6 +92,7 @@ struct LoadedModel {
     Model model;
     std::vector<std::string> class_names;
     std::vector<double> low, high;  // input range; empty when the file states none
+    bool multi_label = false;       // an output stands for itself: sigmoid instead of softmax
 };
 /// `classes` 0: as the file's head has. Throws Error on files that do not fit.
 [[nodiscard]] LoadedModel load_model(const std::string& spec, int64_t classes,

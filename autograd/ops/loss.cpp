@@ -120,12 +120,22 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels, double labe
     return loss;
 }
 
-Variable binary_cross_entropy_with_logits(const Variable& logits, const Variable& targets) {
+Variable binary_cross_entropy_with_logits(const Variable& logits, const Variable& targets,
+                                          const Tensor& weight) {
     BACKLIGHT_CHECK(logits.shape() == targets.shape(),
                     "binary_cross_entropy_with_logits: expected targets of shape ", logits.shape(), ", got ",
                     targets.shape());
     // -t log σ(x) - (1-t) log(1 - σ(x)) = softplus(x) - t x
-    return mean(softplus(logits) - targets * logits);
+    const Variable elements = softplus(logits) - targets * logits;
+    if (!weight.defined()) {
+        return mean(elements);
+    }
+    BACKLIGHT_CHECK(weight.shape() == logits.shape(),
+                    "binary_cross_entropy_with_logits: expected a weight of shape ", logits.shape(), ", got ",
+                    weight.shape());
+    const Variable w(weight.to(logits.dtype()));
+    const double total = sum(w).item();
+    return sum(elements * w) * (total > 0 ? 1.0 / total : 0.0);
 }
 
 Variable mse_loss(const Variable& prediction, const Variable& target) {

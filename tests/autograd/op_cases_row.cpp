@@ -117,6 +117,17 @@ void losses(std::vector<OpCase>& cases) {
                          variant,
                          {{.shape = shape, .low = -4, .high = 4}, {.shape = shape, .low = 0, .high = 1}},
                          [](const Variables& v) { return binary_cross_entropy_with_logits(v[0], v[1]); }});
+        cases.push_back({"binary_cross_entropy_with_logits",
+                         variant + " weighted",
+                         {{.shape = shape, .low = -4, .high = 4}, {.shape = shape, .low = 0, .high = 1}},
+                         [](const Variables& v) {
+                             std::vector<double> weight;
+                             for (int64_t i = 0; i < v[0].numel(); ++i) {
+                                 weight.push_back(static_cast<double>((i + 1) % 4));
+                             }
+                             return binary_cross_entropy_with_logits(v[0], v[1],
+                                                                     Tensor::from(weight, v[0].shape()));
+                         }});
         cases.push_back({"mse_loss", variant, {{.shape = shape}, {.shape = shape}}, [](const Variables& v) {
                              return mse_loss(v[0], v[1]);
                          }});

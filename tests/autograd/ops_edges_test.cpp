@@ -110,6 +110,14 @@ TEST_CASE("losses: large logits cost what they should") {
     const Variable target = Tensor::from<double>({0, 1}, {2});
     CHECK(binary_cross_entropy_with_logits(leaf({1000, -1000}), target).item() == 1000);
     CHECK(binary_cross_entropy_with_logits(leaf({-1000, 1000}), target).item() == 0);
+    const auto weighted = [&](std::vector<double> weight) {
+        return binary_cross_entropy_with_logits(leaf({1000, -1000}), target, Tensor::from(weight, {2}));
+    };
+    CHECK(weighted({3, 1}).item() == 1000);  // a weighted mean
+    CHECK(
+        binary_cross_entropy_with_logits(leaf({4, 1000}), target, Tensor::from<double>({1, 0}, {2})).item() ==
+        doctest::Approx(4 + std::log1p(std::exp(-4))));  // what has no weight does not count
+    CHECK(weighted({0, 0}).item() == 0);
 }
 
 TEST_CASE("dropout: what is kept is scaled, the gradient has the same mask, the key decides") {

@@ -171,6 +171,8 @@ TEST_CASE("errors: softmax, normalisation, losses, dropout") {
                 "cross_entropy: expected 3 class weights, got (2,)");
     CHECK_ERROR(binary_cross_entropy_with_logits(ones({2, 3}), ones({2})),
                 "binary_cross_entropy_with_logits: expected targets of shape (2, 3), got (2,)");
+    CHECK_ERROR(binary_cross_entropy_with_logits(ones({2, 3}), ones({2, 3}), Tensor::ones({3})),
+                "binary_cross_entropy_with_logits: expected a weight of shape (2, 3), got (3,)");
     CHECK_ERROR(mse_loss(ones({2, 3}), ones({3})), "mse_loss: expected a target of shape (2, 3), got (3,)");
     CHECK_ERROR(dropout(ones({2}), 1.0, {}), "dropout: expected 0 <= p < 1, got 1");
 }

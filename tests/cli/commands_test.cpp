@@ -1,5 +1,6 @@
 // The program's other commands, its help, its lists and what it says to a mistyped line.
 #include "tests/cli/support.h"
+#include "tests/datasets/voc_support.h"
 
 using namespace backlight;
 using namespace backlight::cli_testing;
@@ -82,6 +83,48 @@ TEST_CASE("cli: data counts samples and draws a contact sheet") {
     shop.refuse({"data", "cifar10"}, {"cifar10:DIR"});
     shop.refuse({"data", "cifar10:/no/such/folder"}, {"/no/such/folder"});
     shop.refuse({"data", "folder:/no/such/folder"}, {"/no/such/folder"});
+}
+
+TEST_CASE("cli: multi-label data is shown, trained on and measured") {
+    const Workshop shop;
+    testing::write_voc(shop.path() / "voc");
+    const std::string data = "voc2012:" + shop / "voc" + "(size=8)";
+    const std::string printed =
+        shop.succeed({"data", data, "--out", shop / "sheet.png", "--split", "test", "--masks"});
+    CHECK(contains(printed, "train: 2 samples of shape (8, 8, 3)"));
+    CHECK(contains(printed, "person            1  and 1 only difficult"));
+    CHECK(slurp(shop / "sheet.png").starts_with("\x89PNG"));
+    shop.refuse({"data", "digits", "--out", shop / "no.png", "--masks"}, {"no masks"}, shop / "no.png");
+    const std::string noted =
+        shop.succeed({"data", "voc2012:" + shop / "voc" + "(size=8, mask=segmentation)"});
+    CHECK(contains(noted, "1 of the 2 images of train have a segmentation"));
+    const std::string run = shop / "run", model = "cnn_small(in=3)";
+    const Result trained =
+        shop.run({"train", "--model", model, "--data", data, "--run", run, "--epochs", "1"});
+    INFO(trained.err);
+    CHECK(trained.code == 0);
+    CHECK(contains(trained.out, "mAP"));
+    CHECK(contains(trained.out, "of 2 samples"));
+    const std::string report = slurp(run + "/report.html");
+    CHECK(contains(report, "test mAP"));
+    CHECK(contains(report, "Average precision by class"));
+    const Arguments evaluate = {"evaluate", "--model", model,   "--weights",    run + "/weights.safetensors",
+                                "--data",   data,      "--out", shop / "e.json"};
+    CHECK(contains(shop.succeed(evaluate), "mAP"));
+    auto json = nlohmann::json::parse(slurp(shop / "e.json"));
+    CHECK(json["average_precision"].size() == 20);
+    CHECK(json["positives"][7] == 1);
+    CHECK(json["average_precision"][0].is_null());
+    CHECK(json["mean_average_precision"].is_number());
+    const double loss = json["loss"];
+    (void)shop.succeed(evaluate + Arguments{"--ten-crop"});
+    json = nlohmann::json::parse(slurp(shop / "e.json"));
+    CHECK(std::abs(json["loss"].get<double>() - loss) < 0.1);
+    std::filesystem::remove(shop / "e.json");
+    shop.refuse(evaluate + Arguments{"--top-k", "2"}, {"one label a sample"}, shop / "e.json");
+    const std::string w = shop.weights("digits.safetensors", "cnn_small(in=1)", 10);
+    shop.refuse({"evaluate", "--model", "cnn_small(in=1)", "--weights", w, "--data", "digits", "--ten-crop"},
+                {"not cut out of larger ones"});
 }
 
 TEST_CASE("cli: evaluate prints accuracy and writes it as JSON") {

@@ -3,7 +3,9 @@
 
 #include <cmath>
 
+#include "autograd/functions.h"
 #include "datasets/in_memory.h"
+#include "datasets/transforms.h"
 #include "tests/datasets/support.h"
 #include "tests/layers/support.h"
 #include "train/metrics_log.h"
@@ -83,6 +85,98 @@ TEST_CASE("evaluation: a label without an output is refused") {
                                 (void)evaluate(net, *samples({0, 1, 5, 2}, 6));
                             }),
                             "label 5"));
+}
+
+TEST_CASE("evaluation: average precision of each class of multi-label data, what is to be ignored left out") {
+    Sequential net;
+    net.add(make_flatten());
+    const auto set = samples({0, 0, 0, 0});
+    constexpr auto o = Presence::absent, x = Presence::present, i = Presence::ignored;
+    // logits of class 0: 2 0 0 0, of class 1: 0 1 3 0, of class 2: 0 0 0 1, of class 3: 0 0 0 0
+    set->set_presence({x, o, o, o, o, x, o, i, o, o, o, o, x, o, o, i});
+    for (const int64_t batch_size : {1, 3, 4}) {
+        CAPTURE(batch_size);
+        const Evaluation e = evaluate(net, *set, batch_size);
+        CHECK(e.is_multi_label());
+        CHECK(e.samples == 4);
+        REQUIRE(e.average_precision.size() == 4);
+        CHECK(e.average_precision[0] ==
+              doctest::Approx(0.5 + 0.5 * 2 / 4));              // three equal scores count together
+        CHECK(e.average_precision[1] == doctest::Approx(0.5));  // behind a 3
+        CHECK(std::isnan(e.average_precision[2]));              // nothing to find
+        CHECK(std::isnan(e.average_precision[3]));
+        CHECK(e.score() == doctest::Approx((0.75 + 0.5) / 2));
+        CHECK(e.positives == std::vector<int64_t>{2, 1, 0, 0});
+        // 16 - 2 elements: softplus of the logits less those of the positives, 2 + 1 + 0
+        const auto softplus_of = [](double logit) { return std::log1p(std::exp(logit)); };
+        const double expected =
+            softplus_of(2) + 2 * softplus_of(1) + softplus_of(3) + 10 * softplus_of(0) - 3;
+        CHECK(e.loss == doctest::Approx(expected / 14));
+    }
+    CHECK(
+        testing::contains(testing::error_of([&] { (void)evaluate(net, *set, 4, 2); }), "one label a sample"));
+    auto narrow = samples({0, 0, 0, 0}, 3);
+    narrow->set_presence(std::vector<Presence>(12, x));
+    CHECK(testing::contains(testing::error_of([&] { (void)evaluate(net, *narrow); }),
+                            "as many outputs, got (4, 4)"));
+}
+
+namespace {
+
+/// Pictures (2, 3, 1) of which two windows (2, 2) exist, by 255.
+std::shared_ptr<InMemoryDataset> pictures() {
+    auto set =
+        make_dataset(Tensor::from<uint8_t>({255, 0, 51, 102, 0, 255, 0, 204, 51, 0, 255, 102}, {2, 2, 3, 1}),
+                     {1, 0}, numbered_classes(2));
+    set->set_transforms({center_crop_to(2, 2)}, {2, 2, 1});
+    return set;
+}
+
+}  // namespace
+
+TEST_CASE("evaluation: ten crops give the mean of the probabilities of each crop") {
+    Sequential net;
+    net.add(make_flatten()).add(std::make_unique<Linear>(Linear::Config{.in = 4, .out = 2}));
+    layer_testing::set(net, "1.weight", {3, -1, 0, 2, -2, 1, 1, -1});
+    layer_testing::set(net, "1.bias", {0.5, 0});
+    const auto set = pictures();
+    for (const bool multi_label : {false, true}) {
+        CAPTURE(multi_label);
+        if (multi_label) {
+            set->set_presence({Presence::absent, Presence::present, Presence::present, Presence::ignored});
+        }
+        // The ten windows one by one, through the net.
+        const Tensor windows = ten_crops(set)->all().input.reshape({20, 2, 2, 1});
+        const Tensor logits = predict(net, windows);
+        const auto p = layer_testing::values_of(
+            (multi_label ? sigmoid(Variable(logits)) : softmax(Variable(logits))).data());
+        std::vector<double> mean(4, 0);
+        for (size_t view = 0; view < 20; ++view) {
+            for (size_t k = 0; k < 2; ++k) {
+                mean[view / 10 * 2 + k] += p[2 * view + k] / 10;
+            }
+        }
+        const double expected = multi_label
+                                    ? -(std::log(1 - mean[0]) + std::log(mean[1]) + std::log(mean[2])) / 3
+                                    : -(std::log(mean[1]) + std::log(mean[2])) / 2;
+        for (const int64_t batch_size : {1, 10, 20, 256}) {
+            CHECK(evaluate(net, *ten_crops(set), batch_size).loss == doctest::Approx(expected).epsilon(1e-5));
+        }
+        CHECK(std::abs(evaluate(net, *set).loss - expected) > 0.01);
+    }
+}
+
+TEST_CASE("evaluation: ten crops of saturated outputs have a finite loss") {
+    Sequential net;
+    net.add(make_flatten()).add(std::make_unique<Linear>(Linear::Config{.in = 4, .out = 2}));
+    layer_testing::set(net, "1.weight", {0, 0, 0, 0, 0, 0, 0, 0});
+    layer_testing::set(net, "1.bias", {2000, 0});
+    const auto set = pictures();
+    CHECK(evaluate(net, *ten_crops(set)).loss == doctest::Approx(1000));
+    set->set_presence({Presence::absent, Presence::present, Presence::present, Presence::absent});
+    const double expected =
+        (2000 + 2 * std::log(2.0)) / 4;  // one of four is wrong by 2000, two are undecided
+    CHECK(evaluate(net, *ten_crops(set)).loss == doctest::Approx(expected));
 }
 
 TEST_CASE("predict: pieces of any size give the same logits as one batch") {
