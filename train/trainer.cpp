@@ -189,19 +189,33 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
     return Tensor::from(weights, {classes}).to(DType::f32);
 }
 
-/// Mean loss of a batch. Multi-label: binary cross-entropy of every class that is not to be ignored, whose
-/// targets smoothing moves towards one half.
-Variable loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
+/// A mean as its two sums, for a mean over several batches.
+struct SummedLoss {
+    Variable sum;
+    double weight;  // of what was summed
+};
+
+/// What a sum is divided by: where nothing counts it is 0, and stays so.
+double or_one(double weight) { return weight > 0 ? weight : 1.0; }
+
+/// Multi-label: binary cross-entropy of every class that is not to be ignored, whose targets smoothing moves
+/// towards one half.
+SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
     if (!batch.target.defined()) {
-        return cross_entropy(logits, batch.label, smoothing, class_weight);
+        return {cross_entropy_sum(logits, batch.label, smoothing, class_weight),
+                class_weight.defined() ? sum(gather_rows(Variable(class_weight), batch.label)).item()
+                                       : static_cast<double>(batch.size())};
     }
     const Variable target(batch.target);
     Variable weight(batch.target_weight);
     if (class_weight.defined()) {  // of the positives
         weight = weight * (1.0 + target * (Variable(class_weight) - 1.0));
     }
-    return binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2,
-                                            weight.data());
+    const double total = sum(weight).item();
+    return {
+        binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2, weight.data()) *
+            total,
+        total};
 }
 
 class Trainer {
@@ -390,34 +404,33 @@ private:
         return config_.early_stop > 0 && state_.epoch - state_.best_epoch >= config_.early_stop;
     }
 
-    /// One step with the next batches of the epoch; returns how many samples they have.
+    /// One step with the next batches of the epoch: along the gradient of the mean over all their samples.
+    /// Returns how many samples they have.
     int64_t train_step(Loader& loader, double lr) {
         Module& net = *result_.model.net;
         net.train();
         net.zero_grad();
         RandomContext::current().begin_step(config_.seed, static_cast<uint64_t>(state_.step));
-        const int64_t batch_size = loader.options().batch_size;
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
-        // Shares of samples and not of batches: the last batch of an epoch may be smaller.
-        const auto samples = static_cast<double>(std::min(
-            batches * batch_size, static_cast<int64_t>(loader.order().size()) - state_.batch * batch_size));
         int64_t trained = 0;
-        double value = 0;
+        double value = 0, total = 0;
         for (int64_t i = 0; i < batches; ++i) {
             const auto batch = loader.next();
             BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
-            const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
-            Variable loss =
-                loss_of(net(Variable(batch->input)), *batch, config_.label_smoothing, class_weights_);
-            if (batches > 1) {
-                loss = loss * (static_cast<double>(batch->size()) / samples);
-            }
-            value += loss.item();
-            BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
-                            "; a smaller lr or clip-norm may help");
-            backward(loss);
             trained += batch->size();
             ++state_.batch;
+            const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
+            const SummedLoss loss =
+                loss_of(net(Variable(batch->input)), *batch, config_.label_smoothing, class_weights_);
+            value += loss.sum.item();
+            total += loss.weight;
+            BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
+                            "; a smaller lr or clip-norm may help");
+            backward(batches > 1 ? loss.sum : loss.sum / or_one(loss.weight));
+        }
+        total = or_one(total);
+        if (batches > 1) {
+            scale_gradients(parameters_, 1.0 / total);
         }
         if (config_.clip_norm > 0) {
             clip_gradients(parameters_, config_.clip_norm);
@@ -426,7 +439,7 @@ private:
         if (config_.ema > 0) {
             average_.update(net);
         }
-        state_.epoch_loss += value;
+        state_.epoch_loss += value / total;
         return trained;
     }
 

@@ -492,14 +492,24 @@ TEST_CASE("train: accumulated batches make the step of one large batch, the shor
     parts.accumulate = 4;
     whole.epochs = parts.epochs = 2;
     whole.schedule = parts.schedule = "cosine";
-    const TrainResult a = train(whole), b = train(parts);
-    CHECK(a.steps == 10);
-    CHECK(b.steps == 10);
-    for (const Parameter& p : a.model.net->parameters()) {
-        layer_testing::check_values(layer_testing::parameter(*b.model.net, p.name).data(), p.value.shape(),
-                                    layer_testing::values_of(p.value.data()), 1e-6);
-    }
-    CHECK(b.test.loss == doctest::Approx(a.test.loss).epsilon(1e-6));
+    const auto same_step = [&] {
+        const TrainResult a = train(whole), b = train(parts);
+        CHECK(a.steps == 10);
+        CHECK(b.steps == 10);
+        for (const Parameter& p : a.model.net->parameters()) {
+            layer_testing::check_values(layer_testing::parameter(*b.model.net, p.name).data(),
+                                        p.value.shape(), layer_testing::values_of(p.value.data()), 1e-6);
+        }
+        CHECK(b.test.loss == doctest::Approx(a.test.loss).epsilon(1e-6));
+    };
+    same_step();
+    whole.class_weights = parts.class_weights = "1:7";  // batches weigh as their classes do
+    whole.label_smoothing = parts.label_smoothing = 0.1;
+    same_step();
+    parts.batch_size = 1;  // many batches whose samples weigh nothing
+    parts.accumulate = 80;
+    whole.class_weights = parts.class_weights = "0:1";
+    same_step();
     parts.checkpoint_every = 3;
     check_resume(parts, 7);
 }
