@@ -58,6 +58,9 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
                    "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5; "
                    "of the positives of multi-label data");
     cmd.add_option("--top-k", c.top_k, "Also measure top-k accuracy; 0: no");
+    cmd.add_flag("--recompute", c.recompute,
+                 "Keep only the inputs of residual blocks or VGG stages and run them again in the backward "
+                 "pass: less memory, the same bits");
     cmd.add_option("--sampler", c.sampler,
                    "Which training samples an epoch has: uniform (each once), balanced, "
                    "classes(probabilities=0.1:0.9), classes(weights=1:3)");

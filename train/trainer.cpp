@@ -320,6 +320,8 @@ private:
         for (const Parameter& parameter : result_.model.net->parameters()) {
             if (parameter.value.requires_grad()) {
                 parameters_.push_back(parameter);
+        BACKLIGHT_CHECK(!config_.recompute || result_.model.net->set_recompute(true) > 0, "recompute: model ",
+                        result_.model.spec, " has no segments to run again");
             }
         }
         BACKLIGHT_CHECK(!parameters_.empty(), "freeze: no parameter is left to train");

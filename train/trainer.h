@@ -43,6 +43,7 @@ struct TrainConfig {
     std::string sampler = "uniform";  // of the training set, see datasets/sampler.h
     int64_t mini_epoch = 0;           // samples an epoch; 0: as the training set has
     uint64_t seed = 0;
+    bool recompute = false;  // keep less of the forward pass and make it again: the same bits, less memory
     int64_t checkpoint_every = 0;     // steps; 0: at the end of each epoch
     double validation = 0;            // share of the training set that is held out
     int64_t early_stop = 0;           // epochs without a better validation loss; 0: never

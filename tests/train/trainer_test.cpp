@@ -476,6 +476,7 @@ TEST_CASE("train: frozen parameters stay; runs with groups, frozen parameters an
     config.freeze.clear();
     config.optimizer.weight_decay = 0.01;
     config.optimizer.no_decay_norm_bias = true;
+    refused("model toy1(classes=2) has no segments", [](TrainConfig& c) { c.recompute = true; });
     config.optimizer.groups = {parse_group("0.*:lr=0.1")};
     check_resume(config, 13);
     config.freeze = {"0.*"};
@@ -542,6 +543,23 @@ TEST_CASE("train: averaged weights follow their formula, are saved, and a resume
     CHECK(evaluate(*loaded.model.net, *two.data->test).loss == two.test_ema->loss);
     config = toy_config({});
     config.ema = 0.9;
+TEST_CASE("train: recomputation changes memory and time, not a bit of the run") {
+    const TemporaryFolder folder;
+    TrainConfig config = digits_config();
+    config.model = "resnet18(small=true, in=1)";
+    config.data = "digits(split=40)";
+    config.batch_size = 20;
+    config.accumulate = 2;
+    config.epochs = 1;
+    config.freeze = {"layer1.*"};
+    config.run = folder.path() / "plain";
+    (void)train(config);
+    config.recompute = true;
+    config.run = folder.path() / "recomputed";
+    (void)train(config);
+    check_same_run(folder.path() / "plain", folder.path() / "recomputed");
+}
+
     check_resume(config, 13);
 }
 
