@@ -294,7 +294,8 @@ private:
         const int64_t classes = config_.classes > 0 ? config_.classes : train_set_->num_classes();
         BACKLIGHT_CHECK(classes >= train_set_->num_classes(), "train: the data has ",
                         train_set_->num_classes(), " classes, the model ", classes);
-        result_.model = build_model(config_.model, classes, config_.seed);
+        result_.model = config_.weights.empty() ? build_model(config_.model, classes, config_.seed)
+                                                : build_network(config_.model, classes);
         Shape sample{1};
         for (const int64_t extent : train_set_->sample_shape()) {
             sample.push_back(extent);
@@ -307,8 +308,8 @@ private:
         BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
                         "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
         if (!config_.weights.empty()) {
-            const std::string left =
-                load_body(result_.model, read_safetensors(config_.weights).tensors, config_.weights);
+            const std::string left = load_body(result_.model, read_safetensors(config_.weights).tensors,
+                                               config_.weights, config_.seed);
             if (!left.empty()) {
                 note(left);
             }
@@ -578,13 +579,13 @@ TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return T
 LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights,
                        DType dtype) {
     const SafetensorsFile file = read_safetensors(weights);
-    LoadedModel loaded{.model = build_model(spec, classes)};
+    LoadedModel loaded{.model = build_network(spec, classes)};
     if (classes == 0) {  // the head in the file says how many
         const auto head = file.tensors.find(loaded.model.head);
         if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.numel() > 0 &&
             head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
             spec.find("out") == std::string::npos) {
-            loaded.model = build_model(spec, head->second.dim(0));
+            loaded.model = build_network(spec, head->second.dim(0));
         }
     }
     loaded.model.net->to(dtype);
