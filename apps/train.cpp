@@ -20,6 +20,7 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--weights", c.weights, "Start from these weights (safetensors)");
     cmd.add_option("--classes", c.classes, "Number of outputs; 0: as the data has");
     cmd.add_option("--epochs", c.epochs, "Passes over the training set");
+    cmd.add_option("--max-steps", c.max_steps, "End after so many steps in all; 0: after the epochs");
     cmd.add_option("--batch-size", c.batch_size, "Samples a step");
     cmd.add_option("--accumulate", c.accumulate, "Batches a step: their gradients are averaged");
     cmd.add_option("--precision", c.precision,

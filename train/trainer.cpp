@@ -118,6 +118,7 @@ std::map<std::string, std::string> weight_metadata(const Model& model, const Dat
 void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
                     c.epochs);
+    BACKLIGHT_CHECK(c.max_steps >= 0, "train: expected max-steps >= 0, got ", c.max_steps);
     BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
     BACKLIGHT_CHECK(c.accumulate >= 1, "train: expected accumulate >= 1, got ", c.accumulate);
     BACKLIGHT_CHECK(c.ema >= 0 && c.ema < 1, "train: expected 0 <= ema < 1, got ", c.ema);
@@ -251,8 +252,13 @@ public:
             hooks_.begin();
         }
         result_.stopped_early = no_longer_better();
-        while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early) {
+        while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early &&
+               !at_last_step()) {
             train_epoch(loader);
+        }
+        if (at_last_step() && state_.batch > 0 && !result_.interrupted) {
+            save();  // in the middle of an epoch; what follows in the log is dropped by a resume
+            (void)record_epoch(loader);
         }
         finish();
         return std::move(result_);
@@ -314,6 +320,8 @@ private:
                 note(left);
             }
         }
+        BACKLIGHT_CHECK(!config_.recompute || result_.model.net->set_recompute(true) > 0, "recompute: model ",
+                        result_.model.spec, " has no segments to run again");
         for (const std::string& pattern : config_.freeze) {
             BACKLIGHT_CHECK(result_.model.net->freeze(pattern) > 0, "freeze: no parameter matches \"",
                             pattern, "\"");
@@ -321,8 +329,6 @@ private:
         for (const Parameter& parameter : result_.model.net->parameters()) {
             if (parameter.value.requires_grad()) {
                 parameters_.push_back(parameter);
-        BACKLIGHT_CHECK(!config_.recompute || result_.model.net->set_recompute(true) > 0, "recompute: model ",
-                        result_.model.spec, " has no segments to run again");
             }
         }
         BACKLIGHT_CHECK(!parameters_.empty(), "freeze: no parameter is left to train");
@@ -377,7 +383,7 @@ private:
         if (state_.batch == 0) {
             state_.epoch_loss = 0;
         }
-        while (state_.batch < loader.batches_per_epoch()) {
+        while (state_.batch < loader.batches_per_epoch() && !at_last_step()) {
             const double lr = config_.lr * schedule_(state_.step);
             const int64_t trained = train_step(loader, lr);
             ++state_.step;
@@ -399,8 +405,16 @@ private:
                 return;
             }
         }
-        (void)loader.next();  // nothing: the end of the epoch
-        end_epoch(loader, seconds_since(start), images);
+        epoch_seconds_ = seconds_since(start);
+        epoch_images_ = images;
+        if (state_.batch == loader.batches_per_epoch()) {
+            (void)loader.next();  // nothing: the end of the epoch
+            end_epoch(loader);
+        }
+    }
+
+    [[nodiscard]] bool at_last_step() const {
+        return config_.max_steps > 0 && state_.step >= config_.max_steps;
     }
 
     [[nodiscard]] bool no_longer_better() const {
@@ -446,28 +460,37 @@ private:
         return trained;
     }
 
-    void end_epoch(const Loader& loader, double seconds, int64_t images) {
-        const auto steps = static_cast<double>(std::max<int64_t>(steps_of(loader.batches_per_epoch()), 1));
+    /// Writes the line of the epoch so far.
+    Evaluation record_epoch(const Loader& loader) {
+        const auto steps = static_cast<double>(std::max<int64_t>(steps_of(state_.batch), 1));
         const Dataset& measured = validation_set_ ? *validation_set_ : *test_set_;
-        const Evaluation evaluation = measure(measured);
+        Evaluation evaluation = measure(measured);
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
                         " loss is not finite after epoch ", state_.epoch + 1,
                         "; a smaller lr or clip-norm may help");
-        nlohmann::json line = {{"epoch", state_.epoch + 1},
-                               {"step", state_.step},
-                               {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
-                               {"train_loss", finite(state_.epoch_loss / steps)},
-                               {validation_set_ ? "validation" : "test", to_json(evaluation)},
-                               {"seconds", seconds},
-                               {"images_per_second", static_cast<double>(images) / std::max(seconds, 1e-9)}};
+        nlohmann::json line = {
+            {"epoch", state_.epoch + 1},
+            {"step", state_.step},
+            {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
+            {"train_loss", finite(state_.epoch_loss / steps)},
+            {validation_set_ ? "validation" : "test", to_json(evaluation)},
+            {"seconds", epoch_seconds_},
+            {"images_per_second", static_cast<double>(epoch_images_) / std::max(epoch_seconds_, 1e-9)}};
         if (config_.ema > 0) {
             average_.with(*result_.model.net, [&] {
                 line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(measure(measured));
             });
         }
         log_->write(line.dump());
-        const TrainProgress now =
-            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
+        if (hooks_.epoch) {
+            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
+                         evaluation);
+        }
+        return evaluation;
+    }
+
+    void end_epoch(const Loader& loader) {
+        const Evaluation evaluation = record_epoch(loader);
         ++state_.epoch;
         state_.batch = 0;
         if (validation_set_ && evaluation.loss < state_.best_loss) {
@@ -476,9 +499,6 @@ private:
         }
         result_.stopped_early = no_longer_better();
         save();
-        if (hooks_.epoch) {
-            hooks_.epoch(now, evaluation);
-        }
         result_.interrupted = hooks_.stop != nullptr && hooks_.stop->load() && state_.epoch < config_.epochs;
     }
 
@@ -553,6 +573,8 @@ private:
     std::shared_ptr<CorruptSamples> corrupt_;  // null: they stop the run
     std::function<double(int64_t)> schedule_;
     TrainState state_;
+    double epoch_seconds_ = 0;  // of this process in the epoch
+    int64_t epoch_images_ = 0;
     WeightAverage average_;
     MetricsLog* log_ = nullptr;
 };
