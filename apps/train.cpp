@@ -20,6 +20,7 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--weights", c.weights, "Start from these weights (safetensors)");
     cmd.add_option("--classes", c.classes, "Number of outputs; 0: as the data has");
     cmd.add_option("--epochs", c.epochs, "Passes over the training set");
+    cmd.add_option("--max-steps", c.max_steps, "End after so many steps in all; 0: after the epochs");
     cmd.add_option("--batch-size", c.batch_size, "Samples a step");
     cmd.add_option("--accumulate", c.accumulate, "Batches a step: their gradients are averaged");
     cmd.add_option("--precision", c.precision,
@@ -58,6 +59,9 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
                    "Weights of the classes in the training loss: balanced, or one number a class, 1:2:0.5; "
                    "of the positives of multi-label data");
     cmd.add_option("--top-k", c.top_k, "Also measure top-k accuracy; 0: no");
+    cmd.add_flag("--recompute", c.recompute,
+                 "Keep only the inputs of residual blocks or VGG stages and run them again in the backward "
+                 "pass: less memory, the same bits");
     cmd.add_option("--sampler", c.sampler,
                    "Which training samples an epoch has: uniform (each once), balanced, "
                    "classes(probabilities=0.1:0.9), classes(weights=1:3)");

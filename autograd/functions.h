@@ -161,6 +161,10 @@ struct BatchStatistics {
 /// (K) or undefined: PyTorch's weighted mean.
 [[nodiscard]] Variable cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0,
                                      const Tensor& class_weight = {});
+/// The numerator of that mean, whose denominator is N, or the sum of the samples' class weights: for a mean
+/// over several batches.
+[[nodiscard]] Variable cross_entropy_sum(const Variable& logits, const Tensor& labels,
+                                         double label_smoothing = 0, const Tensor& class_weight = {});
 /// targets of the logits' shape in [0, 1]; mean over all elements. `weight` of that shape or undefined: Σ w l
 /// / Σ w, so that elements of weight 0 do not count (and 0 where none does); PyTorch divides by their number.
 [[nodiscard]] Variable binary_cross_entropy_with_logits(const Variable& logits, const Variable& targets,

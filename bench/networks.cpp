@@ -1,7 +1,8 @@
 // Steps of whole networks in a process of its own, for bench/networks.py: prints one line of JSON with the
 // median time of a step, the time of the first one and the peak of resident memory.
-//   bench_networks MODEL train|infer BATCH SIDE STEPS [profile]
-// With `profile` the last step's time is broken down by op on stderr.
+//   bench_networks MODEL train|infer BATCH SIDE STEPS [f32|bf16] [recompute] [profile]
+// With `profile` the last step's time is broken down by op on stderr; `recompute` is that of `backlight
+// train`.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -34,9 +35,16 @@ double peak_megabytes() {
     return 0;
 }
 
-void run(const std::string& spec, bool train, int64_t batch, int64_t side, int steps, bool profile) {
+struct Options {
+    bool bf16 = false, recompute = false, profile = false;
+};
+
+void run(const std::string& spec, bool train, int64_t batch, int64_t side, int steps,
+         const Options& options) {
+    BACKLIGHT_CHECK(!options.bf16, "this build has no bf16");
     Model model = build_model(spec);
     model.net->train(train);
+    BACKLIGHT_CHECK(!options.recompute || model.net->set_recompute(true) > 0, spec, " has no segments");
     const auto optimizer = make_optimizer({.name = "sgd", .momentum = 0.9}, model.net->parameters());
     Tensor pixels = Tensor::empty({batch, side, side, 3});
     pixels.backend().random_normal(pixels, {.seed = 1});
@@ -49,7 +57,7 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
     std::vector<double> milliseconds;
     std::optional<Profile> profiled;
     for (int i = 0; i < steps; ++i) {
-        if (profile && i + 1 == steps) {
+        if (options.profile && i + 1 == steps) {
             profiled.emplace();
         }
         const auto start = std::chrono::steady_clock::now();
@@ -78,13 +86,23 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count != 6 && (count != 7 || std::string(arguments[6]) != "profile")) {
-        std::fputs("bench_networks MODEL train|infer BATCH SIDE STEPS [profile]\n", stderr);
+    Options options;
+    bool known = count >= 6;
+    for (int i = 6; i < count; ++i) {
+        const std::string word = arguments[i];
+        options.bf16 = options.bf16 || word == "bf16";
+        options.recompute = options.recompute || word == "recompute";
+        options.profile = options.profile || word == "profile";
+        known = known && (word == "f32" || word == "bf16" || word == "recompute" || word == "profile");
+    }
+    if (!known) {
+        std::fputs("bench_networks MODEL train|infer BATCH SIDE STEPS [f32|bf16] [recompute] [profile]\n",
+                   stderr);
         return 2;
     }
     try {
         run(arguments[1], std::string(arguments[2]) == "train", std::atoll(arguments[3]),
-            std::atoll(arguments[4]), std::max(std::atoi(arguments[5]), 2), count == 7);
+            std::atoll(arguments[4]), std::max(std::atoi(arguments[5]), 2), options);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "bench_networks: %s\n", error.what());
         return 1;

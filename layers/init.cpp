@@ -5,6 +5,7 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/backend.h"
+#include "core/glob.h"
 #include "core/random.h"
 #include "layers/layers.h"
 
@@ -50,7 +51,7 @@ Tensor weight_values(const Shape& shape, Init scheme, const RandomKey& key) {
 
 }  // namespace
 
-void initialize(Module& root, Init scheme, uint64_t seed) {
+void initialize(Module& root, Init scheme, uint64_t seed, std::string_view pattern) {
     const NoGrad off;
     uint64_t place = 0;
     for (const auto& [path, module] : root.modules()) {
@@ -58,18 +59,22 @@ void initialize(Module& root, Init scheme, uint64_t seed) {
                              dynamic_cast<LayerNorm*>(module) != nullptr ||
                              dynamic_cast<GroupNorm*>(module) != nullptr;
         const bool is_embedding = dynamic_cast<Embedding*>(module) != nullptr;
+        const std::string prefix = path.empty() ? path : path + ".";
         double fan_in = 1;
         for (const Parameter& parameter : module->own_parameters()) {
             const RandomKey key{.seed = seed, .purpose = purpose::kWeights, .step = place++};
             Tensor value = parameter.value.data();
             const Shape& shape = value.shape();
+            fan_in = shape.rank() >= 2 ? fan_of(shape).in : fan_in;
+            if (!glob_match(pattern, prefix + parameter.name)) {
+                continue;
+            }
             Tensor start;
             if (is_norm) {
                 start = Tensor::full(shape, parameter.name == "weight" ? 1.0 : 0.0);
             } else if (is_embedding) {
                 start = normal(shape, 1.0, key);
             } else if (shape.rank() >= 2) {
-                fan_in = fan_of(shape).in;
                 start = weight_values(shape, scheme, key);
             } else {
                 start = scheme == Init::pytorch ? uniform(shape, 1.0 / std::sqrt(fan_in), key)
@@ -78,7 +83,9 @@ void initialize(Module& root, Init scheme, uint64_t seed) {
             value.copy_from(start.to(value.dtype()));
         }
         for (const Buffer& buffer : module->own_buffers()) {
-            buffer.value->fill(buffer.name == "running_var" ? 1.0 : 0.0);
+            if (glob_match(pattern, prefix + buffer.name)) {
+                buffer.value->fill(buffer.name == "running_var" ? 1.0 : 0.0);
+            }
         }
     }
 }

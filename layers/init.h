@@ -12,8 +12,9 @@ enum class Init {
     xavier_uniform,  // U(±√(6/(fan_in + fan_out))), zero bias (Glorot and Bengio, 2010)
 };
 
-/// Fills all parameters: weights of at least two axes by the scheme, scales of norms with 1, their shifts
-/// with 0; buffers are reset. Embeddings get N(0, 1).
-void initialize(Module& root, Init scheme, uint64_t seed);
+/// Fills the parameters whose name matches the glob: weights of at least two axes by the scheme, scales of
+/// norms with 1, their shifts with 0, embeddings with N(0, 1). What a parameter gets does not depend on which
+/// others match. Buffers that match are reset.
+void initialize(Module& root, Init scheme, uint64_t seed, std::string_view pattern = "*");
 
 }  // namespace backlight

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/profile.h"
 #include "core/random.h"
+#include "layers/recompute.h"
 
 namespace backlight {
 namespace {
@@ -208,6 +209,9 @@ std::vector<Tensor> BatchNorm::sources() {
 }
 
 void BatchNorm::update_running(const BatchStatistics& statistics, int64_t per_channel) {
+    if (is_recomputing()) {
+        return;  // this batch has already counted
+    }
     Tensor& running_mean = buffer(0);
     Tensor& running_var = buffer(1);
     const NoGrad off;
@@ -360,10 +364,39 @@ Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
     return *this;
 }
 
+Sequential& Sequential::end_segment() {
+    segment_ends_.push_back(child_count());
+    return *this;
+}
+
+int64_t Sequential::set_recompute(bool on) {
+    recompute_ = on;
+    return static_cast<int64_t>(segment_ends_.size()) + Module::set_recompute(on);
+}
+
 Variable Sequential::forward(const Variable& x) {
     Variable y = x;
-    const auto at = [this](size_t i) { return i < child_count() ? &child(i) : nullptr; };
-    for (size_t i = 0; i < child_count(); ++i) {  // convolution, norm and rectifier in a row go together
+    size_t begin = 0;
+    if (recompute_ && is_training()) {
+        for (const size_t end : segment_ends_) {
+            Variables parameters;
+            for (size_t i = begin; i < end; ++i) {
+                for (const Parameter& parameter : child(i).parameters()) {
+                    parameters.push_back(parameter.value);
+                }
+            }
+            y = recompute([this, begin, end](const Variable& input) { return run(begin, end, input); }, y,
+                          parameters);
+            begin = end;
+        }
+    }
+    return run(begin, child_count(), y);
+}
+
+Variable Sequential::run(size_t begin, size_t end, const Variable& x) {
+    Variable y = x;
+    const auto at = [this, end](size_t i) { return i < end ? &child(i) : nullptr; };
+    for (size_t i = begin; i < end; ++i) {  // convolution, norm and rectifier in a row go together
         if (!is<Conv2d>(at(i)) && !is<BatchNorm>(at(i))) {
             y = child(i)(y);
             continue;

@@ -238,10 +238,18 @@ public:
         return add(std::to_string(child_count()), std::move(module));
     }
     Sequential& add(std::string name, std::unique_ptr<Module> module);
+    /// What was added since the last end is a segment for recomputation.
+    Sequential& end_segment();
     [[nodiscard]] std::string describe() const override { return "Sequential"; }
+    int64_t set_recompute(bool on) override;
 
 protected:
     [[nodiscard]] Variable forward(const Variable& x) override;
+
+private:
+    [[nodiscard]] Variable run(size_t begin, size_t end, const Variable& x);
+    std::vector<size_t> segment_ends_;
+    bool recompute_ = false;
 };
 
 /// body(x) + shortcut(x); without a shortcut, body(x) + x.

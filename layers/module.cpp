@@ -138,6 +138,14 @@ int64_t Module::freeze(std::string_view pattern) {
     return count;
 }
 
+int64_t Module::set_recompute(bool on) {
+    int64_t segments = 0;
+    for (const auto& [name, module] : children_) {
+        segments += module->set_recompute(on);
+    }
+    return segments;
+}
+
 int Module::add_hook(Hook hook) {
     hooks_.emplace_back(next_hook_, std::move(hook));
     return next_hook_++;

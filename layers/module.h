@@ -71,6 +71,10 @@ public:
     /// mode.
     int64_t freeze(std::string_view pattern);
 
+    /// Whether segments keep their input only and run again in the backward pass (layers/recompute.h).
+    /// Returns how many segments there are, here and below.
+    virtual int64_t set_recompute(bool on);
+
     /// Returns a number for `remove_hook`.
     int add_hook(Hook hook);
     void remove_hook(int id);

@@ -39,10 +39,15 @@ struct Model {
 /// Error on an unknown name or option, listing the known ones.
 [[nodiscard]] Model build_model(const std::string& spec, int64_t classes = 0, uint64_t seed = 0);
 
-/// Loads weights in PyTorch's layout for fine-tuning: a head for another number of classes is left as it was
-/// initialised, everything else must fit. Returns what was left, for the user to read; empty: nothing.
-/// Throws Error as load_state_dict does.
-[[nodiscard]] std::string load_body(Model& model, StateDict state, const std::string& where);
+/// As build_model, with weights of zero, for who loads them: drawing those of VGG-16 takes longer than
+/// reading them.
+[[nodiscard]] Model build_network(const std::string& spec, int64_t classes = 0);
+
+/// Loads weights in PyTorch's layout for fine-tuning: a head for another number of classes starts as
+/// build_model's with this seed, everything else must fit. Returns what is new, for the user to read; empty:
+/// nothing. Throws Error as load_state_dict does.
+[[nodiscard]] std::string load_body(Model& model, StateDict state, const std::string& where,
+                                    uint64_t seed = 0);
 
 struct ModelEntry {
     std::string name;

@@ -1,5 +1,6 @@
 #include "autograd/functions.h"
 #include "core/error.h"
+#include "core/glob.h"
 #include "layers/layers.h"
 #include "models/model.h"
 
@@ -46,14 +47,14 @@ const std::vector<ModelEntry>& list_models() {
 
 namespace {
 
-/// CNN-S starts with its last layer scaled by 0.3.
-void initialize_model(Model& model, const std::string& name, uint64_t seed) {
-    initialize(*model.net, model.init, seed);
-    if (name != "cnn_s") {
+/// The parameters that match. CNN-S starts with its last layer scaled by 0.3.
+void initialize_model(Model& model, uint64_t seed, const std::string& pattern) {
+    initialize(*model.net, model.init, seed, pattern);
+    if (parse_spec(model.spec).name != "cnn_s") {
         return;
     }
     for (const Parameter& parameter : model.net->parameters()) {
-        if (parameter.name == model.head) {
+        if (parameter.name == model.head && glob_match(pattern, parameter.name)) {
             Tensor value = parameter.value.data();
             value.copy_from((Variable(value) * 0.3).data());
         }
@@ -63,6 +64,12 @@ void initialize_model(Model& model, const std::string& name, uint64_t seed) {
 }  // namespace
 
 Model build_model(const std::string& text, int64_t classes, uint64_t seed) {
+    Model model = build_network(text, classes);
+    initialize_model(model, seed, "*");
+    return model;
+}
+
+Model build_network(const std::string& text, int64_t classes) {
     BACKLIGHT_CHECK(classes >= 0, "model: expected classes > 0, got ", classes);
     Spec spec = parse_spec(text);
     BACKLIGHT_CHECK(spec.place.empty(), "model: ", text, ": a model takes no place after its name");
@@ -80,13 +87,12 @@ Model build_model(const std::string& text, int64_t classes, uint64_t seed) {
         options.finish();
         spec.values["classes"] = std::to_string(model.classes);
         model.spec = to_text(spec);
-        initialize_model(model, entry.name, seed);
         return model;
     }
     throw_error(unknown_name("model", spec.name, known) + " (backlight list models)");
 }
 
-std::string load_body(Model& model, StateDict state, const std::string& where) {
+std::string load_body(Model& model, StateDict state, const std::string& where, uint64_t seed) {
     const auto head = state.find(model.head);
     if (head == state.end() || head->second.rank() == 0 || head->second.dim(0) == model.classes) {
         load_state_dict(*model.net, state, where);
@@ -94,6 +100,7 @@ std::string load_body(Model& model, StateDict state, const std::string& where) {
     }
     const int64_t classes = head->second.dim(0);
     const std::string layer = model.head.substr(0, model.head.rfind('.'));
+    initialize_model(model, seed, layer + ".*");
     for (const auto& [name, value] : state_dict(*model.net)) {
         if (name == model.head || name == layer + ".bias") {
             state[name] = value;

@@ -104,7 +104,7 @@ public:
             const int64_t width = stem_width << stage;
             for (int64_t i = 0; i < depths[stage]; ++i) {
                 const BlockShape shape{channels, width, i == 0 && stage > 0 ? 2 : 1, bottleneck};
-                layer->add(std::make_unique<Block>(shape, norm));
+                layer->add(std::make_unique<Block>(shape, norm)).end_segment();
                 channels = shape.out();
             }
             add_module("layer" + std::to_string(stage + 1), std::move(layer));

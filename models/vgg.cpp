@@ -22,7 +22,7 @@ Features features(const std::vector<int64_t>& widths, bool batch_norm, int64_t i
     size_t count = 0;
     for (const int64_t width : widths) {
         if (width == kPool) {
-            made.layers->add(make_max_pool(2));
+            made.layers->add(make_max_pool(2)).end_segment();
             ++count;
             continue;
         }

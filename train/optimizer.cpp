@@ -219,6 +219,15 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
     throw_error(unknown_name("optimizer", config.name, list_optimizers()));
 }
 
+void scale_gradients(const std::vector<Parameter>& parameters, double factor) {
+    const NoGrad off;
+    for (const Parameter& parameter : parameters) {
+        if (parameter.value.grad().defined()) {
+            parameter.value.set_grad((Variable(parameter.value.grad()) * factor).data());
+        }
+    }
+}
+
 double clip_gradients(const std::vector<Parameter>& parameters, double limit) {
     const NoGrad off;
     double squares = 0;
@@ -229,11 +238,7 @@ double clip_gradients(const std::vector<Parameter>& parameters, double limit) {
     }
     const double norm = std::sqrt(squares);
     if (limit > 0 && norm > limit) {
-        for (const Parameter& parameter : parameters) {
-            if (parameter.value.grad().defined()) {
-                parameter.value.set_grad((Variable(parameter.value.grad()) * (limit / norm)).data());
-            }
-        }
+        scale_gradients(parameters, limit / norm);
     }
     return norm;
 }

@@ -78,6 +78,8 @@ private:
                                                         const std::vector<Parameter>& parameters);
 [[nodiscard]] const std::vector<std::string>& list_optimizers();
 
+void scale_gradients(const std::vector<Parameter>& parameters, double factor);
+
 /// √(Σ |g|²) over all parameters; scales every gradient down when it exceeds `limit` (0: never). Source:
 /// Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
 double clip_gradients(const std::vector<Parameter>& parameters, double limit);

@@ -118,6 +118,7 @@ std::map<std::string, std::string> weight_metadata(const Model& model, const Dat
 void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
                     c.epochs);
+    BACKLIGHT_CHECK(c.max_steps >= 0, "train: expected max-steps >= 0, got ", c.max_steps);
     BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
     BACKLIGHT_CHECK(c.accumulate >= 1, "train: expected accumulate >= 1, got ", c.accumulate);
     BACKLIGHT_CHECK(c.ema >= 0 && c.ema < 1, "train: expected 0 <= ema < 1, got ", c.ema);
@@ -189,19 +190,33 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
     return Tensor::from(weights, {classes}).to(DType::f32);
 }
 
-/// Mean loss of a batch. Multi-label: binary cross-entropy of every class that is not to be ignored, whose
-/// targets smoothing moves towards one half.
-Variable loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
+/// A mean as its two sums, for a mean over several batches.
+struct SummedLoss {
+    Variable sum;
+    double weight;  // of what was summed
+};
+
+/// What a sum is divided by: where nothing counts it is 0, and stays so.
+double or_one(double weight) { return weight > 0 ? weight : 1.0; }
+
+/// Multi-label: binary cross-entropy of every class that is not to be ignored, whose targets smoothing moves
+/// towards one half.
+SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
     if (!batch.target.defined()) {
-        return cross_entropy(logits, batch.label, smoothing, class_weight);
+        return {cross_entropy_sum(logits, batch.label, smoothing, class_weight),
+                class_weight.defined() ? sum(gather_rows(Variable(class_weight), batch.label)).item()
+                                       : static_cast<double>(batch.size())};
     }
     const Variable target(batch.target);
     Variable weight(batch.target_weight);
     if (class_weight.defined()) {  // of the positives
         weight = weight * (1.0 + target * (Variable(class_weight) - 1.0));
     }
-    return binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2,
-                                            weight.data());
+    const double total = sum(weight).item();
+    return {
+        binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2, weight.data()) *
+            total,
+        total};
 }
 
 class Trainer {
@@ -237,8 +252,13 @@ public:
             hooks_.begin();
         }
         result_.stopped_early = no_longer_better();
-        while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early) {
+        while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early &&
+               !at_last_step()) {
             train_epoch(loader);
+        }
+        if (at_last_step() && state_.batch > 0 && !result_.interrupted) {
+            save();  // in the middle of an epoch; what follows in the log is dropped by a resume
+            (void)record_epoch(loader);
         }
         finish();
         return std::move(result_);
@@ -280,7 +300,8 @@ private:
         const int64_t classes = config_.classes > 0 ? config_.classes : train_set_->num_classes();
         BACKLIGHT_CHECK(classes >= train_set_->num_classes(), "train: the data has ",
                         train_set_->num_classes(), " classes, the model ", classes);
-        result_.model = build_model(config_.model, classes, config_.seed);
+        result_.model = config_.weights.empty() ? build_model(config_.model, classes, config_.seed)
+                                                : build_network(config_.model, classes);
         Shape sample{1};
         for (const int64_t extent : train_set_->sample_shape()) {
             sample.push_back(extent);
@@ -293,12 +314,14 @@ private:
         BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
                         "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
         if (!config_.weights.empty()) {
-            const std::string left =
-                load_body(result_.model, read_safetensors(config_.weights).tensors, config_.weights);
+            const std::string left = load_body(result_.model, read_safetensors(config_.weights).tensors,
+                                               config_.weights, config_.seed);
             if (!left.empty()) {
                 note(left);
             }
         }
+        BACKLIGHT_CHECK(!config_.recompute || result_.model.net->set_recompute(true) > 0, "recompute: model ",
+                        result_.model.spec, " has no segments to run again");
         for (const std::string& pattern : config_.freeze) {
             BACKLIGHT_CHECK(result_.model.net->freeze(pattern) > 0, "freeze: no parameter matches \"",
                             pattern, "\"");
@@ -360,7 +383,7 @@ private:
         if (state_.batch == 0) {
             state_.epoch_loss = 0;
         }
-        while (state_.batch < loader.batches_per_epoch()) {
+        while (state_.batch < loader.batches_per_epoch() && !at_last_step()) {
             const double lr = config_.lr * schedule_(state_.step);
             const int64_t trained = train_step(loader, lr);
             ++state_.step;
@@ -382,42 +405,49 @@ private:
                 return;
             }
         }
-        (void)loader.next();  // nothing: the end of the epoch
-        end_epoch(loader, seconds_since(start), images);
+        epoch_seconds_ = seconds_since(start);
+        epoch_images_ = images;
+        if (state_.batch == loader.batches_per_epoch()) {
+            (void)loader.next();  // nothing: the end of the epoch
+            end_epoch(loader);
+        }
+    }
+
+    [[nodiscard]] bool at_last_step() const {
+        return config_.max_steps > 0 && state_.step >= config_.max_steps;
     }
 
     [[nodiscard]] bool no_longer_better() const {
         return config_.early_stop > 0 && state_.epoch - state_.best_epoch >= config_.early_stop;
     }
 
-    /// One step with the next batches of the epoch; returns how many samples they have.
+    /// One step with the next batches of the epoch: along the gradient of the mean over all their samples.
+    /// Returns how many samples they have.
     int64_t train_step(Loader& loader, double lr) {
         Module& net = *result_.model.net;
         net.train();
         net.zero_grad();
         RandomContext::current().begin_step(config_.seed, static_cast<uint64_t>(state_.step));
-        const int64_t batch_size = loader.options().batch_size;
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
-        // Shares of samples and not of batches: the last batch of an epoch may be smaller.
-        const auto samples = static_cast<double>(std::min(
-            batches * batch_size, static_cast<int64_t>(loader.order().size()) - state_.batch * batch_size));
         int64_t trained = 0;
-        double value = 0;
+        double value = 0, total = 0;
         for (int64_t i = 0; i < batches; ++i) {
             const auto batch = loader.next();
             BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
-            const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
-            Variable loss =
-                loss_of(net(Variable(batch->input)), *batch, config_.label_smoothing, class_weights_);
-            if (batches > 1) {
-                loss = loss * (static_cast<double>(batch->size()) / samples);
-            }
-            value += loss.item();
-            BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
-                            "; a smaller lr or clip-norm may help");
-            backward(loss);
             trained += batch->size();
             ++state_.batch;
+            const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
+            const SummedLoss loss =
+                loss_of(net(Variable(batch->input)), *batch, config_.label_smoothing, class_weights_);
+            value += loss.sum.item();
+            total += loss.weight;
+            BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
+                            "; a smaller lr or clip-norm may help");
+            backward(batches > 1 ? loss.sum : loss.sum / or_one(loss.weight));
+        }
+        total = or_one(total);
+        if (batches > 1) {
+            scale_gradients(parameters_, 1.0 / total);
         }
         if (config_.clip_norm > 0) {
             clip_gradients(parameters_, config_.clip_norm);
@@ -426,32 +456,41 @@ private:
         if (config_.ema > 0) {
             average_.update(net);
         }
-        state_.epoch_loss += value;
+        state_.epoch_loss += value / total;
         return trained;
     }
 
-    void end_epoch(const Loader& loader, double seconds, int64_t images) {
-        const auto steps = static_cast<double>(std::max<int64_t>(steps_of(loader.batches_per_epoch()), 1));
+    /// Writes the line of the epoch so far.
+    Evaluation record_epoch(const Loader& loader) {
+        const auto steps = static_cast<double>(std::max<int64_t>(steps_of(state_.batch), 1));
         const Dataset& measured = validation_set_ ? *validation_set_ : *test_set_;
-        const Evaluation evaluation = measure(measured);
+        Evaluation evaluation = measure(measured);
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
                         " loss is not finite after epoch ", state_.epoch + 1,
                         "; a smaller lr or clip-norm may help");
-        nlohmann::json line = {{"epoch", state_.epoch + 1},
-                               {"step", state_.step},
-                               {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
-                               {"train_loss", finite(state_.epoch_loss / steps)},
-                               {validation_set_ ? "validation" : "test", to_json(evaluation)},
-                               {"seconds", seconds},
-                               {"images_per_second", static_cast<double>(images) / std::max(seconds, 1e-9)}};
+        nlohmann::json line = {
+            {"epoch", state_.epoch + 1},
+            {"step", state_.step},
+            {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
+            {"train_loss", finite(state_.epoch_loss / steps)},
+            {validation_set_ ? "validation" : "test", to_json(evaluation)},
+            {"seconds", epoch_seconds_},
+            {"images_per_second", static_cast<double>(epoch_images_) / std::max(epoch_seconds_, 1e-9)}};
         if (config_.ema > 0) {
             average_.with(*result_.model.net, [&] {
                 line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(measure(measured));
             });
         }
         log_->write(line.dump());
-        const TrainProgress now =
-            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
+        if (hooks_.epoch) {
+            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
+                         evaluation);
+        }
+        return evaluation;
+    }
+
+    void end_epoch(const Loader& loader) {
+        const Evaluation evaluation = record_epoch(loader);
         ++state_.epoch;
         state_.batch = 0;
         if (validation_set_ && evaluation.loss < state_.best_loss) {
@@ -460,9 +499,6 @@ private:
         }
         result_.stopped_early = no_longer_better();
         save();
-        if (hooks_.epoch) {
-            hooks_.epoch(now, evaluation);
-        }
         result_.interrupted = hooks_.stop != nullptr && hooks_.stop->load() && state_.epoch < config_.epochs;
     }
 
@@ -537,6 +573,8 @@ private:
     std::shared_ptr<CorruptSamples> corrupt_;  // null: they stop the run
     std::function<double(int64_t)> schedule_;
     TrainState state_;
+    double epoch_seconds_ = 0;  // of this process in the epoch
+    int64_t epoch_images_ = 0;
     WeightAverage average_;
     MetricsLog* log_ = nullptr;
 };
@@ -563,13 +601,13 @@ TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return T
 LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights,
                        DType dtype) {
     const SafetensorsFile file = read_safetensors(weights);
-    LoadedModel loaded{.model = build_model(spec, classes)};
+    LoadedModel loaded{.model = build_network(spec, classes)};
     if (classes == 0) {  // the head in the file says how many
         const auto head = file.tensors.find(loaded.model.head);
         if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.numel() > 0 &&
             head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
             spec.find("out") == std::string::npos) {
-            loaded.model = build_model(spec, head->second.dim(0));
+            loaded.model = build_network(spec, head->second.dim(0));
         }
     }
     loaded.model.net->to(dtype);

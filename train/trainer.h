@@ -25,6 +25,7 @@ struct TrainConfig {
     std::string weights;        // start from this file instead of a fresh initialisation
     int64_t classes = 0;        // 0: as the data has
     int64_t epochs = 10;
+    int64_t max_steps = 0;  // end after so many, with an evaluation; schedules are those of all epochs. 0: no
     int64_t batch_size = 32;
     int64_t accumulate = 1;         // batches a step: the gradient is that of the mean over all their samples
     std::string precision = "f32";  // or bf16: mixed precision in the steps, see autograd/precision.h
@@ -43,6 +44,7 @@ struct TrainConfig {
     std::string sampler = "uniform";  // of the training set, see datasets/sampler.h
     int64_t mini_epoch = 0;           // samples an epoch; 0: as the training set has
     uint64_t seed = 0;
+    bool recompute = false;           // layers/recompute.h: less memory, the same bits
     int64_t checkpoint_every = 0;     // steps; 0: at the end of each epoch
     double validation = 0;            // share of the training set that is held out
     int64_t early_stop = 0;           // epochs without a better validation loss; 0: never

@@ -90,34 +90,50 @@ Variable log_softmax(const Variable& x) {
     return call(op, {x});
 }
 
-Variable cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing,
-                       const Tensor& class_weight) {
+namespace {
+
+void check_cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing,
+                         const Tensor& class_weight) {
     BACKLIGHT_CHECK(logits.rank() == 2 && labels.shape() == Shape{logits.dim(0)},
                     "cross_entropy: expected logits (N,K) and labels (N), got ", logits.shape(), " and ",
                     labels.shape());
     BACKLIGHT_CHECK(label_smoothing >= 0 && label_smoothing < 1,
                     "cross_entropy: expected 0 <= label_smoothing < 1, got ", label_smoothing);
+    BACKLIGHT_CHECK(!class_weight.defined() || class_weight.shape() == Shape{logits.dim(1)},
+                    "cross_entropy: expected ", logits.dim(1), " class weights, got ", class_weight.shape());
     check_labels(labels, logits.dim(1));
+}
+
+}  // namespace
+
+Variable cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing,
+                       const Tensor& class_weight) {
+    if (class_weight.defined()) {
+        const Variable summed = cross_entropy_sum(logits, labels, label_smoothing, class_weight);
+        return summed / sum(gather_rows(Variable(class_weight), labels));
+    }
+    check_cross_entropy(logits, labels, label_smoothing, class_weight);
     const Variable log_p = log_softmax(logits);
-    const Variable picked = gather_last(log_p, labels);
-    if (!class_weight.defined()) {
-        Variable loss = -mean(picked);
-        if (label_smoothing > 0) {
-            loss = loss * (1.0 - label_smoothing) - mean(log_p) * label_smoothing;
-        }
+    const Variable loss = -mean(gather_last(log_p, labels));
+    return label_smoothing > 0 ? loss * (1.0 - label_smoothing) - mean(log_p) * label_smoothing : loss;
+}
+
+Variable cross_entropy_sum(const Variable& logits, const Tensor& labels, double label_smoothing,
+                           const Tensor& class_weight) {
+    check_cross_entropy(logits, labels, label_smoothing, class_weight);
+    const Variable log_p = log_softmax(logits);
+    const bool weighted = class_weight.defined();
+    const auto sum_of = [&](const Variable& x, const Variable& weight) {
+        return weighted ? sum(x * weight) : sum(x);
+    };
+    const Variable sample_weight = weighted ? gather_rows(Variable(class_weight), labels) : Variable();
+    const Variable loss = -sum_of(gather_last(log_p, labels), sample_weight);
+    if (label_smoothing == 0) {
         return loss;
     }
-    BACKLIGHT_CHECK(class_weight.shape() == Shape{logits.dim(1)}, "cross_entropy: expected ", logits.dim(1),
-                    " class weights, got ", class_weight.shape());
-    const Variable sample_weight = gather_rows(Variable(class_weight), labels).detach();
-    const Variable total = sum(sample_weight);
-    Variable loss = -(sum(picked * sample_weight) / total);
-    if (label_smoothing > 0) {  // PyTorch: the smoothed part weights each class by its own weight
-        const Variable spread =
-            sum(log_p * Variable(class_weight)) / (total * static_cast<double>(logits.dim(1)));
-        loss = loss * (1.0 - label_smoothing) - spread * label_smoothing;
-    }
-    return loss;
+    // PyTorch: the smoothed part weights each class by its own weight.
+    const Variable spread = sum_of(log_p, Variable(class_weight)) / static_cast<double>(logits.dim(1));
+    return loss * (1.0 - label_smoothing) - spread * label_smoothing;
 }
 
 Variable binary_cross_entropy_with_logits(const Variable& logits, const Variable& targets,

@@ -108,6 +108,13 @@ void losses(std::vector<OpCase>& cases) {
         {"cross_entropy", "label smoothing and class weights", {logits}, [target](const Variables& v) {
              return cross_entropy(v[0], target(), 0.2, constant_like(v[0], {0.5, 2, 1.25}, {3}));
          }});
+    cases.push_back({"cross_entropy_sum", "label smoothing", {logits}, [target](const Variables& v) {
+                         return cross_entropy_sum(v[0], target(), 0.1);
+                     }});
+    cases.push_back(
+        {"cross_entropy_sum", "label smoothing and class weights", {logits}, [target](const Variables& v) {
+             return cross_entropy_sum(v[0], target(), 0.2, constant_like(v[0], {0.5, 0, 1.25}, {3}));
+         }});
     cases.push_back({"cross_entropy", "one sample, one class", {{.shape = {1, 1}}}, [](const Variables& v) {
                          return cross_entropy(v[0], labels({0}));
                      }});

@@ -108,9 +108,9 @@ TEST_CASE("families: group norms take the places of batch norms, and their names
 
 TEST_CASE("families: weights of another number of classes give the body, and the head stays new") {
     Model trained = build_model("resnet18(small=true)", 10, 1);
-    Model tuned = build_model("resnet18(small=true)", 3, 2);
-    const auto fresh = state_dict(*tuned.net);
-    CHECK(load_body(tuned, state_dict(*trained.net), "w.safetensors") ==
+    Model tuned = build_network("resnet18(small=true)", 3);
+    const auto fresh = state_dict(*build_model("resnet18(small=true)", 3, 2).net);
+    CHECK(load_body(tuned, state_dict(*trained.net), "w.safetensors", 2) ==
           "the head fc is new: w.safetensors has 10 classes, the model 3");
     const auto body = state_dict(*trained.net);
     for (const auto& [name, value] : state_dict(*tuned.net)) {

@@ -232,6 +232,33 @@ TEST_CASE("resume: the number of epochs may grow, and a finished run stays as it
     check_same_run(folder.path() / "whole", folder.path() / "parts");
 }
 
+TEST_CASE("train: ends after max-steps with an evaluation; a resume goes on as if it had not") {
+    const TemporaryFolder folder;
+    TrainConfig config = toy_config(folder.path() / "whole");
+    config.schedule = "cosine";
+    (void)train(config);
+    config.run = folder.path() / "parts";
+    config.max_steps = 13;
+    for (int i = 0; i < 2; ++i) {  // once more: nothing is left to do
+        const TrainResult result = train(config);
+        CHECK(result.steps == 13);
+        CHECK(result.epochs_done == 1);
+        CHECK_FALSE(result.interrupted);
+        CHECK(result.test.samples == 50);
+        const auto lines = metrics_of(config.run);
+        REQUIRE(lines.size() == 2);
+        CHECK(lines[1]["step"] == 13);
+        CHECK(lines[1]["test"]["loss"] == result.test.loss);
+        config.resume = true;
+    }
+    config.max_steps = 20;
+    CHECK(train(config).steps == 20);
+    CHECK(metrics_of(config.run).size() == 2);
+    config.max_steps = 0;
+    (void)train(config);
+    check_same_run(folder.path() / "whole", folder.path() / "parts");
+}
+
 TEST_CASE("resume: another configuration is refused, naming both, and nothing changes") {
     const TemporaryFolder folder;
     const TrainConfig config = toy_config(folder.path() / "run");
@@ -420,6 +447,7 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
     refused("1 <= epochs", [](TrainConfig& c) { c.epochs = 0; });
     refused("epochs <= 1e9", [](TrainConfig& c) { c.epochs = INT64_MAX; });
     refused("batch-size >= 1", [](TrainConfig& c) { c.batch_size = 0; });
+    refused("max-steps >= 0", [](TrainConfig& c) { c.max_steps = -1; });
     refused("accumulate >= 1", [](TrainConfig& c) { c.accumulate = 0; });
     refused("ema < 1", [](TrainConfig& c) { c.ema = 1; });
     refused("lr > 0", [](TrainConfig& c) { c.lr = 0; });
@@ -448,6 +476,7 @@ TEST_CASE("train: a configuration that cannot work is refused before anything is
     refused("2 numbers", [](TrainConfig& c) { c.class_weights = "1:2:3"; });
     refused("numbers >= 0", [](TrainConfig& c) { c.class_weights = "1:-2"; });
     refused("class-weights", [](TrainConfig& c) { c.class_weights = "balancd"; });
+    refused("model toy1(classes=2) has no segments", [](TrainConfig& c) { c.recompute = true; });
     refused("top-k <= 2", [](TrainConfig& c) { c.top_k = 3; });
     refused("unknown schedule", [](TrainConfig& c) { c.schedule = "cosin"; });
     refused("(N, 4), got (1, 5)", [](TrainConfig& c) { c.model = "toy2"; });
@@ -492,16 +521,43 @@ TEST_CASE("train: accumulated batches make the step of one large batch, the shor
     parts.accumulate = 4;
     whole.epochs = parts.epochs = 2;
     whole.schedule = parts.schedule = "cosine";
-    const TrainResult a = train(whole), b = train(parts);
-    CHECK(a.steps == 10);
-    CHECK(b.steps == 10);
-    for (const Parameter& p : a.model.net->parameters()) {
-        layer_testing::check_values(layer_testing::parameter(*b.model.net, p.name).data(), p.value.shape(),
-                                    layer_testing::values_of(p.value.data()), 1e-6);
-    }
-    CHECK(b.test.loss == doctest::Approx(a.test.loss).epsilon(1e-6));
+    const auto same_step = [&] {
+        const TrainResult a = train(whole), b = train(parts);
+        CHECK(a.steps == 10);
+        CHECK(b.steps == 10);
+        for (const Parameter& p : a.model.net->parameters()) {
+            layer_testing::check_values(layer_testing::parameter(*b.model.net, p.name).data(),
+                                        p.value.shape(), layer_testing::values_of(p.value.data()), 1e-6);
+        }
+        CHECK(b.test.loss == doctest::Approx(a.test.loss).epsilon(1e-6));
+    };
+    same_step();
+    whole.class_weights = parts.class_weights = "1:7";  // batches weigh as their classes do
+    whole.label_smoothing = parts.label_smoothing = 0.1;
+    same_step();
+    parts.batch_size = 1;  // many batches whose samples weigh nothing
+    parts.accumulate = 80;
+    whole.class_weights = parts.class_weights = "0:1";
+    same_step();
     parts.checkpoint_every = 3;
     check_resume(parts, 7);
+}
+
+TEST_CASE("train: recomputation changes memory and time, not a bit of the run") {
+    const TemporaryFolder folder;
+    TrainConfig config = digits_config();
+    config.model = "resnet18(small=true, in=1)";
+    config.data = "digits(split=40)";
+    config.batch_size = 20;
+    config.accumulate = 2;
+    config.epochs = 1;
+    config.freeze = {"layer1.*"};
+    config.run = folder.path() / "plain";
+    (void)train(config);
+    config.recompute = true;
+    config.run = folder.path() / "recomputed";
+    (void)train(config);
+    check_same_run(folder.path() / "plain", folder.path() / "recomputed");
 }
 
 TEST_CASE("train: averaged weights follow their formula, are saved, and a resume continues them") {
