@@ -51,7 +51,7 @@ void write_contact_sheet(const std::string& path, const Dataset& data, int64_t c
     for (std::vector<int64_t>& members : samples_by_class(data)) {
         members.resize(std::min(members.size(), static_cast<size_t>(columns)));
         rows.emplace_back();
-        for (const int64_t index : members) {
+        for (const int64_t index : readable(data, members)) {
             const Example example = data.get(index);
             rows.back().push_back(report::picture(example.input, low, high));
             if (masks) {

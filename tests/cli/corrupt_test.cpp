@@ -43,4 +43,5 @@ TEST_CASE("cli: unreadable pictures are skipped and named, or stop with exit cod
     CHECK(contains(evaluate("skip").out, "of 7 samples"));
     CHECK(contains(evaluate("skip").out, "skipped 1 sample that cannot be read: "));
     CHECK(evaluate("stop").code == 2);
+    shop.succeed({"data", data, "--out", shop / "sheet.png"});
 }
