@@ -546,8 +546,8 @@ TEST_CASE("train: accumulated batches make the step of one large batch, the shor
 TEST_CASE("train: recomputation changes memory and time, not a bit of the run") {
     const TemporaryFolder folder;
     TrainConfig config = digits_config();
-    config.model = "resnet18(small=true, in=1)";
-    config.data = "digits(split=40)";
+    config.model = "resnet18(small=true, in=1, width=16)";
+    config.max_steps = 4;
     config.batch_size = 20;
     config.accumulate = 2;
     config.epochs = 1;
