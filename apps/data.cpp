@@ -47,11 +47,17 @@ void write_contact_sheet(const std::string& path, const Dataset& data, int64_t c
     const InputRange range = data.input_range();
     const double low = *std::min_element(range.low.begin(), range.low.end());
     const double high = *std::max_element(range.high.begin(), range.high.end());
+    auto members = data.samples_by_class();
     std::vector<std::vector<Tensor>> rows;
-    for (std::vector<int64_t>& members : samples_by_class(data)) {
-        members.resize(std::min(members.size(), static_cast<size_t>(columns)));
+    std::vector<std::string> names;
+    for (size_t k = 0; k < members.size(); ++k) {
+        if (members[k].empty()) {
+            continue;
+        }
+        names.push_back(data.class_names()[k]);
         rows.emplace_back();
-        for (const int64_t index : readable(data, members)) {
+        members[k].resize(std::min(members[k].size(), static_cast<size_t>(columns)));
+        for (const int64_t index : readable(data, members[k])) {
             const Example example = data.get(index);
             rows.back().push_back(report::picture(example.input, low, high));
             if (masks) {
@@ -59,7 +65,8 @@ void write_contact_sheet(const std::string& path, const Dataset& data, int64_t c
             }
         }
     }
-    write_png(path, report::grid(rows, {.rows = data.class_names()}));
+    BACKLIGHT_CHECK(!rows.empty(), "data: this part has no samples, so there is no contact sheet");
+    write_png(path, report::grid(rows, {.rows = names}));
 }
 
 /// Samples of each class; of a multi-label set those that show it and those in which it is to be ignored.

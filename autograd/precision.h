@@ -21,6 +21,8 @@ public:
     PrecisionScope(const PrecisionScope&) = delete;
     PrecisionScope& operator=(const PrecisionScope&) = delete;
 
+    /// Of the innermost scope of this thread; float where there is none.
+    [[nodiscard]] static DType current();
     /// What a convolution computes on: x in bfloat16 inside such a scope if it is float; x itself elsewhere.
     [[nodiscard]] static Variable narrowed(const Variable& x);
 

@@ -15,6 +15,7 @@
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 #include "core/profile.h"
 #include "models/model.h"
@@ -35,13 +36,13 @@ double peak_megabytes() {
     return 0;
 }
 
-struct Options {
+struct Choices {
     bool bf16 = false, recompute = false, profile = false;
 };
 
 void run(const std::string& spec, bool train, int64_t batch, int64_t side, int steps,
-         const Options& options) {
-    BACKLIGHT_CHECK(!options.bf16, "this build has no bf16");
+         const Choices& options) {
+    const PrecisionScope precision(options.bf16 ? DType::bf16 : DType::f32);
     Model model = build_model(spec);
     model.net->train(train);
     BACKLIGHT_CHECK(!options.recompute || model.net->set_recompute(true) > 0, spec, " has no segments");
@@ -86,7 +87,7 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
 }  // namespace
 
 int main(int count, char** arguments) {
-    Options options;
+    Choices options;
     bool known = count >= 6;
     for (int i = 6; i < count; ++i) {
         const std::string word = arguments[i];

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/io/image.h"
 #include "datasets/files.h"
 #include "datasets/sources.h"
 

@@ -43,9 +43,16 @@ const std::vector<int64_t>& Dataset::column(std::string_view name) const {
     throw_error(unknown_name("column", name, column_names()));
 }
 
+int64_t Dataset::checked_label(int64_t index) const {
+    const int64_t shown = label(index);
+    BACKLIGHT_CHECK(shown >= 0 && shown < num_classes(), "dataset: sample ", index, " has label ", shown,
+                    ", expected 0..", num_classes() - 1);
+    return shown;
+}
+
 std::vector<Presence> Dataset::presence(int64_t index) const {
     std::vector<Presence> classes(info_.class_names.size(), Presence::absent);
-    classes[static_cast<size_t>(label(index))] = Presence::present;
+    classes[static_cast<size_t>(checked_label(index))] = Presence::present;
     return classes;
 }
 
@@ -238,14 +245,28 @@ std::vector<int64_t> Dataset::labels() const {
 }
 
 std::vector<int64_t> Dataset::class_counts() const {
-    std::vector<int64_t> counts(info_.class_names.size(), 0);
-    for (int64_t i = 0; i < size(); ++i) {
-        const std::vector<Presence> classes = presence(i);
-        for (size_t k = 0; k < classes.size(); ++k) {
-            counts[k] += classes[k] == Presence::present ? 1 : 0;
-        }
+    std::vector<int64_t> counts;
+    for (const std::vector<int64_t>& samples : samples_by_class()) {
+        counts.push_back(static_cast<int64_t>(samples.size()));
     }
     return counts;
+}
+
+std::vector<std::vector<int64_t>> Dataset::samples_by_class() const {
+    std::vector<std::vector<int64_t>> samples(info_.class_names.size());
+    for (int64_t i = 0; i < size(); ++i) {
+        if (!info_.multi_label) {
+            samples[static_cast<size_t>(checked_label(i))].push_back(i);
+            continue;
+        }
+        const std::vector<Presence> classes = presence(i);
+        for (size_t k = 0; k < classes.size(); ++k) {
+            if (classes[k] == Presence::present) {
+                samples[k].push_back(i);
+            }
+        }
+    }
+    return samples;
 }
 
 void Dataset::set_transforms(std::vector<std::shared_ptr<const Transform>> transforms,

@@ -137,6 +137,8 @@ public:
     [[nodiscard]] std::vector<int64_t> labels() const;
     /// Samples of each class; in a multi-label set those in which it is present.
     [[nodiscard]] std::vector<int64_t> class_counts() const;
+    /// Which these are, in order.
+    [[nodiscard]] std::vector<std::vector<int64_t>> samples_by_class() const;
 
     /// For whoever builds the set, before it is read; a subset or a concatenation refuses with an Error.
     /// `sample_shape` is what the transforms make of a sample.
@@ -162,6 +164,8 @@ protected:
         std::vector<std::shared_ptr<const Transform>> windows;  // of several views: each one's last transform
     };
     void check_index(int64_t index) const;
+    [[nodiscard]] int64_t checked_label(
+        int64_t index) const;  // Throws Error unless it is one of the classes'
     void normalize(std::span<float> input) const;
     Info info_;
 };

@@ -74,17 +74,6 @@ private:
     int64_t length_;
 };
 
-std::vector<std::vector<int64_t>> members_of(const Dataset& set) {
-    std::vector<std::vector<int64_t>> members(static_cast<size_t>(set.num_classes()));
-    for (int64_t i = 0; i < set.size(); ++i) {
-        const int64_t label = set.label(i);
-        BACKLIGHT_CHECK(label >= 0 && label < set.num_classes(), "sampler: sample ", i, " has label ", label,
-                        ", expected 0..", set.num_classes() - 1);
-        members[static_cast<size_t>(label)].push_back(i);
-    }
-    return members;
-}
-
 void check_length(int64_t size, int64_t length) {
     BACKLIGHT_CHECK(size > 0, "sampler: the data set has no samples");
     BACKLIGHT_CHECK(length > 0, "sampler: expected at least one sample an epoch, got ", length);
@@ -126,7 +115,7 @@ SamplerPtr class_sampler(const Dataset& set, const std::vector<double>& probabil
     constexpr double kTolerance = 1e-6;  // for 0.333:0.333:0.334 and the like written with more digits
     BACKLIGHT_CHECK(std::abs(sum - 1.0) <= kTolerance, "sampler: the probabilities sum to ", sum,
                     ", expected 1");
-    std::vector<std::vector<int64_t>> members = members_of(set);
+    std::vector<std::vector<int64_t>> members = set.samples_by_class();
     for (size_t k = 0; k < members.size(); ++k) {
         BACKLIGHT_CHECK(probabilities[k] == 0 || !members[k].empty(), "sampler: class ", set.class_names()[k],
                         " has probability ", probabilities[k], ", but no samples");
@@ -145,7 +134,7 @@ SamplerPtr make_sampler(std::string_view text, const Dataset& set, int64_t lengt
     if (spec.name == "balanced") {
         options.finish();
         std::vector<double> weights;
-        for (const std::vector<int64_t>& members : members_of(set)) {
+        for (const std::vector<int64_t>& members : set.samples_by_class()) {
             weights.push_back(members.empty() ? 0.0 : 1.0 / static_cast<double>(members.size()));
         }
         return class_sampler(set, shares(weights, set.class_counts()), samples);

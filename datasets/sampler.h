@@ -29,7 +29,7 @@ using SamplerPtr = std::shared_ptr<const Sampler>;
 /// With replacement: an epoch has `length * probabilities[k]` samples of class k, rounded down or up at
 /// random so that the mean is exact (systematic sampling), each drawn uniformly from the class, all shuffled.
 /// Throws Error unless there is one probability a class, their sum is 1, and every class that has one has
-/// samples.
+/// samples. In a multi-label set a sample belongs to each class that it shows.
 [[nodiscard]] SamplerPtr class_sampler(const Dataset& set, const std::vector<double>& probabilities,
                                        int64_t length);
 

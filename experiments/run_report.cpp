@@ -184,21 +184,8 @@ void add_class_scores(report::Page& page, const Evaluation& evaluation,
          {.svg = report::bar_chart(bars), .caption = "Share of right answers of each class."}});
 }
 
-std::vector<std::vector<int64_t>> samples_by_class(const Dataset& data) {
-    std::vector<std::vector<int64_t>> by_class(static_cast<size_t>(std::max<int64_t>(data.num_classes(), 1)));
-    for (int64_t i = 0; i < data.size(); ++i) {
-        const std::vector<Presence> presence = data.presence(i);
-        for (size_t k = 0; k < presence.size(); ++k) {
-            if (presence[k] == Presence::present) {
-                by_class[k].push_back(i);
-            }
-        }
-    }
-    return by_class;
-}
-
 std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count) {
-    const auto by_class = samples_by_class(data);
+    const auto by_class = data.samples_by_class();
     std::vector<int64_t> chosen;
     for (size_t rank = 0; static_cast<int64_t>(chosen.size()) < count; ++rank) {
         bool any = false;

@@ -33,8 +33,6 @@ void add_explanations(report::Page& page, const Model& model, const Dataset& dat
                       const std::vector<int64_t>& indices, const std::filesystem::path& folder,
                       const std::string& caption);
 
-/// Samples that show each class, in order; a multi-label sample comes with each of its classes.
-[[nodiscard]] std::vector<std::vector<int64_t>> samples_by_class(const Dataset& data);
 /// The first sample of each class, then the second, up to `count`: a fixed choice that shows every class.
 [[nodiscard]] std::vector<int64_t> samples_of_each_class(const Dataset& data, int64_t count);
 

@@ -2,6 +2,7 @@
 
 #include "autograd/grad.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "autograd/recording.h"
 #include "core/error.h"
 #include "layers/layers.h"
@@ -34,8 +35,11 @@ private:
 class Recompute final : public Op {
 public:
     explicit Recompute(std::function<Variable(const Variable&)> function)
-        : function_(std::move(function)), context_(RandomContext::current()) {}
+        : function_(std::move(function)),
+          context_(RandomContext::current()),
+          precision_(PrecisionScope::current()) {}
     [[nodiscard]] std::string_view kind() const override { return "recompute"; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const EnableGrad on;  // the kernels of a training forward; its graph ends here
         return {function_(inputs[0]).data(), {}};
@@ -55,6 +59,7 @@ public:
         const Variable y = [&] {
             const EnableGrad on;
             const Replay replay(context_);
+            const PrecisionScope scope(precision_);
             return function_(x);
         }();
         Variables sent = grad(y, d_y, asked, {.allow_unused = true});
@@ -70,6 +75,7 @@ public:
 private:
     std::function<Variable(const Variable&)> function_;
     RandomContext context_;
+    DType precision_;
 };
 
 }  // namespace

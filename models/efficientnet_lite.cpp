@@ -91,7 +91,7 @@ public:
         for (const Row& row : kRows) {
             BlockShape shape = row.first;
             for (int64_t i = 0; i < row.repeats; ++i) {
-                blocks->add(std::make_unique<MBConv>(shape));
+                blocks->add(std::make_unique<MBConv>(shape)).end_segment();
                 shape.in = shape.out;
                 shape.stride = 1;
             }

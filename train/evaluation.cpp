@@ -82,7 +82,10 @@ public:
             result_.loss =
                 binary_cross_entropy_with_logits(Variable(logits), Variable(targets), weights).item();
             result_.average_precision = class_average_precision(logits, targets, weights);
-            result_.positives = data_.class_counts();
+            result_.positives.resize(static_cast<size_t>(data_.num_classes()));
+            for (size_t i = 0; i < targets_.size(); ++i) {  // of the samples that could be read
+                result_.positives[i % result_.positives.size()] += targets_[i] > 0.5 ? 1 : 0;
+            }
             result_.accuracy = std::numeric_limits<double>::quiet_NaN();
             return result_;
         }

@@ -39,6 +39,8 @@ PrecisionScope::PrecisionScope(DType dtype) : previous_(convolution_type) {
 
 PrecisionScope::~PrecisionScope() { convolution_type = previous_; }
 
+DType PrecisionScope::current() { return convolution_type; }
+
 Variable PrecisionScope::narrowed(const Variable& x) {
     return convolution_type == DType::bf16 && x.dtype() == DType::f32 ? convert(x, DType::bf16) : x;
 }

@@ -3,6 +3,7 @@
 
 #include "datasets/in_memory.h"
 #include "datasets/loader.h"
+#include "datasets/sampler.h"
 #include "tests/datasets/support.h"
 
 using namespace backlight;
@@ -43,6 +44,19 @@ TEST_CASE("multi-label: subsets, concatenations, copies and loaders carry target
     CHECK(example.label == -1);
     CHECK(example.target.to_vector<float>() == std::vector<float>{0, 1});
     CHECK(example.target_weight.to_vector<float>() == std::vector<float>{0, 1});
+}
+
+TEST_CASE("multi-label: class samplers draw a sample for each class that it shows") {
+    const auto set = make_dataset(Tensor::arange(3).reshape({3, 1}), {0, 0, 0}, numbered_classes(2));
+    set->set_presence({x, o, o, i, x, x});
+    CHECK(set->samples_by_class() == std::vector<std::vector<int64_t>>{{0, 2}, {2}});
+    std::vector<int64_t> drawn(3, 0);
+    for (const int64_t index : make_sampler("classes(probabilities=0.25:0.75)", *set, 4000)->order(1, 0)) {
+        ++drawn[static_cast<size_t>(index)];
+    }
+    CHECK(drawn[1] == 0);  // shows no class
+    CHECK(drawn[0] == doctest::Approx(500).epsilon(0.15));
+    CHECK(drawn[2] == doctest::Approx(3500).epsilon(0.05));
 }
 
 TEST_CASE("multi-label: a single label is refused; one label a sample is one class present") {

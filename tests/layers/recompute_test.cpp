@@ -2,6 +2,7 @@
 #include "layers/recompute.h"
 
 #include "autograd/grad.h"
+#include "autograd/precision.h"
 #include "autograd/recording.h"
 #include "models/model.h"
 #include "tests/layers/support.h"
@@ -78,12 +79,32 @@ TEST_CASE("recompute: three steps give the same bits, dropout and running statis
 
 TEST_CASE("recompute: families of networks give the same bits") {
     for (const char* spec : {"resnet18(small=true, classes=4)", "resnet50(small=true, classes=4)",
-                             "vgg11(small=true, classes=4)", "vgg11_bn(small=true, classes=4)"}) {
+                             "vgg11(small=true, classes=4)", "vgg11_bn(small=true, classes=4)",
+                             "efficientnet_lite0(classes=4)"}) {
         CAPTURE(spec);
         const Model plain = build_model(spec), recomputed = build_model(spec);
         const auto expected = train_three_steps(*plain.net, {3, 32, 32, 3}, false);
         check_same(train_three_steps(*recomputed.net, {3, 32, 32, 3}, true), expected);
     }
+}
+
+TEST_CASE("recompute: in mixed precision too, after its scope has ended") {
+    const auto gradients = [](bool recomputed) {
+        const Model model = build_model("resnet18(small=true, classes=4)");
+        (void)model.net->set_recompute(recomputed);
+        Variable y;
+        {
+            const PrecisionScope scope(DType::bf16);
+            y = sum(square((*model.net)(Variable(picture({2, 32, 32, 3}, 6)))));
+        }
+        backward(y);
+        std::vector<Tensor> found;
+        for (const Parameter& parameter : model.net->parameters()) {
+            found.push_back(parameter.value.grad());
+        }
+        return found;
+    };
+    check_same(gradients(true), gradients(false));
 }
 
 TEST_CASE("recompute: a segment is one node that keeps its input; what is frozen stays so") {
