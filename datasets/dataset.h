@@ -164,8 +164,8 @@ protected:
         std::vector<std::shared_ptr<const Transform>> windows;  // of several views: each one's last transform
     };
     void check_index(int64_t index) const;
-    [[nodiscard]] int64_t checked_label(
-        int64_t index) const;  // Throws Error unless it is one of the classes'
+    /// Throws Error unless the label is a class.
+    [[nodiscard]] int64_t checked_label(int64_t index) const;
     void normalize(std::span<float> input) const;
     Info info_;
 };

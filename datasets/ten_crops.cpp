@@ -1,5 +1,5 @@
-// Ten windows of each picture of another data set. It is read once for all of them, and whoever averages over
-// windows finds them as one batch: (N, 10 H, W, C) is (N 10, H, W, C) in memory.
+// Ten windows of each picture of another data set. It is decoded once for all of them, and whoever averages
+// over windows finds them as one batch: (N, 10 H, W, C) is (N 10, H, W, C) in memory.
 #include "core/error.h"
 #include "datasets/transforms.h"
 
