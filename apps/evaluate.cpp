@@ -18,7 +18,7 @@ Run add_evaluate(CLI::App& app, const Common&) {
     struct Config {
         std::string model, weights, data, split = "test", out;
         std::string on_corrupt = "skip";
-        int64_t classes = 0, batch_size = 256, top_k = 0;
+        int64_t classes = 0, batch_size = 0, top_k = 0;
         bool ten_crop = false;
     };
     CLI::App* cmd = app.add_subcommand("evaluate", "Accuracy of a model on a data set");
@@ -28,7 +28,8 @@ Run add_evaluate(CLI::App& app, const Common&) {
     cmd->add_option("--data", c->data, "Data set (backlight list data)")->required();
     cmd->add_option("--split", c->split, "Part of the data: test, train, or what the data set names besides");
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
-    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(CLI::PositiveNumber);
+    cmd->add_option("--batch-size", c->batch_size, "Samples at once; if not given 256, or fewer large ones")
+        ->check(CLI::PositiveNumber);
     cmd->add_option("--top-k", c->top_k, "Also measure top-k accuracy; 0: no")->check(CLI::NonNegativeNumber);
     cmd->add_option("--on-corrupt", c->on_corrupt,
                     "Samples that cannot be read: skip (counted and named at the end) or stop")

@@ -1,9 +1,12 @@
 #include "layers/state.h"
 
+#include <array>
+#include <cmath>
 #include <vector>
 
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "core/backend.h"
 #include "core/error.h"
 
 namespace backlight {
@@ -30,25 +33,27 @@ Tensor to_file(const Tensor& value, const FileLayout& layout) {
     return {};
 }
 
-Tensor from_file(const Tensor& value, const FileLayout& layout) {
-    const NoGrad off;
-    switch (layout.kind) {
-        case FileLayout::Kind::same:
-            return value;
-        case FileLayout::Kind::image_kernel:
-            return permute(value, {0, 2, 3, 1}).data();
-        case FileLayout::Kind::flattened_image: {
-            const Shape& image = layout.image;
-            const Variable images = reshape(value, Shape{value.dim(0), image[2], image[0], image[1]});
-            return permute(images, {0, 2, 3, 1}).data().reshape(value.shape());
-        }
+/// Writes `value`, in the layout of files, into `target`.
+void load_into(Tensor target, const Tensor& value, const FileLayout& layout) {
+    if (layout.kind == FileLayout::Kind::same) {
+        target.copy_from(value);
+        return;
     }
-    return {};
+    const Shape& shape = value.shape();
+    const Shape& image = layout.image;
+    const bool kernel = layout.kind == FileLayout::Kind::image_kernel;
+    const Tensor from = kernel ? value : value.reshape({shape[0], image[2], image[0], image[1]});
+    Tensor into = kernel ? target : target.reshape({shape[0], image[0], image[1], image[2]});
+    into.backend().permute(from.to(into.device()), std::array{0, 2, 3, 1}, into);
+    target.mark_modified();
 }
 
 bool all_finite(const Tensor& value) {
     const NoGrad off;
-    return !is_floating(value.dtype()) || sum(Variable(value) * 0.0).item() == 0.0;  // inf * 0 is NaN
+    if (!is_floating(value.dtype()) || std::isfinite(sum(Variable(value)).item())) {
+        return true;  // one that is not would have made the sum so
+    }
+    return sum(Variable(value) * 0.0).item() == 0.0;  // the sum may overflow; inf * 0 is NaN
 }
 
 bool has_negative(const Tensor& value) {
@@ -134,7 +139,7 @@ void load_state_dict(Module& module, const StateDict& state, const std::string& 
     for (auto& [name, slot] : slots) {
         const auto found = state.find(name);
         if (found != state.end()) {
-            slot.value.copy_from(from_file(found->second.to(slot.value.dtype()), slot.layout));
+            load_into(slot.value, found->second.to(slot.value.dtype()), slot.layout);
         }
     }
 }

@@ -133,19 +133,26 @@ double Evaluation::score() const {
     return is_multi_label() ? mean_average_precision(average_precision) : accuracy;
 }
 
+int64_t default_batch(const Shape& sample) {
+    constexpr int64_t kMost = 256, kPixels = int64_t{1} << 21;
+    const int64_t pixels = sample.rank() == 3 ? sample[0] * sample[1] : 1;
+    return std::clamp<int64_t>(kPixels / std::max<int64_t>(pixels, 1), 1, kMost);
+}
+
 Evaluation evaluate(Module& net, const Dataset& data, int64_t batch_size, int64_t top_k,
                     const std::shared_ptr<CorruptSamples>& corrupt) {
     const EvaluationMode mode(net);
     const NoGrad off;
     Tally tally(data, top_k);
     const int64_t views = data.views();
-    Loader loader(
-        std::shared_ptr<const Dataset>(&data, [](const Dataset*) {}),
-        {.batch_size = std::min(std::max<int64_t>(batch_size / views, 1), std::max<int64_t>(data.size(), 1)),
-         .shuffle = false,
-         .augment = false,
-         .on_corrupt = corrupt ? OnCorrupt::leave_out : OnCorrupt::stop,
-         .corrupt = corrupt});
+    const int64_t samples =
+        batch_size > 0 ? std::max<int64_t>(batch_size / views, 1) : default_batch(data.sample_shape());
+    Loader loader(std::shared_ptr<const Dataset>(&data, [](const Dataset*) {}),
+                  {.batch_size = std::min(samples, std::max<int64_t>(data.size(), 1)),
+                   .shuffle = false,
+                   .augment = false,
+                   .on_corrupt = corrupt ? OnCorrupt::leave_out : OnCorrupt::stop,
+                   .corrupt = corrupt});
     while (const auto batch = loader.next()) {
         Variable input(batch->input);
         if (views > 1) {  // (N, V H, W, C) -> (N V, H, W, C)
@@ -169,6 +176,10 @@ Tensor predict(Module& net, const Tensor& inputs, int64_t batch_size) {
     const NoGrad off;
     Variables parts;
     const int64_t count = inputs.dim(0);
+    if (batch_size == 0) {
+        batch_size =
+            default_batch(inputs.rank() == 4 ? Shape{inputs.dim(1), inputs.dim(2), inputs.dim(3)} : Shape{1});
+    }
     for (int64_t start = 0; start == 0 || start < count; start += batch_size) {
         const int64_t extent = std::min(batch_size, count - start);
         parts.push_back(net(extent == count ? Variable(inputs) : slice(inputs, 0, start, extent)));

@@ -537,7 +537,7 @@ private:
     }
 
     Evaluation measure(const Dataset& data) {
-        return evaluate(*result_.model.net, data, 256, config_.top_k, corrupt_);
+        return evaluate(*result_.model.net, data, 0, config_.top_k, corrupt_);
     }
 
     void save_weights(const char* file) {

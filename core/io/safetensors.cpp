@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/backends/host_memory.h"
 #include "core/error.h"
 #include "core/io/file.h"
 #include "core/io/stored_type.h"
@@ -272,9 +274,17 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
         }
     }
     check_coverage(entries, data, name);
-    std::vector<uint8_t> bytes;
+    uint64_t largest = 0;
     for (const Entry& entry : entries) {
-        bytes.resize(static_cast<size_t>(entry.end - entry.begin));
+        largest = std::max(largest, entry.end - entry.begin);
+    }
+    // Of the tensors' allocator, which has huge pages for it, and uses it again.
+    const auto free_room = [largest](void* block) { host_deallocate(block, static_cast<size_t>(largest)); };
+    const std::unique_ptr<void, decltype(free_room)> room(host_allocate(static_cast<size_t>(largest)),
+                                                          free_room);
+    for (const Entry& entry : entries) {
+        const std::span bytes(static_cast<uint8_t*>(room.get()),
+                              static_cast<size_t>(entry.end - entry.begin));
         file.read_at(data_offset + entry.begin, bytes);
         result.tensors.emplace(entry.name, tensor_from_stored(entry.type, bytes, entry.shape));
     }

@@ -142,6 +142,13 @@ TEST_CASE("state: loading converts between f32 and f64") {
     CHECK(values_of(parameter(*other, "fc.weight").data()) == values_of(parameter(*net, "fc.weight").data()));
 }
 
+TEST_CASE("state: finite weights load, also where their sum is not finite") {
+    Linear layer({.in = 2, .out = 1});
+    const StateDict state{{"weight", tensor({3e38, 3e38}, {1, 2})}, {"bias", tensor({0}, {1})}};
+    load_state_dict(layer, state, "test");
+    check_values(parameter(layer, "weight").data(), {1, 2}, {3e38, 3e38});
+}
+
 TEST_CASE(
     "state: one message names everything that is missing, unexpected, misshapen or not finite; nothing "
     "changes") {

@@ -179,6 +179,14 @@ TEST_CASE("evaluation: ten crops of saturated outputs have a finite loss") {
     CHECK(evaluate(net, *ten_crops(set)).loss == doctest::Approx(expected));
 }
 
+TEST_CASE("evaluation: so many samples at once that large pictures need no more memory than small ones") {
+    CHECK(default_batch({5}) == 256);
+    CHECK(default_batch({32, 32, 3}) == 256);
+    CHECK(default_batch({224, 224, 3}) == 41);
+    CHECK(default_batch({10 * 224, 224, 3}) == 4);
+    CHECK(default_batch({8192, 8192, 3}) == 1);
+}
+
 TEST_CASE("predict: pieces of any size give the same logits as one batch") {
     Sequential net;
     net.add(std::make_unique<Linear>(Linear::Config{.in = 3, .out = 2}));
