@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 
+#include "apps/checks.h"
 #include "apps/commands.h"
 #include "core/error.h"
 #include "core/io/image.h"
@@ -57,11 +58,14 @@ void write_contact_sheet(const std::string& path, const Dataset& data, int64_t c
         names.push_back(data.class_names()[k]);
         rows.emplace_back();
         members[k].resize(std::min(members[k].size(), static_cast<size_t>(columns)));
-        for (const int64_t index : readable(data, members[k])) {
-            const Example example = data.get(index);
-            rows.back().push_back(report::picture(example.input, low, high));
-            if (masks) {
-                draw_outline(rows.back().back(), example.mask);
+        for (const int64_t index : members[k]) {
+            try {
+                const Example example = data.get(index);
+                rows.back().push_back(report::picture(example.input, low, high));
+                if (masks) {
+                    draw_outline(rows.back().back(), example.mask);
+                }
+            } catch (const CorruptSample&) {  // left out
             }
         }
     }
@@ -107,11 +111,14 @@ Run add_data(CLI::App& app, const Common&) {
     cmd->add_option("spec", c->spec, "Data set, e.g. digits, cifar10:DIR (backlight list data)")->required();
     cmd->add_option("--out", c->out, "Contact sheet (PNG)");
     cmd->add_option("--split", c->split, "Part of the data on the sheet");
-    cmd->add_option("--columns", c->columns, "Pictures a class on the sheet")->check(CLI::PositiveNumber);
+    cmd->add_option("--columns", c->columns, "Pictures a class on the sheet")->check(at_least_one());
     cmd->add_flag("--masks", c->masks, "Outline the masks on the sheet");
     return [c] {
         BACKLIGHT_CHECK(c->out.empty() || c->out.ends_with(".png"),
                         "--out: expected a file name that ends in .png, got ", c->out);
+        if (!c->out.empty()) {
+            check_output("--out", c->out);
+        }
         const auto data = load_data(c->spec);
         for (const std::string& note : data->notes) {
             std::cout << note << "\n";

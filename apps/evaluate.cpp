@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/checks.h"
 #include "apps/commands.h"
 #include "core/error.h"
 #include "core/io/file.h"
@@ -29,7 +30,7 @@ Run add_evaluate(CLI::App& app, const Common&) {
     cmd->add_option("--split", c->split, "Part of the data: test, train, or what the data set names besides");
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--batch-size", c->batch_size, "Samples at once; if not given 256, or fewer large ones")
-        ->check(CLI::PositiveNumber);
+        ->check(at_least_one());
     cmd->add_option("--top-k", c->top_k, "Also measure top-k accuracy; 0: no")->check(CLI::NonNegativeNumber);
     cmd->add_option("--on-corrupt", c->on_corrupt,
                     "Samples that cannot be read: skip (counted and named at the end) or stop")
@@ -38,6 +39,9 @@ Run add_evaluate(CLI::App& app, const Common&) {
                   "Average the probabilities of ten crops: corners, centre, and their mirror images");
     cmd->add_option("--out", c->out, "Also write the numbers as JSON");
     return [c] {
+        if (!c->out.empty()) {
+            check_output("--out", c->out);
+        }
         LoadedModel loaded = load_model(c->model, c->classes, c->weights);
         const auto data = load_data(c->data);
         for (const std::string& note : data->notes) {

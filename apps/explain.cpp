@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "apps/checks.h"
 #include "apps/commands.h"
 #include "apps/input.h"
 #include "autograd/functions.h"
@@ -122,6 +123,7 @@ int run(const Config& c) {
     const bool as_picture = c.out.ends_with(".png");
     BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy"),
                     "--out: expected a name that ends in .npy or .png, got ", c.out);
+    check_output("--out", c.out);
     const DType dtype = c.precision == "f64" ? DType::f64 : DType::f32;
     LoadedModel loaded = load_model(c.model, c.classes, c.weights, dtype);
     const Tensor x = read_input(c.input, loaded.model, dtype);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 
+#include "apps/checks.h"
 #include "apps/commands.h"
 #include "apps/input.h"
 #include "autograd/functions.h"
@@ -28,7 +29,7 @@ Run add_predict(CLI::App& app, const Common&) {
     cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture")->required();
     cmd->add_option("--out", c->out, "Logits (N,K) as .npy")->required();
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
-    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(CLI::PositiveNumber);
+    cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(at_least_one());
     cmd->add_option("--precision", c->precision,
                     "f32, bf16 (convolutions on bfloat16), or f64 on the reference backend")
         ->check(CLI::IsMember({"f32", "bf16", "f64"}));
@@ -36,6 +37,7 @@ Run add_predict(CLI::App& app, const Common&) {
     return [c] {
         BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ",
                         c->out);
+        check_output("--out", c->out);
         const DType dtype = c->precision == "f64" ? DType::f64 : DType::f32;
         LoadedModel loaded = load_model(c->model, c->classes, c->weights, dtype);
         const Tensor x = read_input(c->input, loaded.model, dtype);

@@ -49,6 +49,9 @@ struct Model {
 [[nodiscard]] std::string load_body(Model& model, StateDict state, const std::string& where,
                                     uint64_t seed = 0);
 
+/// Weights as timm writes them, under torchvision's names; others as they are.
+[[nodiscard]] StateDict from_timm(StateDict state);
+
 struct ModelEntry {
     std::string name;
     std::string description;  // one line, options included

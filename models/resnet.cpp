@@ -5,6 +5,7 @@
 // the stem and of the first stage's 3x3 convolutions. norm=group puts group norms in place of the batch
 // norms; their names stay, as with torchvision's norm_layer.
 #include "autograd/functions.h"
+#include "core/error.h"
 #include "layers/layers.h"
 #include "models/model.h"
 
@@ -24,6 +25,7 @@ using Norm = std::function<std::unique_ptr<Module>(int64_t channels)>;
 
 Norm norm_option(const Options& options) {
     if (options.choose("norm", "batch", {"batch", "group"}) == "batch") {
+        BACKLIGHT_CHECK(!options.has("groups"), options.owner(), ": groups needs norm=group");
         return [](int64_t channels) {
             return std::make_unique<BatchNorm>(BatchNorm::Config{.channels = channels});
         };

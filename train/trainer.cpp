@@ -12,13 +12,13 @@
 #include "core/error.h"
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
-#include "core/options.h"
 #include "core/random.h"
 #include "datasets/loader.h"
 #include "datasets/sampler.h"
 #include "layers/layers.h"
 #include "layers/state.h"
 #include "train/checkpoint.h"
+#include "train/loss.h"
 #include "train/metrics_log.h"
 #include "train/schedule.h"
 #include "train/weight_average.h"
@@ -143,81 +143,8 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
 
-/// Of the positives of a multi-label set: negatives / positives, 1 for a class without positives.
-std::vector<double> balance_of_positives(const Dataset& data, int64_t classes) {
-    std::vector<double> positives(static_cast<size_t>(classes)), negatives(positives);
-    for (int64_t i = 0; i < data.size(); ++i) {
-        const std::vector<Presence> presence = data.presence(i);
-        for (size_t k = 0; k < presence.size(); ++k) {
-            positives[k] += presence[k] == Presence::present ? 1 : 0;
-            negatives[k] += presence[k] == Presence::absent ? 1 : 0;
-        }
-    }
-    std::vector<double> weights(positives.size(), 1.0);
-    for (size_t k = 0; k < weights.size(); ++k) {
-        weights[k] = positives[k] > 0 ? negatives[k] / positives[k] : 1.0;
-    }
-    return weights;
-}
-
-/// Undefined when there are none. `balanced` is samples / (classes that occur * samples of the class).
-Tensor class_weights(const std::string& text, const Dataset& data, int64_t classes) {
-    if (text.empty()) {
-        return {};
-    }
-    std::vector<double> weights;
-    if (text == "balanced" && data.is_multi_label()) {
-        weights = balance_of_positives(data, classes);
-    } else if (text == "balanced") {
-        const std::vector<int64_t> counts = data.class_counts();
-        const auto present = static_cast<double>(
-            std::count_if(counts.begin(), counts.end(), [](int64_t count) { return count > 0; }));
-        weights.assign(static_cast<size_t>(classes), 0.0);
-        for (size_t k = 0; k < counts.size(); ++k) {
-            if (counts[k] > 0) {
-                weights[k] = static_cast<double>(data.size()) / (present * static_cast<double>(counts[k]));
-            }
-        }
-    } else {
-        weights = Options("class-weights", {{"weights", text}}).get("weights", std::vector<double>{});
-        BACKLIGHT_CHECK(static_cast<int64_t>(weights.size()) == classes,
-                        "class-weights: expected balanced or ", classes, " numbers, got ", text);
-        for (const double weight : weights) {
-            BACKLIGHT_CHECK(std::isfinite(weight) && weight >= 0,
-                            "class-weights: expected numbers >= 0, got ", text);
-        }
-    }
-    return Tensor::from(weights, {classes}).to(DType::f32);
-}
-
-/// A mean as its two sums, for a mean over several batches.
-struct SummedLoss {
-    Variable sum;
-    double weight;  // of what was summed
-};
-
 /// What a sum is divided by: where nothing counts it is 0, and stays so.
 double or_one(double weight) { return weight > 0 ? weight : 1.0; }
-
-/// Multi-label: binary cross-entropy of every class that is not to be ignored, whose targets smoothing moves
-/// towards one half.
-SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
-    if (!batch.target.defined()) {
-        return {cross_entropy_sum(logits, batch.label, smoothing, class_weight),
-                class_weight.defined() ? sum(gather_rows(Variable(class_weight), batch.label)).item()
-                                       : static_cast<double>(batch.size())};
-    }
-    const Variable target(batch.target);
-    Variable weight(batch.target_weight);
-    if (class_weight.defined()) {  // of the positives
-        weight = weight * (1.0 + target * (Variable(class_weight) - 1.0));
-    }
-    const double total = sum(weight).item();
-    return {
-        binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2, weight.data()) *
-            total,
-        total};
-}
 
 class Trainer {
 public:
@@ -314,8 +241,9 @@ private:
         BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
                         "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
         if (!config_.weights.empty()) {
-            const std::string left = load_body(result_.model, read_safetensors(config_.weights).tensors,
-                                               config_.weights, config_.seed);
+            const std::string left =
+                load_body(result_.model, from_timm(read_safetensors(config_.weights).tensors),
+                          config_.weights, config_.seed);
             if (!left.empty()) {
                 note(left);
             }
@@ -465,6 +393,7 @@ private:
         const auto steps = static_cast<double>(std::max<int64_t>(steps_of(state_.batch), 1));
         const Dataset& measured = validation_set_ ? *validation_set_ : *test_set_;
         Evaluation evaluation = measure(measured);
+        std::optional<Evaluation> averaged;
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
                         " loss is not finite after epoch ", state_.epoch + 1,
                         "; a smaller lr or clip-norm may help");
@@ -477,11 +406,13 @@ private:
             {"seconds", epoch_seconds_},
             {"images_per_second", static_cast<double>(epoch_images_) / std::max(epoch_seconds_, 1e-9)}};
         if (config_.ema > 0) {
-            average_.with(*result_.model.net, [&] {
-                line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(measure(measured));
-            });
+            average_.with(*result_.model.net, [&] { averaged = measure(measured); });
+            line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
         log_->write(line.dump());
+        if (!validation_set_) {
+            last_test_ = {state_.step, evaluation, averaged};
+        }
         if (hooks_.epoch) {
             hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
                          evaluation);
@@ -520,14 +451,15 @@ private:
         result_.epochs_done = state_.epoch;
         result_.steps = state_.step;
         save_weights("weights.safetensors");
+        const bool is_known = last_test_.step == state_.step;  // these weights were measured
         if (!result_.interrupted) {
-            result_.test = measure(*test_set_);
+            result_.test = is_known ? last_test_.plain : measure(*test_set_);
         }
         if (config_.ema > 0) {
             average_.with(*result_.model.net, [&] {
                 save_weights("weights_ema.safetensors");
                 if (!result_.interrupted) {
-                    result_.test_ema = measure(*test_set_);
+                    result_.test_ema = is_known ? last_test_.averaged : measure(*test_set_);
                 }
             });
         }
@@ -573,64 +505,19 @@ private:
     std::shared_ptr<CorruptSamples> corrupt_;  // null: they stop the run
     std::function<double(int64_t)> schedule_;
     TrainState state_;
+    struct {
+        int64_t step = -1;
+        Evaluation plain;
+        std::optional<Evaluation> averaged;
+    } last_test_;               // the last that the log has of the test set
     double epoch_seconds_ = 0;  // of this process in the epoch
     int64_t epoch_images_ = 0;
     WeightAverage average_;
     MetricsLog* log_ = nullptr;
 };
 
-std::vector<double> numbers(const std::map<std::string, std::string>& metadata, const std::string& key) {
-    const auto entry = metadata.find(key);
-    if (entry == metadata.end()) {
-        return {};
-    }
-    const nlohmann::json parsed = nlohmann::json::parse(entry->second, nullptr, false);
-    std::vector<double> values;
-    for (const auto& item : parsed.is_array() ? parsed : nlohmann::json::array()) {
-        if (item.is_number()) {
-            values.push_back(item.get<double>());
-        }
-    }
-    return values;
-}
-
 }  // namespace
 
 TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return Trainer(config, hooks).run(); }
-
-LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights,
-                       DType dtype) {
-    const SafetensorsFile file = read_safetensors(weights);
-    LoadedModel loaded{.model = build_network(spec, classes)};
-    if (classes == 0) {  // the head in the file says how many
-        const auto head = file.tensors.find(loaded.model.head);
-        if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.numel() > 0 &&
-            head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
-            spec.find("out") == std::string::npos) {
-            loaded.model = build_network(spec, head->second.dim(0));
-        }
-    }
-    loaded.model.net->to(dtype);
-    load_state_dict(*loaded.model.net, file.tensors, weights.string());
-    loaded.low = numbers(file.metadata, "backlight.input_low");
-    loaded.high = numbers(file.metadata, "backlight.input_high");
-    const auto multi_label = file.metadata.find("backlight.multi_label");
-    loaded.multi_label = multi_label != file.metadata.end() && multi_label->second == "true";
-    loaded.model.mean = numbers(file.metadata, "backlight.mean");
-    loaded.model.std = numbers(file.metadata, "backlight.std");
-    const std::vector<double> sample = numbers(file.metadata, "backlight.sample");
-    if (sample.size() == 3) {
-        loaded.model.picture = {static_cast<int64_t>(sample[0]), static_cast<int64_t>(sample[1]),
-                                static_cast<int64_t>(sample[2])};
-    }
-    const auto names = file.metadata.find("backlight.classes");
-    if (names != file.metadata.end()) {
-        const nlohmann::json parsed = nlohmann::json::parse(names->second, nullptr, false);
-        for (const auto& name : parsed.is_array() ? parsed : nlohmann::json::array()) {
-            loaded.class_names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
-        }
-    }
-    return loaded;
-}
 
 }  // namespace backlight

@@ -78,6 +78,9 @@ TEST_CASE("cli: data counts samples and draws a contact sheet") {
     CHECK(slurp(shop / "sheet.png").starts_with("\x89PNG"));
     shop.refuse({"data", "toy1", "--out", shop / "toy.png"}, {"(5,)"}, shop / "toy.png");
     shop.refuse({"data", "digits", "--out", shop / "sheet.gif"}, {".png"}, shop / "sheet.gif");
+    shop.refuse({"data", "digits", "--out", shop / "nowhere/sheet.png"}, {"--out", "no folder", "sheet.png"});
+    shop.refuse({"data", "digits", "--columns", "0"}, {"--columns", "at least 1, got 0"});
+    shop.refuse({"data", "digits", "--columns", "2x"}, {"--columns", "2x"});
     shop.refuse({"data", "digitz"}, {"unknown data set \"digitz\"; did you mean digits?", "toy1"});
     shop.refuse({"data", "digits(markk=3)"}, {"unknown option \"markk\"", "mark"});
     shop.refuse({"data", "cifar10"}, {"cifar10:DIR"});

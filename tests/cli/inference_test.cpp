@@ -225,13 +225,13 @@ TEST_CASE("cli: class names and the input range come from the weight file") {
 }
 
 TEST_CASE(
-    "cli: an output that cannot be written is a failure, one that was there before stays when a call is "
+    "cli: an output in no folder is refused before the work, one that was there before stays when a call is "
     "refused") {
     const CnnSmall shop;
     for (const std::string command : {"predict", "explain"}) {
         const Result result = shop.run(shop.call(command, "no/such/folder/y.npy"));
         INFO(result.err);
-        CHECK(result.code == 1);
+        CHECK(result.code == 2);
         CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
         CHECK(contains(result.err, "no/such/folder"));
     }

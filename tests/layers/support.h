@@ -90,4 +90,16 @@ inline bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
+/// `after` is `before` moved by -lr times the gradients that `before` holds.
+inline void check_plain_step(const Module& before, const Module& after, double lr) {
+    for (const Parameter& p : before.parameters()) {
+        auto moved = values_of(p.value.data());
+        const auto gradient = values_of(p.value.grad());
+        for (size_t i = 0; i < moved.size(); ++i) {
+            moved[i] -= lr * gradient[i];
+        }
+        check_values(parameter(after, p.name).data(), p.value.shape(), moved);
+    }
+}
+
 }  // namespace backlight::layer_testing

@@ -190,4 +190,5 @@ TEST_CASE("resnet: width scales every stage") {
         }
     }
     CHECK_THROWS_AS((void)build_model("resnet18(width=0)"), Error);
+    CHECK_THROWS_WITH((void)build_model("resnet18(groups=16)"), doctest::Contains("groups needs norm=group"));
 }

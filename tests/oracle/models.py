@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""VGG and ResNet against torchvision: logits of weights that PyTorch wrote, and weights that Backlight wrote in PyTorch.
-Not part of the test run.
+"""VGG and ResNet against torchvision, and timm's files: logits of weights that PyTorch wrote, and weights that Backlight
+wrote in PyTorch. Not part of the test run.
 
-    python3 -m venv /tmp/oracle && /tmp/oracle/bin/pip install numpy safetensors torch torchvision
+    python3 -m venv /tmp/oracle && /tmp/oracle/bin/pip install numpy safetensors timm torch torchvision
     /tmp/oracle/bin/python tests/oracle/models.py build/release/backlight [NAME ...]
 
 Random weights and batch norm statistics, f32, two images of 224 pixels; errors are max |ours - theirs| / max |theirs|.
@@ -15,19 +15,23 @@ import sys
 import tempfile
 
 import numpy as np
+import timm
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
 NAMES = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)] + [
     f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19)] + [
-    "resnet18(norm=group)", "resnet50(norm=group)"]
+    "resnet18(norm=group)", "resnet50(norm=group)", "timm resnet50", "timm vgg16", "timm vgg11_bn"]
 LIMIT = 1e-4
 
 
 def random_network(name: str) -> torch.nn.Module:
     options = {"norm_layer": lambda channels: torch.nn.GroupNorm(32, channels)} if "norm=group" in name else {}
-    net = getattr(torchvision.models, name.split("(")[0])(weights=None, **options).eval()
+    if name.startswith("timm "):
+        net = timm.create_model(name.removeprefix("timm "), pretrained=False).eval()
+    else:
+        net = getattr(torchvision.models, name.split("(")[0])(weights=None, **options).eval()
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -50,7 +54,7 @@ def logits_error(program: str, name: str, folder: pathlib.Path, dtype: torch.dty
     np.save(folder / "x.npy", x.permute(0, 2, 3, 1).contiguous().numpy())
     with torch.no_grad():
         theirs = net(x).numpy()
-    call(program, "predict", "--model", name, "--weights", folder / "weights.safetensors", "--input", folder / "x.npy",
+    call(program, "predict", "--model", name.removeprefix("timm "), "--weights", folder / "weights.safetensors", "--input", folder / "x.npy",
          "--out", folder / "y.npy")
     return float(np.abs(np.load(folder / "y.npy") - theirs).max() / np.abs(theirs).max())
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Ten training steps against torchvision: the losses from the same weights and the same batch. Not part of the test run.
+"""Ten training steps against torchvision: the losses from the same weights and the same batches. Not part of the test
+run.
 
     python3 -m venv /tmp/oracle && /tmp/oracle/bin/pip install numpy pillow safetensors torch torchvision
     /tmp/oracle/bin/python tests/oracle/training_steps.py build/release/backlight [NAME ...]
 
-PyTorch writes the weights with which both begin. The data set is one batch of 16 noisy pictures, so that an epoch is a
-step and metrics.jsonl has the loss of each; their order within the batch changes nothing but rounding. SGD with
-momentum 0.9, weight decay 5e-4, f32. Exits with 1 when a loss differs by more than 1e-4, relative.
+PyTorch writes the weights with which both begin. Each step has a batch of its own, 16 noisy pictures: an epoch is one
+step, and before each the pictures in the folder are replaced and the run is resumed; their order within the batch
+changes nothing but rounding. SGD with momentum 0.9, weight decay 5e-4, f32. Exits with 1 when a loss differs by more than 1e-4, relative.
 The last column, PyTorch's own f32 losses against its f64 losses, is what rounding does. Ten steps amplify it, in PyTorch
 too, beyond any use with ten times the learning rate or where residual branches do not start at zero; so here they do.
 """
@@ -30,9 +31,9 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
-def write_pictures(folder: pathlib.Path, side: int) -> torch.Tensor:
+def write_pictures(folder: pathlib.Path, side: int, step: int) -> torch.Tensor:
     """A colour a class under noise, as PNG files; (N, 3, H, W) normalised, picture n of class n mod CLASSES."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(step)
     pictures = []
     for n in range(BATCH):
         base = np.array([(37 * (n % CLASSES)) % 256, (101 * (n % CLASSES)) % 256, (67 * n) % 256])
@@ -50,12 +51,12 @@ def build(name: str) -> torch.nn.Module:
     return getattr(torchvision.models, name)(weights=None, num_classes=CLASSES, **options)
 
 
-def their_losses(net: torch.nn.Module, x: torch.Tensor, rate: float) -> list:
+def their_losses(net: torch.nn.Module, batches: list, rate: float) -> list:
     net.train()
     y = torch.arange(BATCH) % CLASSES
     optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     losses = []
-    for _ in range(STEPS):
+    for x in batches:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(net(x), y)
         loss.backward()
@@ -64,12 +65,15 @@ def their_losses(net: torch.nn.Module, x: torch.Tensor, rate: float) -> list:
     return losses
 
 
-def our_losses(program: str, name: str, folder: pathlib.Path, rate: float) -> list:
+def our_losses(program: str, name: str, folder: pathlib.Path, side: int, rate: float) -> list:
     model = name + ("(dropout=0)" if name.startswith("vgg") else "")
-    subprocess.run([program, "train", "--model", model, "--weights", str(folder / "weights.safetensors"),
-                    "--data", f"folder:{folder / 'pictures'}(test_share=0, limit_test=1)", "--run", str(folder / "run"),
-                    "--epochs", str(STEPS), "--batch-size", str(BATCH), "--optimizer", "sgd", "--lr", str(rate),
-                    "--momentum", str(MOMENTUM), "--weight-decay", str(WEIGHT_DECAY)], check=True, capture_output=True, text=True)
+    for step in range(STEPS):
+        write_pictures(folder / "pictures", side, step)
+        subprocess.run([program, "train", "--model", model, "--weights", str(folder / "weights.safetensors"),
+                        *(["--resume"] if step else []), "--data", f"folder:{folder / 'pictures'}(test_share=0, limit_test=1)", "--run", str(folder / "run"),
+                        "--epochs", str(step + 1), "--batch-size", str(BATCH), "--optimizer", "sgd", "--lr", str(rate),
+                        "--momentum", str(MOMENTUM), "--weight-decay", str(WEIGHT_DECAY)],
+                       check=True, capture_output=True, text=True)
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["train_loss"] for line in lines]
 
@@ -90,11 +94,12 @@ def main() -> None:
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as temporary:
             folder = pathlib.Path(temporary)
-            x, net = write_pictures(folder / "pictures", side), build(name)
+            net = build(name)
             save_file(net.state_dict(), folder / "weights.safetensors")
-            exact = their_losses(copy.deepcopy(net).double(), x.double(), rate)
-            theirs = their_losses(net, x, rate)
-            ours = our_losses(program, name, folder, rate)
+            batches = [write_pictures(folder / "pictures", side, step) for step in range(STEPS)]
+            exact = their_losses(copy.deepcopy(net).double(), [x.double() for x in batches], rate)
+            theirs = their_losses(net, batches, rate)
+            ours = our_losses(program, name, folder, side, rate)
         error = largest_difference(ours, theirs)
         worst = max(worst, error)
         print(f"| {name}, {side}, {rate:g} | {ours[0]:.4f}, {ours[4]:.4f}, {ours[9]:.4f} | {error:.1e} | "

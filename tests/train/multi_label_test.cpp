@@ -91,15 +91,33 @@ TEST_CASE("train: the loss of multi-label data leaves out what is difficult, wei
                                                   Variable(layer_testing::tensor(smoothed, shape)),
                                                   layer_testing::tensor(weight, shape)));
         const TrainResult result = train(config);
-        for (const Parameter& p : start.net->parameters()) {
-            auto moved = layer_testing::values_of(p.value.data());
-            const auto gradient = layer_testing::values_of(p.value.grad());
-            for (size_t i = 0; i < moved.size(); ++i) {
-                moved[i] -= config.lr * gradient[i];
-            }
-            layer_testing::check_values(layer_testing::parameter(*result.model.net, p.name).data(),
-                                        p.value.shape(), moved);
+        layer_testing::check_plain_step(*start.net, *result.model.net, config.lr);
+    }
+}
+
+TEST_CASE("train: accumulated multi-label batches make the step of one large batch") {
+    const TemporaryFolder folder;
+    TrainConfig whole = voc_config(folder);
+    whole.run.clear();
+    whole.batch_size = 2;
+    TrainConfig parts = whole;
+    parts.batch_size = 1;  // what is ignored differs between the images: they do not weigh the same
+    parts.accumulate = 2;
+    for (const char* weights : {"", "balanced"}) {
+        CAPTURE(weights);
+        whole.class_weights = parts.class_weights = weights;
+        const TrainResult a = train(whole), b = train(parts);
+        CHECK(a.steps == 1);
+        CHECK(b.steps == 1);
+        const Model start = build_model(whole.model, 20, whole.seed);
+        bool moved = false;
+        for (const Parameter& p : a.model.net->parameters()) {
+            layer_testing::check_values(layer_testing::parameter(*b.model.net, p.name).data(),
+                                        p.value.shape(), layer_testing::values_of(p.value.data()), 1e-6);
+            moved = moved || !layer_testing::equal(layer_testing::parameter(*start.net, p.name).data(),
+                                                   p.value.data());
         }
+        CHECK(moved);
     }
 }
 

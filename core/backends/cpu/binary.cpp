@@ -16,11 +16,12 @@ struct BinaryLoops {
     void (*scalar_b)(const float* a, float b, float* y, int64_t count);
 };
 
-template <typename F>
-BACKLIGHT_CLONES void loop_both(const float* a, const float* b, float* y, int64_t count) {
+// Elements of T, float or bfloat16; the function is computed in float.
+template <typename F, typename T>
+BACKLIGHT_CLONES void loop_both(const T* a, const T* b, T* y, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        y[i] = F{}(a[i], b[i]);
+        y[i] = T(F{}(static_cast<float>(a[i]), static_cast<float>(b[i])));
     }
 }
 template <typename F>
@@ -41,25 +42,17 @@ BACKLIGHT_CLONES void loop_scalar_b(const float* a, float b, float* y, int64_t c
 // What is computed on bfloat16: sums, and the derivative of a ReLU.
 using NarrowLoop = void (*)(const BFloat16* a, const BFloat16* b, BFloat16* y, int64_t count);
 
-template <typename F>
-BACKLIGHT_CLONES void narrow_loop(const BFloat16* a, const BFloat16* b, BFloat16* y, int64_t count) {
-    BACKLIGHT_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) {
-        y[i] = BFloat16(F{}(static_cast<float>(a[i]), static_cast<float>(b[i])));
-    }
-}
-
 NarrowLoop narrow_loop_for(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
     if (a.dtype() != DType::bf16 || a.numel() != y.numel() || b.numel() != y.numel()) {
         return nullptr;
     }
     switch (op) {
         case BinaryOp::add:
-            return narrow_loop<functors::Add>;
+            return loop_both<functors::Add, BFloat16>;
         case BinaryOp::subtract:
-            return narrow_loop<functors::Subtract>;
+            return loop_both<functors::Subtract, BFloat16>;
         case BinaryOp::where_positive:
-            return narrow_loop<functors::WherePositive>;
+            return loop_both<functors::WherePositive, BFloat16>;
         default:
             return nullptr;
     }
@@ -69,7 +62,7 @@ BinaryLoops loops_for(BinaryOp op) {
     BinaryLoops loops{};
     dispatch_binary(op, [&](auto f) {
         using F = decltype(f);
-        loops = {loop_both<F>, loop_scalar_a<F>, loop_scalar_b<F>};
+        loops = {loop_both<F, float>, loop_scalar_a<F>, loop_scalar_b<F>};
     });
     return loops;
 }

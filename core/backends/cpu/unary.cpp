@@ -8,37 +8,29 @@
 namespace backlight {
 namespace {
 
-using UnaryLoop = void (*)(const float* x, float p, float* y, int64_t count);
+template <typename T>
+using UnaryLoop = void (*)(const T* x, float p, T* y, int64_t count);
 
-template <typename F>
-BACKLIGHT_CLONES void unary_loop(const float* x, float p, float* y, int64_t count) {
+// Elements of T, float or bfloat16; the function is computed in float.
+template <typename F, typename T>
+BACKLIGHT_CLONES void unary_loop(const T* x, float p, T* y, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        y[i] = F{}(x[i], p);
+        y[i] = T(F{}(static_cast<float>(x[i]), p));
     }
 }
 
 // What is computed on bfloat16: functions that leave its precision as it is.
-using NarrowLoop = void (*)(const BFloat16* x, float p, BFloat16* y, int64_t count);
-
-template <typename F>
-BACKLIGHT_CLONES void narrow_loop(const BFloat16* x, float p, BFloat16* y, int64_t count) {
-    BACKLIGHT_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) {
-        y[i] = BFloat16(F{}(static_cast<float>(x[i]), p));
-    }
-}
-
-NarrowLoop narrow_loop_for(UnaryOp op) {
+UnaryLoop<BFloat16> narrow_loop_for(UnaryOp op) {
     switch (op) {
         case UnaryOp::relu:
-            return narrow_loop<functors::Relu>;
+            return unary_loop<functors::Relu, BFloat16>;
         case UnaryOp::relu6:
-            return narrow_loop<functors::Relu6>;
+            return unary_loop<functors::Relu6, BFloat16>;
         case UnaryOp::clamp_min:
-            return narrow_loop<functors::ClampMin>;
+            return unary_loop<functors::ClampMin, BFloat16>;
         case UnaryOp::clamp_max:
-            return narrow_loop<functors::ClampMax>;
+            return unary_loop<functors::ClampMax, BFloat16>;
         default:
             return nullptr;
     }
@@ -57,32 +49,32 @@ void run(Loop loop, const Tensor& x, float parameter, Tensor& y) {
     });
 }
 
-UnaryLoop loop_for(UnaryOp op, float p) {
+UnaryLoop<float> loop_for(UnaryOp op, float p) {
     switch (op) {
         case UnaryOp::exp:
-            return unary_loop<cpu::FastExp>;
+            return unary_loop<cpu::FastExp, float>;
         case UnaryOp::log:
-            return unary_loop<cpu::FastLog>;
+            return unary_loop<cpu::FastLog, float>;
         case UnaryOp::tanh:
-            return unary_loop<cpu::FastTanh>;
+            return unary_loop<cpu::FastTanh, float>;
         case UnaryOp::sigmoid:
-            return unary_loop<cpu::FastSigmoid>;
+            return unary_loop<cpu::FastSigmoid, float>;
         case UnaryOp::silu:
-            return unary_loop<cpu::FastSilu>;
+            return unary_loop<cpu::FastSilu, float>;
         case UnaryOp::elu:
-            return unary_loop<cpu::FastElu>;
+            return unary_loop<cpu::FastElu, float>;
         case UnaryOp::softplus:
-            return unary_loop<cpu::FastSoftplus>;
+            return unary_loop<cpu::FastSoftplus, float>;
         case UnaryOp::power_scalar:
             if (p == 2.0f) {
-                return unary_loop<functors::Square>;
+                return unary_loop<functors::Square, float>;
             }
             break;
         default:
             break;
     }
-    UnaryLoop loop = nullptr;
-    dispatch_unary(op, [&](auto f) { loop = unary_loop<decltype(f)>; });
+    UnaryLoop<float> loop = nullptr;
+    dispatch_unary(op, [&](auto f) { loop = unary_loop<decltype(f), float>; });
     return loop;
 }
 
@@ -96,7 +88,7 @@ void CpuBackend::unary(UnaryOp op, const Tensor& x, double p, Tensor& y) {
     if (x.dtype() == DType::f32) {
         return run<float>(loop_for(op, parameter), x, parameter, y);
     }
-    const NarrowLoop narrow = x.dtype() == DType::bf16 ? narrow_loop_for(op) : nullptr;
+    const UnaryLoop<BFloat16> narrow = x.dtype() == DType::bf16 ? narrow_loop_for(op) : nullptr;
     if (narrow != nullptr) {
         return run<BFloat16>(narrow, x, parameter, y);
     }

@@ -1,0 +1,64 @@
+// Models with their weights, and what weight files state about them.
+#include <nlohmann/json.hpp>
+
+#include "core/io/safetensors.h"
+#include "layers/state.h"
+#include "train/trainer.h"
+
+namespace backlight {
+namespace {
+
+std::vector<double> numbers(const std::map<std::string, std::string>& metadata, const std::string& key) {
+    const auto entry = metadata.find(key);
+    if (entry == metadata.end()) {
+        return {};
+    }
+    const nlohmann::json parsed = nlohmann::json::parse(entry->second, nullptr, false);
+    std::vector<double> values;
+    for (const auto& item : parsed.is_array() ? parsed : nlohmann::json::array()) {
+        if (item.is_number()) {
+            values.push_back(item.get<double>());
+        }
+    }
+    return values;
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights,
+                       DType dtype) {
+    SafetensorsFile file = read_safetensors(weights);
+    file.tensors = from_timm(std::move(file.tensors));
+    LoadedModel loaded{.model = build_network(spec, classes)};
+    if (classes == 0) {  // the head in the file says how many
+        const auto head = file.tensors.find(loaded.model.head);
+        if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.numel() > 0 &&
+            head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
+            spec.find("out") == std::string::npos) {
+            loaded.model = build_network(spec, head->second.dim(0));
+        }
+    }
+    loaded.model.net->to(dtype);
+    load_state_dict(*loaded.model.net, file.tensors, weights.string());
+    loaded.low = numbers(file.metadata, "backlight.input_low");
+    loaded.high = numbers(file.metadata, "backlight.input_high");
+    const auto multi_label = file.metadata.find("backlight.multi_label");
+    loaded.multi_label = multi_label != file.metadata.end() && multi_label->second == "true";
+    loaded.model.mean = numbers(file.metadata, "backlight.mean");
+    loaded.model.std = numbers(file.metadata, "backlight.std");
+    const std::vector<double> sample = numbers(file.metadata, "backlight.sample");
+    if (sample.size() == 3) {
+        loaded.model.picture = {static_cast<int64_t>(sample[0]), static_cast<int64_t>(sample[1]),
+                                static_cast<int64_t>(sample[2])};
+    }
+    const auto names = file.metadata.find("backlight.classes");
+    if (names != file.metadata.end()) {
+        const nlohmann::json parsed = nlohmann::json::parse(names->second, nullptr, false);
+        for (const auto& name : parsed.is_array() ? parsed : nlohmann::json::array()) {
+            loaded.class_names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+        }
+    }
+    return loaded;
+}
+
+}  // namespace backlight
