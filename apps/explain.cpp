@@ -136,7 +136,7 @@ int run(const Config& c) {
     const auto targets = targets_of(c, forward, loaded.class_names);
     std::vector<Tensor> maps;
     for (const auto& target : targets) {
-        maps.push_back(forward.explain(*explainer, {.targets = target, .layer = c.layer}));
+        maps.push_back(forward.explain(*explainer, {.targets = target, .layers = {c.layer}}));
         print_sums(maps.back(), forward.logits().data(), target, explainer->start(), explainer->name());
     }
     if (as_picture) {

@@ -6,10 +6,30 @@
 #include "core/error.h"
 
 namespace backlight {
+namespace {
 
-ExplainedForward::ExplainedForward(Module& net, const Tensor& x) {
-    BACKLIGHT_CHECK(sum(Variable(1.0 - Variable(mask(UnaryOp::is_finite, x)))).item() == 0,
-                    "explain: the input holds values that are not finite");
+bool is_finite(const Tensor& x) {
+    return sum(Variable(1.0 - Variable(mask(UnaryOp::is_finite, x)))).item() == 0;
+}
+
+/// Rows that one forward pass takes: about two million input values at once.
+int64_t rows_at_once(const Shape& shape) {
+    constexpr int64_t kValues = 2'000'000;
+    const int64_t row = std::max<int64_t>(shape.numel() / std::max<int64_t>(shape[0], 1), 1);
+    return std::clamp<int64_t>(kValues / row, 1, 256);
+}
+
+std::string final_activation(const Variable& output) {
+    const bool made = output.requires_grad() && !output.node()->is_leaf();
+    const std::string_view kind = made ? output.node()->op->kind() : std::string_view();
+    const bool is_activation = kind == "softmax" || kind == "sigmoid" || kind == "log_softmax";
+    return is_activation ? std::string(kind) : std::string();
+}
+
+}  // namespace
+
+ExplainedForward::ExplainedForward(Module& net, const Tensor& x) : net_(&net) {
+    BACKLIGHT_CHECK(is_finite(x), "explain: the input holds values that are not finite");
     const EvaluationMode mode(net);
     const EnableGrad enabled;
     input_ = Variable::leaf(x);
@@ -18,12 +38,8 @@ ExplainedForward::ExplainedForward(Module& net, const Tensor& x) {
         logits_ = net(input_);
         layers_ = recording.layers();
     }
-    while (logits_.requires_grad() && !logits_.node()->is_leaf()) {
-        const std::string_view kind = logits_.node()->op->kind();
-        if (kind != "softmax" && kind != "sigmoid" && kind != "log_softmax") {
-            break;
-        }
-        stripped_ = kind;
+    for (std::string last = final_activation(logits_); !last.empty(); last = final_activation(logits_)) {
+        stripped_ = last;
         logits_ = logits_.node()->inputs[0];
     }
     BACKLIGHT_CHECK(logits_.rank() == 2, "explain: expected a network whose output is (N,K), got ",
@@ -34,14 +50,103 @@ std::vector<int64_t> ExplainedForward::predicted() const {
     return argmax(logits_.data(), 1).to_vector<int64_t>();
 }
 
+Variables ExplainedForward::points(const ExplainRequest& request) const {
+    if (request.layers.empty()) {
+        return {input_};
+    }
+    Variables points;
+    for (const std::string& layer : request.layers) {
+        points.push_back(layer.empty() ? input_ : layers_.at(layer));
+        BACKLIGHT_CHECK(points.back().requires_grad(), "layer ", layer, " does not depend on the input");
+    }
+    return points;
+}
+
+ExplainedForward::Begin ExplainedForward::begin(const ExplainRequest& request, Start start,
+                                                bool create_graph) const {
+    BACKLIGHT_CHECK(!request.start.defined() || request.neuron.empty(),
+                    "explain: give a start or a neuron, not both");
+    if (!request.neuron.empty()) {
+        BACKLIGHT_CHECK(start == Start::one || start == Start::logit || start == Start::relu_logit,
+                        "explain: start=", name_of(start), " is defined for logits, not for a neuron");
+        const Neuron neuron = parse_neuron(request.neuron);
+        const Variable output = layers_.at(neuron.layer);
+        const Variable at = neuron_mask(neuron, output.data());
+        const Variable value = create_graph ? output : output.detach();
+        return {output, start == Start::one     ? at
+                        : start == Start::logit ? value * at
+                                                : positive_part(value) * at};
+    }
+    if (request.start.defined()) {
+        BACKLIGHT_CHECK(request.start.shape() == logits_.shape(), "start: expected ", logits_.shape(),
+                        " as the logits, got ", request.start.shape());
+        BACKLIGHT_CHECK(is_finite(request.start), "start: holds values that are not finite");
+        return {logits_, request.start.to(logits_.dtype())};
+    }
+    return {logits_, start_values(start, create_graph ? logits_ : logits_.detach(), request.targets)};
+}
+
+Variable ExplainedForward::output_of(const Tensor& x, const ExplainRequest& request) const {
+    if (!request.neuron.empty() || !stripped_.empty()) {  // a recorded forward knows what lies inside
+        const ExplainedForward forward(*net_, x);
+        return (request.neuron.empty() ? forward.logits_
+                                       : forward.layers_.at(parse_neuron(request.neuron).layer))
+            .detach();
+    }
+    const EvaluationMode mode(*net_);
+    return (*net_)(Variable(x));
+}
+
+std::vector<double> ExplainedForward::scores(const Tensor& x, const std::vector<int64_t>& sample,
+                                             const ExplainRequest& request, Score score) const {
+    BACKLIGHT_CHECK(static_cast<int64_t>(sample.size()) == x.dim(0), "scores: ", x.dim(0),
+                    " rows need as many sample numbers, got ", sample.size());
+    const NoGrad off;
+    std::vector<double> values;
+    values.reserve(sample.size());
+    const int64_t step = rows_at_once(x.shape());
+    for (int64_t first = 0; first < x.dim(0); first += step) {
+        const int64_t count = std::min(step, x.dim(0) - first);
+        const Tensor part = count == x.dim(0) ? x : slice(Variable(x), 0, first, count).data();
+        const Variable output = output_of(part, request);
+        Tensor weights;
+        if (!request.neuron.empty()) {
+            weights = neuron_mask(parse_neuron(request.neuron), output.data());
+        } else {
+            const std::vector<int64_t> of(sample.begin() + first, sample.begin() + first + count);
+            if (request.start.defined()) {
+                weights = gather_rows(Variable(request.start.to(output.dtype())), Tensor::from(of, {count})).data();
+            } else {
+                std::vector<int64_t> targets;
+                for (const int64_t s : of) {
+                    targets.push_back(request.targets.at(static_cast<size_t>(s)));
+                }
+                weights = start_values(Start::one, output, targets).data();
+            }
+        }
+        const bool as_probability = score == Score::probability && request.neuron.empty();
+        const Variable read = as_probability ? softmax(output) : output;
+        const Variable total = sum(flatten(Variable(read.data().to(DType::f64)) *
+                                           Variable(weights.to(DType::f64))),
+                                   {1});
+        const auto part_values = total.data().to_vector<double>();
+        values.insert(values.end(), part_values.begin(), part_values.end());
+    }
+    return values;
+}
+
 Tensor ExplainedForward::explain(Explainer& explainer, const ExplainRequest& request) const {
-    const Tensor relevance = explainer.explain(layers_, input_, logits_, request, false).data();
-    const Tensor finite = mask(UnaryOp::is_finite, relevance);
-    BACKLIGHT_CHECK(
-        static_cast<int64_t>(sum(Variable(finite).data().to(DType::f64)).item()) == relevance.numel(),
-        explainer.name(), ": the relevance is not finite", request.layer.empty() ? "" : " at layer ",
-        request.layer);
-    return relevance;
+    return explain_all(explainer, request).maps[0].data();
+}
+
+Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainRequest& request) const {
+    Explanation found = explainer.explain(*this, request, false);
+    for (size_t i = 0; i < found.maps.size(); ++i) {
+        found.maps[i] = found.maps[i].detach();
+        BACKLIGHT_CHECK(is_finite(found.maps[i].data()), explainer.name(), ": the relevance is not finite",
+                        request.layers.empty() ? "" : " at layer " + request.layers[i]);
+    }
+    return found;
 }
 
 }  // namespace backlight

@@ -2,6 +2,7 @@
 // line.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,16 +15,34 @@
 
 namespace backlight {
 
-/// What the caller knows about the network's input and layers, for methods that ask.
+/// What the caller knows about the network, its input and its data, for methods that ask.
 struct ExplainContext {
-    std::string cam_layer;          // default layer of the CAM methods; empty: none stated
-    std::vector<double> low, high;  // input range, one value or one a channel; empty: not stated
+    std::string cam_layer;            // default layer of the CAM methods; empty: none stated
+    std::vector<double> low, high;    // input range, one value or one a channel; empty: not stated
+    std::vector<double> mean, std;    // of the normalisation of pictures; empty: 0 and 1
+    uint64_t seed = 0;                // of methods that draw
+    Tensor background;                // samples of the training data (M,H,W,C) or (M,D); undefined: none
+    std::function<void(int64_t done, int64_t of)> progress;  // of methods that take long; may be empty
 };
 
 struct ExplainRequest {
-    std::vector<int64_t> targets;  // one a sample
-    std::string layer;             // empty: the input. "L": output of layer L; "L:in": its input
+    std::vector<int64_t> targets{};  // one a sample; not read with `start` or `neuron`
+    /// Where relevance is asked for; empty: the input. "L": output of layer L, "L:in": its input.
+    std::vector<std::string> layers{};
+    Tensor start{};  // (N,K): what arrives at the logits, in place of the method's; undefined: the method's
+    /// "L:c" or "L:h:w:c" (or "L:i" of a vector): this neuron of layer L is explained in place of a logit, all
+    /// positions of its channel where none is given. Empty: a logit.
+    std::string neuron{};
 };
+
+/// What a method found.
+struct Explanation {
+    Variables maps;                // one a requested layer, of its shape; CAM methods (N,H,W,1)
+    std::vector<double> expected;  // what the sum of each sample's first map should be; empty: nothing
+    std::vector<std::string> notes;  // one line each, for the reader of the map
+};
+
+class ExplainedForward;
 
 /// A method on one recorded forward pass: any number of targets may be asked of it, the forward is not run
 /// again.
@@ -31,12 +50,12 @@ class Explainer {
 public:
     virtual ~Explainer() = default;
     [[nodiscard]] virtual std::string name() const = 0;
-    [[nodiscard]] virtual Start start() const = 0;
-    /// `input` is the leaf that the recorded forward began with, `logits` (N,K) its end. Result: of the
-    /// explained tensor's shape; CAM methods (N,H,W,1). With `create_graph` it has a history.
-    [[nodiscard]] virtual Variable explain(const Recording::Layers& layers, const Variable& input,
-                                           const Variable& logits, const ExplainRequest& request,
-                                           bool create_graph) = 0;
+    [[nodiscard]] virtual Start start() const { return Start::one; }
+    /// Whether `create_graph` gives maps with a history, so that a loss may contain them.
+    [[nodiscard]] virtual bool differentiable() const { return true; }
+    /// Throws Error when the network, the layer or the request does not suit the method.
+    [[nodiscard]] virtual Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
+                                              bool create_graph) = 0;
 };
 
 struct MethodEntry {
@@ -46,9 +65,14 @@ struct MethodEntry {
 };
 /// Presets of composites are methods too.
 [[nodiscard]] const std::vector<MethodEntry>& list_methods();
+/// Every name that build_method takes.
+[[nodiscard]] std::vector<std::string> method_names();
 /// "grad_cam", "epsilon_plus(epsilon=0.25, start=one)", "lrp". Throws Error on an unknown name or option.
 [[nodiscard]] std::unique_ptr<Explainer> build_method(const std::string& text,
                                                       const ExplainContext& context = {});
+
+/// What a black-box method reads of the network's answer.
+enum class Score : uint8_t { logit, probability };
 
 /// A forward pass in evaluation mode, recorded, that any number of explanations read.
 class ExplainedForward {
@@ -56,16 +80,43 @@ public:
     /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input.
     ExplainedForward(Module& net, const Tensor& x);
 
+    [[nodiscard]] Module& net() const { return *net_; }
     [[nodiscard]] const Variable& input() const { return input_; }
     [[nodiscard]] const Variable& logits() const { return logits_; }
     [[nodiscard]] const Recording::Layers& layers() const { return layers_; }
     /// Name of the final activation that was left out; empty if none.
     [[nodiscard]] const std::string& stripped() const { return stripped_; }
     [[nodiscard]] std::vector<int64_t> predicted() const;
-    /// Throws Error naming the method when a value is not finite.
+
+    /// The same network on other inputs, recorded.
+    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x}; }
+
+    /// What is explained and what arrives there: the logits, or the layer of a neuron. Without `create_graph`
+    /// the start has no history.
+    struct Begin {
+        Variable output, start;
+    };
+    [[nodiscard]] Begin begin(const ExplainRequest& request, Start start, bool create_graph) const;
+    /// The variables that `request` asks relevance of. Throws Error for a layer that does not depend on the
+    /// input.
+    [[nodiscard]] Variables points(const ExplainRequest& request) const;
+
+    /// What a black-box method measures: (rows) f64, of each row of x, which is a changed copy of sample
+    /// `sample[row]`: its target's logit or probability; with `start` the sum of start times logits; of a
+    /// neuron the sum over its positions. Runs without history, in batches that fit memory.
+    [[nodiscard]] std::vector<double> scores(const Tensor& x, const std::vector<int64_t>& sample,
+                                             const ExplainRequest& request, Score score = Score::logit) const;
+
+    /// The first map. Throws Error naming the method when a value is not finite.
     [[nodiscard]] Tensor explain(Explainer& explainer, const ExplainRequest& request) const;
+    /// All of it, without history, checked to be finite.
+    [[nodiscard]] Explanation explain_all(Explainer& explainer, const ExplainRequest& request) const;
 
 private:
+    /// Of this many rows of `x`: the explained output without history.
+    [[nodiscard]] Variable output_of(const Tensor& x, const ExplainRequest& request) const;
+
+    Module* net_;
     Recording::Layers layers_;
     Variable input_, logits_;
     std::string stripped_;

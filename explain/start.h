@@ -17,6 +17,7 @@ enum class Start {
     contrastive,   // f_t at the target, -f_t p_c / (1 - p_t) at the others
     sum_log_prob,  // 1 - K p_c: the gradient of Σ_c log p_c
     logodds,       // log((K-1) p_c / (1 - p_c)) at the target, p clamped to [1e-4, 1 - 1e-4]
+    relu_logit,    // max(f_t, 0) at the target
 };
 
 [[nodiscard]] Start parse_start(const std::string& name);
@@ -25,5 +26,15 @@ enum class Start {
 
 /// logits (N,K), one target a sample -> (N,K). Has a history through the logits unless the start is `one`.
 [[nodiscard]] Variable start_values(Start start, const Variable& logits, const std::vector<int64_t>& targets);
+
+/// A neuron of a layer, from "LAYER:c" or "LAYER:h:w:c"; of a vector "LAYER:i".
+struct Neuron {
+    std::string layer;
+    std::vector<int64_t> index;
+};
+[[nodiscard]] Neuron parse_neuron(const std::string& text);
+/// Ones at the neuron and zeros elsewhere, of the shape of `output` (N,...,C). Throws Error when the index does
+/// not fit.
+[[nodiscard]] Tensor neuron_mask(const Neuron& neuron, const Tensor& output);
 
 }  // namespace backlight

@@ -133,14 +133,14 @@ TEST_SUITE("explain") {
         const ExplainedForward forward(*net, golden::image());
         const auto lrp = build_method("epsilon_plus");
         const NoGrad off;
-        const Tensor at_relu2 = forward.explain(*lrp, {.targets = {0}, .layer = "6"});
+        const Tensor at_relu2 = forward.explain(*lrp, {.targets = {0}, .layers = {"6"}});
         check_close(sum(Variable(at_relu2), {0, 1, 2}).data().to_vector<double>(),
                     {0.175702279, 1.237168144, 0.112416201, -0.408801930}, 1e-8);
-        const Tensor at_pool1 = forward.explain(*lrp, {.targets = {0}, .layer = "3"});
+        const Tensor at_pool1 = forward.explain(*lrp, {.targets = {0}, .layers = {"3"}});
         CHECK(at_pool1.shape() == Shape{1, 3, 3, 3});
         CHECK(sum(Variable(at_pool1)).item() == doctest::Approx(1.084084788).epsilon(1e-8));
         // The input of a layer is the output of the one before it.
-        CHECK(forward.explain(*lrp, {.targets = {0}, .layer = "4:in"}).to_vector<double>() ==
+        CHECK(forward.explain(*lrp, {.targets = {0}, .layers = {"4:in"}}).to_vector<double>() ==
               at_pool1.to_vector<double>());
     }
 
@@ -167,7 +167,7 @@ TEST_SUITE("explain") {
         const ExplainedForward forward(*net, golden::image());
         const auto eb = build_method("z_plus(start=one, zero_bias=true, epsilon=1e-20)");
         const NoGrad off;
-        const Tensor r = forward.explain(*eb, {.targets = {0}, .layer = "3"});
+        const Tensor r = forward.explain(*eb, {.targets = {0}, .layers = {"3"}});
         check_close(sum(Variable(r), {3}).data().to_vector<double>(),
                     {0.050174397, 0.078033450, 0.110087457, 0.171210480, 0.240441766, 0.215443949, 0,
                      0.102841145, 0.031767356},
@@ -209,7 +209,7 @@ TEST_SUITE("explain") {
             const ExplainedForward forward(*net, golden::image());
             const Variable r =
                 build_method(row.method)
-                    ->explain(forward.layers(), forward.input(), forward.logits(), {.targets = {0}}, true);
+                    ->explain(forward, {.targets = {0}}, true).maps[0];
             const Variable m = golden::fill({1, 6, 6, 2}, [](const golden::Index& i) {
                 return std::cos(golden::d(i[1]) + 2 * golden::d(i[2]) + 3 * golden::d(i[3]));
             });

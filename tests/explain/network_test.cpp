@@ -17,7 +17,7 @@ namespace {
 
 Tensor explain(const ExplainedForward& forward, const std::string& method,
                const std::vector<int64_t>& targets, const std::string& layer = "") {
-    return forward.explain(*build_method(method), {.targets = targets, .layer = layer});
+    return forward.explain(*build_method(method), {.targets = targets, .layers = {layer}});
 }
 
 }  // namespace
