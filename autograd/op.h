@@ -52,6 +52,14 @@ struct LinearView {
     std::function<Variable(const Variable& x, const Variable& s)> adjoint_params;
 };
 
+/// A node that takes one element of each window of its input (max pooling), for who treats it otherwise. All are
+/// differentiable; spread is the adjoint of total.
+struct WindowView {
+    std::function<Variable(const Variable& x)> pick;    // x at the winners of the forward pass
+    std::function<Variable(const Variable& x)> total;   // sums over the windows, times a constant per window
+    std::function<Variable(const Variable& s)> spread;  // (of the output's shape) -> of the input's
+};
+
 /// Immutable attributes with a forward and a derivative; shared by the nodes that use it.
 class Op {
 public:
@@ -71,6 +79,7 @@ public:
     /// `call` hands it float.
     [[nodiscard]] virtual bool takes_bf16(Inputs) const { return false; }
     [[nodiscard]] virtual std::optional<LinearView> as_linear(const NodeView&) const { return std::nullopt; }
+    [[nodiscard]] virtual std::optional<WindowView> as_window(const NodeView&) const { return std::nullopt; }
 };
 
 using OpPtr = std::shared_ptr<const Op>;

@@ -9,18 +9,31 @@ std::optional<Variables> RectifierRules::backward(const NodeView& node, const Va
     if (node.kind() != "relu" && node.kind() != "relu6") {
         return std::nullopt;
     }
-    const Variable positive = positive_part(r_y);
-    return kind_ == Kind::deconvnet ? Variables{positive} : node.op().vjp(node, positive, mask);
+    switch (kind_) {
+        case Kind::guided:
+            return node.op().vjp(node, positive_part(r_y), mask);
+        case Kind::deconvnet:
+            return Variables{positive_part(r_y)};
+        case Kind::smooth:
+            return Variables{r_y * sigmoid(node.input(0) * beta_)};
+    }
+    return std::nullopt;
 }
 
 std::unique_ptr<Explainer> build_guided_backprop(const Options& options, const ExplainContext&) {
-    return traversal_explainer("guided_backprop", start_option(options, "one"),
-                               std::make_unique<RectifierRules>(RectifierRules::Kind::guided));
+    return rules_explainer("guided_backprop", options, "one",
+                           std::make_unique<RectifierRules>(RectifierRules::Kind::guided));
 }
 
 std::unique_ptr<Explainer> build_deconvnet(const Options& options, const ExplainContext&) {
-    return traversal_explainer("deconvnet", start_option(options, "one"),
-                               std::make_unique<RectifierRules>(RectifierRules::Kind::deconvnet));
+    return rules_explainer("deconvnet", options, "one",
+                           std::make_unique<RectifierRules>(RectifierRules::Kind::deconvnet));
+}
+
+std::unique_ptr<Explainer> build_smooth_relu(const Options& options, const ExplainContext&) {
+    return rules_explainer("smooth_relu", options, "one",
+                           std::make_unique<RectifierRules>(RectifierRules::Kind::smooth,
+                                                            options.get_within("beta", 10.0, 1e-6, 1e6)));
 }
 
 }  // namespace backlight

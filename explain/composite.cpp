@@ -10,103 +10,19 @@
 namespace backlight {
 namespace {
 
-constexpr std::array<std::string_view, 3> kWeighted = {"linear", "conv2d", "conv_transpose2d"};
 constexpr std::array<std::string_view, 15> kActivations = {
     "relu", "relu6",     "leaky_relu", "elu",     "softplus", "gelu",       "silu",           "sigmoid",
     "tanh", "clamp_min", "clamp_max",  "dropout", "abs",      "add_scalar", "multiply_scalar"};
 constexpr std::array<std::string_view, 6> kAverages = {
     "add", "subtract", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
-// A value that is never negative, whatever it is fed.
-constexpr std::array<std::string_view, 5> kNonNegative = {"relu", "relu6", "sigmoid", "softmax",
-                                                          "positive_part"};
-// A value that is not negative when its inputs are not.
-constexpr std::array<std::string_view, 10> kKeepsSign = {
-    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "dropout", "reshape", "permute", "slice", "concat",
-    "pad",        "add"};
 
 template <size_t N>
 bool contains(const std::array<std::string_view, N>& kinds, std::string_view kind) {
     return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
 }
 
-bool is_weighted(const Node& node) { return !node.is_leaf() && contains(kWeighted, node.op->kind()); }
-
-bool is_batch_norm(const Node& node) { return !node.is_leaf() && node.op->kind() == "batch_norm"; }
-
-/// Decided on the graph, not by looking at values: an input that happens to be positive has other
-/// derivatives.
-bool is_nonnegative(const Variable& v) {
-    std::vector<const Node*> pending{v.node().get()};
-    std::set<const Node*> seen;
-    while (!pending.empty()) {
-        const Node* node = pending.back();
-        pending.pop_back();
-        if (node == nullptr || node->is_leaf()) {
-            return false;
-        }
-        if (!seen.insert(node).second) {
-            continue;
-        }
-        const std::string_view kind = node->op->kind();
-        if (contains(kNonNegative, kind)) {
-            continue;
-        }
-        if (!contains(kKeepsSign, kind)) {
-            return false;
-        }
-        for (const Variable& input : node->inputs) {
-            pending.push_back(input.node().get());
-        }
-    }
-    return true;
-}
-
-/// No other weighted op lies between this one and the network's input.
-bool is_first(const Node& node) {
-    std::vector<const Node*> pending{node.inputs[0].node().get()};
-    std::set<const Node*> seen;
-    while (!pending.empty()) {
-        const Node* below = pending.back();
-        pending.pop_back();
-        if (below == nullptr || below->is_leaf() || !seen.insert(below).second) {
-            continue;
-        }
-        if (is_weighted(*below)) {
-            return false;
-        }
-        for (const Variable& input : below->inputs) {
-            pending.push_back(input.node().get());
-        }
-    }
-    return true;
-}
-
-/// The weight with one factor a channel along `axis`. In a grouped convolution the last axis holds one
-/// group's channels while the first runs over all groups: the factors then differ from group to group.
-Variable scale_channels(const Variable& weight, const Variable& factors, int axis) {
-    const int64_t channels = weight.dim(axis);
-    const int64_t groups = channels > 0 ? factors.dim(0) / channels : 1;
-    Shape shape;
-    for (int i = 0; i < weight.rank(); ++i) {
-        shape.push_back(i == axis ? channels : 1);
-    }
-    if (groups == 1) {
-        return weight * reshape(factors, shape);
-    }
-    Shape grouped{groups, weight.dim(0) / groups};  // (G, O/G, Kh, Kw, C/G) times (G, 1, 1, 1, C/G)
-    Shape grouped_factors{groups, 1};
-    for (int i = 1; i < weight.rank(); ++i) {
-        grouped.push_back(weight.dim(i));
-        grouped_factors.push_back(shape[i]);
-    }
-    return reshape(reshape(weight, grouped) * reshape(factors, grouped_factors), weight.shape());
-}
-
-LinearView view_of(const NodeView& node) {
-    auto view = node.op().as_linear(node);
-    BACKLIGHT_CHECK(view.has_value(), node.kind(),
-                    ": not linear in its input, so no LRP rule for weights acts on it");
-    return std::move(*view);
+bool is_rectifier(const Node& node) {
+    return !node.is_leaf() && (node.op->kind() == "relu" || node.op->kind() == "relu6");
 }
 
 }  // namespace
@@ -117,51 +33,93 @@ Composite Composite::overridden_by(CompositePart part) const {
     return changed;
 }
 
+Composite Composite::overridden_by(const Composite& front) const {
+    Composite changed = *this;
+    changed.parts.insert(changed.parts.begin(), front.parts.begin(), front.parts.end());
+    return changed;
+}
+
+bool CompositePart::matches(const NodeView& node, const Place* place) const {
+    const bool kind_fits = kinds.empty() ? place != nullptr : kinds.contains(node.kind());
+    if (!kind_fits || (!layer.empty() && !glob_match(layer, node.name()))) {
+        return false;
+    }
+    if (!first_only && !last_only && !rectified && !min_depth && !max_depth) {
+        return true;
+    }
+    if (place == nullptr) {  // positions are counted among linear ops with weights
+        return false;
+    }
+    const auto at_least = [&](int64_t bound) { return (bound >= 0 ? place->depth : place->depth - place->count) >= bound; };
+    const auto at_most = [&](int64_t bound) { return (bound >= 0 ? place->depth : place->depth - place->count) <= bound; };
+    return (!first_only || place->first) && (!last_only || place->last) &&
+           (!rectified || *rectified == place->rectified) && (!min_depth || at_least(*min_depth)) &&
+           (!max_depth || at_most(*max_depth));
+}
+
 void LrpRules::prepare(const Traversal& traversal) {
-    plans_.clear();
     matched_.clear();
     parameters_.clear();
+    places_.clear();
+    std::vector<Merging::Entry> entries;
     for (const auto& entry : traversal.entries()) {
-        const Node& norm = *entry.node;
-        if (!entry.needed || !is_batch_norm(norm)) {
-            continue;
-        }
-        // linear op -> batch norm
-        const Traversal::Entry* below = traversal.find(norm.inputs[0].node().get());
-        if (below != nullptr && is_weighted(*below->node) && below->consumers == 1 && !below->requested &&
-            !plans_[below->node.get()].norm_behind) {
-            plans_[below->node.get()].norm_behind = entry.node;
-            plans_[&norm].passes = true;
+        if (entry.needed) {
+            entries.push_back({entry.node, entry.consumers, entry.requested});
         }
     }
-    for (const auto& entry : traversal.entries()) {
-        const Node& op = *entry.node;
-        if (!entry.needed || !is_weighted(op)) {
-            continue;
+    merging_ = Merging(entries);
+    find_places(entries);
+}
+
+void LrpRules::find_places(const std::vector<Merging::Entry>& entries) {
+    std::set<const Node*> above_weights;  // a weighted op lies below the value
+    int64_t count = 0;
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {  // earliest first
+        const Node& node = *entry->node;
+        const bool above = std::any_of(node.inputs.begin(), node.inputs.end(), [&](const Variable& input) {
+            return above_weights.contains(input.node().get());
+        });
+        if (is_weighted(node)) {
+            places_[&node] = {.first = !above, .last = true, .depth = count++};
         }
-        // batch norm -> linear op; a norm that is merged already stays where it is
-        const Traversal::Entry* below = traversal.find(op.inputs[0].node().get());
-        if (below != nullptr && is_batch_norm(*below->node) && below->consumers == 1 && !below->requested &&
-            !plans_[below->node.get()].passes) {
-            plans_[&op].norm_before = below->node;
-            plans_[below->node.get()].passes = true;
+        if (above || is_weighted(node)) {
+            above_weights.insert(&node);
+        }
+    }
+    std::set<const Node*> below_weights;  // the value is read by a weighted op, directly or not
+    std::set<const Node*> read_by_rectifier;
+    for (const Merging::Entry& entry : entries) {  // latest first
+        const Node& node = *entry.node;
+        const auto place = places_.find(&node);
+        if (place != places_.end()) {
+            place->second.count = count;
+            place->second.last = !below_weights.contains(&node);
+            place->second.rectified = read_by_rectifier.contains(merging_.end_of(&node));
+        }
+        const bool weighted_above = place != places_.end() || below_weights.contains(&node);
+        for (const Variable& input : node.inputs) {
+            if (weighted_above) {
+                below_weights.insert(input.node().get());
+            }
+            if (is_rectifier(node)) {
+                read_by_rectifier.insert(input.node().get());
+            }
         }
     }
 }
 
 const Rule& LrpRules::rule_for(const NodeView& node) const {
-    const bool weighted = contains(kWeighted, node.kind());
+    const auto found = places_.find(node.node().get());
+    const CompositePart::Place* place = found == places_.end() ? nullptr : &found->second;
     for (const CompositePart& part : composite_.parts) {
-        const bool kind_fits = part.kinds.empty() ? weighted : part.kinds.contains(node.kind());
-        if (kind_fits && (part.layer.empty() || glob_match(part.layer, node.name())) &&
-            (!part.first_only || is_first(*node.node()))) {
+        if (part.matches(node, place)) {
             return part.rule;
         }
     }
     static const Rule pass = rules::pass();
     static const Rule gradient = rules::gradient();
     static const Rule diagonal = rules::epsilon();  // layer and group norm with their statistics constant
-    BACKLIGHT_CHECK(!weighted, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
+    BACKLIGHT_CHECK(place == nullptr, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
                     node.name());
     if (contains(kAverages, node.kind())) {
         return composite_.sum_rule;
@@ -192,35 +150,33 @@ Variables LrpRules::product(const NodeView& node, const Variable& r_y, InputMask
     return r;
 }
 
-RuleInput LrpRules::linear_input(const NodeView& node) const {
-    RuleInput in{.linear = view_of(node), .z = node.output()};
-    const auto found = plans_.find(node.node().get());
-    if (found != plans_.end() && found->second.norm_before) {  // x -> k x + c -> W: one op on x
-        const LinearView norm = view_of(NodeView(found->second.norm_before));
-        LinearView& op = in.linear;
-        const Variable offset = broadcast_to(norm.bias, op.x.shape().with(0, 1));
-        const Variable shift = op.apply(offset, op.weight);
-        op.bias = op.bias.defined() ? op.bias + shift : shift;
-        op.weight = scale_channels(op.weight, norm.weight, op.input_axis);
-        op.x = norm.x;
+/// R_i = a_i ⊙ vjp_i(R / stab(y)), with ones in the place of a and y where the share is even.
+Variables LrpRules::shared(const Rule& rule, const NodeView& node, const Variable& r_y, InputMask mask) {
+    const bool even = rule.kind() == Rule::Kind::even;
+    const auto value = [&](int i) {
+        return even ? Variable(Tensor::ones(node.input_shape(i), r_y.dtype(), r_y.data().device())) : node.input(i);
+    };
+    if (const auto window = node.op().as_window(node)) {
+        const Variable a = value(0);
+        return {a * window->spread(rule.stabilizer().divide(r_y, window->total(a)))};
     }
-    if (found != plans_.end() &&
-        found->second.norm_behind) {  // W x + b -> k (W x + b) + c: one op with output z
-        const NodeView norm_node(found->second.norm_behind);
-        const LinearView norm = view_of(norm_node);
-        LinearView& op = in.linear;
-        op.weight = scale_channels(op.weight, norm.weight, op.output_axis);
-        op.bias = op.bias.defined() ? op.bias * norm.weight + norm.bias : norm.bias;
-        in.z = norm_node.output();
+    Variables values;
+    for (int i = 0; i < node.input_count(); ++i) {
+        values.push_back(value(i));
     }
-    in.x_is_nonnegative = is_nonnegative(in.linear.x);
-    return in;
+    const Variable y = even ? call(node.node()->op, values) : node.output();
+    Variables r = node.op().vjp(node, rule.stabilizer().divide(r_y, y), mask);
+    for (size_t i = 0; i < r.size(); ++i) {
+        if (r[i].defined()) {
+            r[i] = values[i] * r[i];
+        }
+    }
+    return r;
 }
 
 std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable& r_y, InputMask mask) {
     const auto count = static_cast<size_t>(node.input_count());
-    const auto plan = plans_.find(node.node().get());
-    if (plan != plans_.end() && plan->second.passes) {
+    if (merging_.is_merged(node.node().get())) {
         matched_.emplace_back(node.name(), "merged");
         Variables r(count);
         r[0] = r_y;
@@ -244,7 +200,7 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             r[0] = r_y;
             return r;
         case Rule::Kind::linear: {
-            const RuleInput in = linear_input(node);
+            const RuleInput in = merging_.input_of(node);
             r[static_cast<size_t>(in.linear.input)] = rule.relevance(in, r_y);
             if (collects_) {
                 parameters_[node.name()] = rule.parameter_relevance(in, r_y);
@@ -252,6 +208,7 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             return r;
         }
         case Rule::Kind::norm:
+        case Rule::Kind::even:
             break;
     }
     // A constant that is added carries no activation: what the sum received belongs to the other input.
@@ -263,105 +220,7 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             }
         }
     }
-    const Variable s = rule.stabilizer().divide(r_y, node.output());
-    r = node.op().vjp(node, s, mask);
-    for (size_t i = 0; i < r.size(); ++i) {
-        if (r[i].defined()) {
-            r[i] = node.input(static_cast<int>(i)) * r[i];
-        }
-    }
-    return r;
-}
-
-namespace composites {
-namespace {
-
-RuleOptions rule_options(const PresetOptions& options) {
-    RuleOptions read;
-    read.stabilizer = options.stabilizer.value_or(options.epsilon);
-    read.zero_bias = options.zero_bias;
-    return read;
-}
-
-/// ε on linear layers, `convolution` on convolutions, `first` (if any) on the first weighted op of
-/// `first_kinds`.
-Composite preset(std::string name, const PresetOptions& options, const Rule& convolution,
-                 const std::optional<Rule>& first = {}, std::set<std::string, std::less<>> first_kinds = {}) {
-    const RuleOptions common = rule_options(options);
-    Composite composite{
-        .name = std::move(name),
-        .parts = {{.kinds = {"linear"}, .layer = {}, .rule = rules::epsilon(options.epsilon, common)},
-                  {.kinds = {"conv2d", "conv_transpose2d"}, .layer = {}, .rule = convolution}},
-        .sum_rule = rules::norm({.eps = common.stabilizer})};
-    return first ? composite.overridden_by(
-                       {.kinds = std::move(first_kinds), .layer = {}, .first_only = true, .rule = *first})
-                 : composite;
-}
-
-Composite uniform(std::string name, const PresetOptions& options, const Rule& rule) {
-    return {.name = std::move(name),
-            .parts = {{.kinds = {}, .layer = {}, .rule = rule}},
-            .sum_rule = rules::norm({.eps = rule_options(options).stabilizer})};
-}
-
-}  // namespace
-
-Composite epsilon(const PresetOptions& o) {
-    return uniform("epsilon", o, rules::epsilon(o.epsilon, rule_options(o)));
-}
-Composite epsilon_plus(const PresetOptions& o) {
-    return preset("epsilon_plus", o, rules::zplus(rule_options(o)));
-}
-Composite epsilon_plus_flat(const PresetOptions& o) {
-    return preset("epsilon_plus_flat", o, rules::zplus(rule_options(o)), rules::flat(rule_options(o)));
-}
-Composite epsilon_alpha2_beta1(const PresetOptions& o) {
-    return preset("epsilon_alpha2_beta1", o, rules::alpha_beta(2, 1, rule_options(o)));
-}
-Composite epsilon_alpha2_beta1_flat(const PresetOptions& o) {
-    return preset("epsilon_alpha2_beta1_flat", o, rules::alpha_beta(2, 1, rule_options(o)),
-                  rules::flat(rule_options(o)));
-}
-Composite epsilon_gamma_box(const PresetOptions& o) {
-    BACKLIGHT_CHECK(!o.low.empty() && !o.high.empty(),
-                    "epsilon_gamma_box: the input range is not stated by the model or the data; give it as "
-                    "epsilon_gamma_box(low=L, high=H), a number or one a channel (a:b:c)");
-    return preset("epsilon_gamma_box", o, rules::gamma(o.gamma, rule_options(o)),
-                  rules::zbox(o.low, o.high, rule_options(o)), {"conv2d", "conv_transpose2d"});
-}
-Composite z_plus(const PresetOptions& o) { return uniform("z_plus", o, rules::zplus(rule_options(o))); }
-Composite gamma(const PresetOptions& o) {
-    Composite composite = uniform("gamma", o, rules::gamma(o.gamma, rule_options(o)));
-    return o.box_first ? composite.overridden_by({.kinds = {},
-                                                  .layer = {},
-                                                  .first_only = true,
-                                                  .rule = rules::zbox(o.low, o.high, rule_options(o))})
-                       : composite;
-}
-Composite w2_first(const PresetOptions& o) {
-    return preset("w2_first", o, rules::zplus(rule_options(o)), rules::w_square(rule_options(o)));
-}
-
-}  // namespace composites
-
-const std::vector<CompositeEntry>& list_composites() {
-    static const std::vector<CompositeEntry> entries = {
-        {"epsilon", "epsilon rule everywhere (LRP-0 with a small epsilon)", composites::epsilon},
-        {"epsilon_plus", "epsilon on linear layers, z+ on convolutions", composites::epsilon_plus},
-        {"epsilon_plus_flat", "epsilon_plus with the flat rule on the first layer",
-         composites::epsilon_plus_flat},
-        {"epsilon_alpha2_beta1", "epsilon on linear layers, alpha=2 beta=1 on convolutions",
-         composites::epsilon_alpha2_beta1},
-        {"epsilon_alpha2_beta1_flat", "epsilon_alpha2_beta1 with the flat rule on the first layer",
-         composites::epsilon_alpha2_beta1_flat},
-        {"epsilon_gamma_box",
-         "epsilon on linear layers, gamma on convolutions, box rule on the first: low, high",
-         composites::epsilon_gamma_box},
-        {"z_plus", "z+ everywhere", composites::z_plus},
-        {"gamma", "gamma everywhere", composites::gamma},
-        {"w2_first", "epsilon_plus with the w2 rule on the first layer", composites::w2_first},
-    };
-    return entries;
+    return shared(rule, node, r_y, mask);
 }
 
 }  // namespace backlight

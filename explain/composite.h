@@ -12,15 +12,28 @@
 #include <vector>
 
 #include "autograd/grad.h"
+#include "explain/merge.h"
 #include "explain/rule.h"
 
 namespace backlight {
 
 struct CompositePart {
-    std::set<std::string, std::less<>> kinds;  // empty: all linear ops with a learned weight
-    std::string layer;                         // glob over layer names ("features.*"); empty: any
-    bool first_only = false;  // only where no other linear op lies between the op and the network's input
+    std::set<std::string, std::less<>> kinds{};  // empty: all linear ops with a learned weight
+    std::string layer{};                         // glob over layer names ("features.*"); empty: any
+    // Positions, among the linear ops with a weight on the way from the input to what is explained.
+    bool first_only = false;  // no other lies between the op and the input
+    bool last_only = false;   // no other lies between the op and the output
+    std::optional<bool> rectified{};  // whether a ReLU reads its result (that of its batch norm)
+    std::optional<int64_t> min_depth{}, max_depth{};  // index from 0 in execution order; -1 is the last
     Rule rule;
+
+    /// Where a weighted op stands.
+    struct Place {
+        bool first = false, last = false, rectified = false;
+        int64_t depth = 0, count = 0;
+    };
+    /// `place` null: an op without weight.
+    [[nodiscard]] bool matches(const NodeView& node, const Place* place) const;
 };
 
 struct Composite {
@@ -28,9 +41,17 @@ struct Composite {
     std::vector<CompositePart> parts;
     Rule sum_rule = rules::norm();  // sums of activations, average pools, resizing
 
-    /// The same with `part` in front: it overrides.
+    /// The same with `part`, or all parts of `front`, in front: they override.
     [[nodiscard]] Composite overridden_by(CompositePart part) const;
+    [[nodiscard]] Composite overridden_by(const Composite& front) const;
 };
+
+/// From text: "first:zbox(low=-2.1, high=2.6); conv:gamma(0.25); layer=classifier.*:epsilon; sum:even". Parts are
+/// separated by ";", each is a predicate, ":", a rule (build_rule). Predicates, joined by "&": first, last,
+/// rectified, any (op with a weight), linear, conv, conv_transpose, norm (unmerged batch norm), sum, average (pools),
+/// max_pool, activation, the kind of any op, layer=GLOB, depth<=N, depth>=N, depth=N (from 0 at the input; negative:
+/// from the output). The first match wins. Throws Error that lists the known names.
+[[nodiscard]] Composite parse_composite(const std::string& text);
 
 /// LRP as rules of the one traversal. Batch norm directly behind (or before) a linear op is merged with it
 /// where nothing else reads the value between and nobody asked for it. One object may serve any number of
@@ -53,17 +74,15 @@ public:
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& matched() const { return matched_; }
 
 private:
-    struct Plan {
-        NodePtr norm_behind;  // batch norm whose output is this linear op's z
-        NodePtr norm_before;  // batch norm whose input is this linear op's x
-        bool passes = false;  // a merged batch norm: its partner does the work
-    };
+    void find_places(const std::vector<Merging::Entry>& entries);
     [[nodiscard]] const Rule& rule_for(const NodeView& node) const;
-    [[nodiscard]] RuleInput linear_input(const NodeView& node) const;
     [[nodiscard]] static Variables product(const NodeView& node, const Variable& r_y, InputMask mask);
+    [[nodiscard]] static Variables shared(const Rule& rule, const NodeView& node, const Variable& r_y,
+                                          InputMask mask);
 
     Composite composite_;
-    std::map<const Node*, Plan> plans_;
+    Merging merging_;
+    std::map<const Node*, CompositePart::Place> places_;
     bool collects_ = false;
     std::map<std::string, ParameterRelevance> parameters_;
     std::vector<std::pair<std::string, std::string>> matched_;
@@ -72,11 +91,12 @@ private:
 /// What presets take. Unset low/high: the input range that the model or the data set states.
 struct PresetOptions {
     double epsilon = 1e-6;  // of the epsilon rule, and the stabilizer of all others unless given
-    std::optional<double> stabilizer;
     double gamma = 0.25;
-    bool zero_bias = false;
+    RuleOptions rule;  // of every rule; its stabilizer is set by the caller
     std::vector<double> low, high;
-    bool box_first = false;  // gamma: the box rule on the first layer; asked for by giving low and high
+    bool box_first = false;   // gamma: the box rule on the first layer; asked for by giving low and high
+    int64_t flat_until = -1;  // preset_b_flat_until: the flat rule on layers of this depth and before
+    bool innvestigate = false;  // deep_taylor
 };
 
 namespace composites {
@@ -91,12 +111,28 @@ namespace composites {
 [[nodiscard]] Composite gamma(const PresetOptions& options = {});
 /// First layer w², convolutions z+, linear layers ε.
 [[nodiscard]] Composite w2_first(const PresetOptions& options = {});
+/// z+ without biases everywhere, sums and pools by share (Zhang et al., "Top-down neural attention by excitation
+/// backprop", 2018).
+[[nodiscard]] Composite excitation_backprop(const PresetOptions& options = {});
+/// z+ without biases, the first layer w² or, bounded, the box rule (Montavon et al., 2017); iNNvestigate's variant:
+/// w² also on layers that no ReLU follows, sums by gradient.
+[[nodiscard]] Composite deep_taylor(const PresetOptions& options = {});
+[[nodiscard]] Composite deep_taylor_bounded(const PresetOptions& options = {});
+/// iNNvestigate's presets: ε = 0.1 on linear layers, α1β0 or α2β1 on convolutions (Kohlbrenner et al., "Towards best
+/// practice in explaining neural network decisions with LRP", 2020).
+[[nodiscard]] Composite preset_a(const PresetOptions& options = {});
+[[nodiscard]] Composite preset_a_flat(const PresetOptions& options = {});
+[[nodiscard]] Composite preset_b(const PresetOptions& options = {});
+[[nodiscard]] Composite preset_b_flat(const PresetOptions& options = {});
+[[nodiscard]] Composite preset_b_flat_until(const PresetOptions& options = {});
 }  // namespace composites
 
 struct CompositeEntry {
     std::string name;
     std::string description;
     Composite (*build)(const PresetOptions& options);
+    double epsilon = 1e-6;  // unless given
+    const char* start = "logit";
 };
 [[nodiscard]] const std::vector<CompositeEntry>& list_composites();
 

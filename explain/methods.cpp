@@ -7,14 +7,40 @@ namespace backlight {
 
 const std::vector<MethodEntry>& list_methods() {
     static const std::vector<MethodEntry> methods = {
-        {"gradient", "signed gradient of the logit: start=one", build_gradient},
+        {"gradient", "signed gradient of the logit: start=one; like all traversals paths=all, handling",
+         build_gradient},
         {"saliency", "absolute gradient, largest channel: reduce=max-abs|none, start=one", build_saliency},
         {"input_x_gradient", "input times gradient: start=one", build_input_x_gradient},
+        {"smoothgrad", "mean over noisy inputs: method=gradient, n=20, noise_level=0.1", build_smoothgrad},
+        {"smoothgrad_sq", "mean square over noisy inputs: as smoothgrad", build_smoothgrad_sq},
+        {"vargrad", "variance over noisy inputs: as smoothgrad", build_vargrad},
+        {"integrated_gradients",
+         "gradients along the way from a baseline: n=50, rule=gauss-legendre|midpoint|right|left|trapezoid, "
+         "baseline=zero|black|mean|FILE.npy",
+         build_integrated_gradients},
+        {"expected_gradients", "the same from random training samples: k=200, stratified=false",
+         build_expected_gradients},
         {"guided_backprop", "gradient that passes rectifiers only where it is positive: start=one",
          build_guided_backprop},
         {"deconvnet", "positive part at rectifiers, whatever the forward pass did: start=one", build_deconvnet},
-        {"grad_cam", "activations weighted by their mean gradient: relu=true, upsample=true, start=one",
+        {"smooth_relu", "gradient with the slope of a softplus at rectifiers: beta=10, start=one",
+         build_smooth_relu},
+        {"cam", "last activations weighted by the linear layer behind their average: relu=false, upsample=true",
+         build_cam},
+        {"grad_cam", "activations weighted by their mean gradient: layer, relu=true, upsample=true, start=one",
          build_grad_cam},
+        {"grad_cam_pp", "Grad-CAM++: as grad_cam", build_grad_cam_pp},
+        {"hires_cam", "activations times gradient, element by element: as grad_cam", build_hires_cam},
+        {"guided_grad_cam", "Grad-CAM times guided backprop: as grad_cam", build_guided_grad_cam},
+        {"contrastive_eb", "excitation backprop, for the target minus against it: contrast=LAYER",
+         build_contrastive_eb},
+        {"deep_lift", "DeepLIFT, rescale rule: baseline=zero|black|mean|FILE.npy", build_deep_lift},
+        {"deep_shap", "mean of deep_lift over training samples", build_deep_shap},
+        {"contextual_decomposition",
+         "what each window contributes, carried forward: window=side/7, masks=FILE.npy",
+         build_contextual_decomposition},
+        {"composite", "rules of your own: parts=(first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon)",
+         build_composite},
     };
     return methods;
 }

@@ -1,5 +1,4 @@
-// One builder a method, or a family of methods; each in the file named beside it. The table of names is in
-// methods.cpp.
+// One builder a method, each in the file named beside it. The table of names is in methods.cpp.
 #pragma once
 
 #include "explain/explainer.h"
@@ -7,17 +6,25 @@
 namespace backlight {
 
 [[nodiscard]] Start start_option(const Options& options, const char* fallback);
+/// "(text)" -> "text": options that hold commas or equals signs stand in parentheses.
+[[nodiscard]] std::string inner_text(const std::string& value);
 
-/// One traversal with rules (null: the gradient), perhaps multiplied with the explained values
-/// (explain/traversal.cpp).
-[[nodiscard]] std::unique_ptr<Explainer> traversal_explainer(std::string name, Start start,
-                                                             std::unique_ptr<BackwardRules> rules,
-                                                             bool times_input = false);
+/// One traversal with rules (null: the gradient), perhaps multiplied with the explained values, with the options
+/// start, detach_start, paths and handling (explain/traversal.cpp).
+[[nodiscard]] std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& options,
+                                                         const char* start,
+                                                         std::unique_ptr<BackwardRules> rules,
+                                                         bool times_input = false);
 
 using MethodBuilder = std::unique_ptr<Explainer>(const Options& options, const ExplainContext& context);
-MethodBuilder build_gradient, build_saliency, build_input_x_gradient;   // traversal.cpp
-MethodBuilder build_guided_backprop, build_deconvnet;                   // backprop.cpp
-MethodBuilder build_grad_cam;                                           // cam.cpp
+MethodBuilder build_gradient, build_saliency, build_input_x_gradient, build_composite;  // traversal.cpp
+MethodBuilder build_guided_backprop, build_deconvnet, build_smooth_relu;                // backprop.cpp
+MethodBuilder build_smoothgrad, build_smoothgrad_sq, build_vargrad;                     // smoothgrad.cpp
+MethodBuilder build_integrated_gradients, build_expected_gradients;  // integrated_gradients.cpp
+MethodBuilder build_cam, build_grad_cam, build_grad_cam_pp, build_hires_cam, build_guided_grad_cam;  // cam.cpp
+MethodBuilder build_contrastive_eb;                   // excitation.cpp
+MethodBuilder build_deep_lift, build_deep_shap;       // deep_lift.cpp
+MethodBuilder build_contextual_decomposition;         // contextual.cpp
 /// A preset of composites by name (traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
                                                       const ExplainContext& context);

@@ -31,6 +31,18 @@ Rule Rule::with_stabilizer(const Stabilizer& stabilizer) const {
     return changed;
 }
 
+Rule Rule::with_constant_denominators(bool on) const {
+    Rule changed = *this;
+    changed.constant_denominators_ = on;
+    return changed;
+}
+
+Rule Rule::with_distributed_bias(bool on) const {
+    Rule changed = *this;
+    changed.distributed_bias_ = on;
+    return changed;
+}
+
 std::vector<RuleGroup> Rule::groups_of(const RuleInput& input) const {
     RuleInput told = input;
     told.zero_bias = zero_bias_;
@@ -48,7 +60,7 @@ void add_to(Variable& total, const Variable& part) { total = total.defined() ? t
 
 }  // namespace
 
-Variable Rule::share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const {
+Rule::Share Rule::share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const {
     Variable denominator = group.denominator;
     if (!denominator.defined()) {
         for (const RuleTerm& term : group.terms) {
@@ -57,20 +69,36 @@ Variable Rule::share(const RuleGroup& group, const LinearView& op, const Variabl
         }
     }
     denominator = broadcast_to(denominator, r_y.shape());
+    if (constant_denominators_) {
+        denominator = denominator.detach();
+    }
     const Variable s =
         stabilizer_.divide(group.coefficient == 1 ? r_y : r_y * group.coefficient, denominator);
-    return group.gate.defined() ? where_positive(s, group.gate) : s;
+    return {denominator, group.gate.defined() ? where_positive(s, group.gate) : s};
 }
 
 Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     Variable r_x;
+    Variable absorbed = r_y;
     for (const RuleGroup& group : groups_of(input)) {
-        const Variable s = share(group, op, r_y);
+        const auto [denominator, s] = share(group, op, r_y);
+        if (distributed_bias_) {
+            absorbed = absorbed - denominator * s;
+        }
         for (const RuleTerm& term : group.terms) {
             const Variable below = op.adjoint(s, term.weight);
             add_to(r_x, term.x.defined() ? term.x * below : below);
+            if (distributed_bias_ && term.bias.defined()) {
+                absorbed = absorbed + term.bias * s;
+            }
         }
+    }
+    if (distributed_bias_) {
+        const Tensor& w = op.weight.data();
+        const Variable ones = Tensor::ones(w.shape(), w.dtype(), w.device());
+        const Variable taps = broadcast_to(op.apply(ones_like_input(op), ones), r_y.shape());
+        r_x = r_x + op.adjoint(divide_or_zero(absorbed, taps), ones);
     }
     return r_x;
 }
@@ -79,7 +107,7 @@ ParameterRelevance Rule::parameter_relevance(const RuleInput& input, const Varia
     const LinearView& op = input.linear;
     ParameterRelevance r;
     for (const RuleGroup& group : groups_of(input)) {
-        const Variable s = share(group, op, r_y);
+        const Variable s = share(group, op, r_y).s;
         for (const RuleTerm& term : group.terms) {
             const Variable x = term.x.defined() ? broadcast_to(term.x, op.x.shape())
                                                 : broadcast_to(ones_like_input(op), op.x.shape());
@@ -100,8 +128,10 @@ Stabilizer stabilizer_of(const RuleOptions& options, double eps) {
 }
 
 Rule linear_rule(std::string name, const RuleOptions& options, Rule::Groups groups) {
-    return {std::move(name), std::move(groups), stabilizer_of(options, options.stabilizer),
-            options.zero_bias};
+    return Rule(std::move(name), std::move(groups), stabilizer_of(options, options.stabilizer),
+                options.zero_bias)
+        .with_constant_denominators(options.stop_denominator)
+        .with_distributed_bias(options.distribute_bias);
 }
 
 Variable bias_of(const RuleInput& in) { return in.zero_bias ? Variable() : in.linear.bias; }
@@ -185,7 +215,7 @@ Rule gamma(double gamma, const RuleOptions& options) {
     });
 }
 
-Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options) {
+Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options, bool expand) {
     BACKLIGHT_CHECK(!low.empty() && !high.empty(), "zbox: expected low and high");
     for (size_t i = 0; i < std::max(low.size(), high.size()); ++i) {
         const double l = low[low.size() == 1 ? 0 : std::min(i, low.size() - 1)];
@@ -194,10 +224,16 @@ Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& 
     }
     return linear_rule(
         "zbox", options,
-        [low = std::move(low), high = std::move(high)](const RuleInput& in) -> std::vector<RuleGroup> {
+        [low = std::move(low), high = std::move(high), expand](const RuleInput& in) -> std::vector<RuleGroup> {
             const Variable& x = in.linear.x;
-            return {{.terms = {{x - constant_image(low, x, "low"), positive_part(in.linear.weight), {}},
-                               {x - constant_image(high, x, "high"), negative_part(in.linear.weight), {}}}}};
+            Variable above_low = x - constant_image(low, x, "low");
+            Variable below_high = x - constant_image(high, x, "high");
+            if (expand) {  // the edge is then the sample itself
+                above_low = positive_part(above_low);
+                below_high = negative_part(below_high);
+            }
+            return {{.terms = {{above_low, positive_part(in.linear.weight), {}},
+                               {below_high, negative_part(in.linear.weight), {}}}}};
         });
 }
 
@@ -216,6 +252,7 @@ Rule flat(const RuleOptions& options) {
 }
 
 Rule norm(const Stabilizer& stabilizer) { return Rule("norm", Rule::Kind::norm).with_stabilizer(stabilizer); }
+Rule even() { return {"even", Rule::Kind::even}; }
 Rule pass() { return {"pass", Rule::Kind::pass}; }
 Rule gradient() { return {"gradient", Rule::Kind::gradient}; }
 Rule winner() { return {"winner", Rule::Kind::gradient}; }
@@ -223,20 +260,24 @@ Rule zero() { return {"zero", Rule::Kind::zero}; }
 
 }  // namespace rules
 
-RuleOptions read_rule_options(const Options& options) {
+RuleOptions read_rule_options(const Options& options, double stabilizer) {
     RuleOptions read;
-    read.stabilizer = options.get_within("stabilizer", 1e-6, 0.0, 1e6);
+    read.stabilizer = options.get_within("stabilizer", stabilizer, 0.0, 1e6);
     const std::string form = options.choose("form", "add", {"add", "clip"});
     read.form = form == "add" ? Stabilizer::Form::add : Stabilizer::Form::clip;
     read.scale_by_rms = options.get("norm_scale", false);
     read.zero_bias = options.get("zero_bias", false);
+    read.stop_denominator = options.get("stop_denominator", false);
+    read.distribute_bias = options.choose("bias", "keep", {"keep", "distribute"}) == "distribute";
     return read;
 }
 
 const std::vector<RuleEntry>& list_rules() {
     static const std::vector<RuleEntry> entries = {
         {"zero", "nothing passes", [](const Options&) { return rules::zero(); }},
-        {"epsilon", "LRP-0 and LRP-epsilon: epsilon=1e-6, zero_bias, form=add|clip, norm_scale",
+        {"epsilon",
+         "LRP-0 and LRP-epsilon: epsilon=1e-6; like all of them form=add|clip, norm_scale, zero_bias, "
+         "bias=keep|distribute, stop_denominator",
          [](const Options& o) {
              return rules::epsilon(o.get_within("epsilon", 1e-6, 0.0, 1e6), read_rule_options(o));
          }},
@@ -249,23 +290,25 @@ const std::vector<RuleEntry>& list_rules() {
          }},
         {"gamma", "favours contributions of the output's sign: gamma=0.25",
          [](const Options& o) { return rules::gamma(o.get("gamma", 0.25), read_rule_options(o)); }},
-        {"zbox", "inputs in a box: low, high (a number, or one a channel a:b:c)",
+        {"zbox", "inputs in a box: low, high (a number, or one a channel a:b:c), expand=false",
          [](const Options& o) {
              const auto low = o.get("low", std::vector<double>{});
              const auto high = o.get("high", std::vector<double>{});
              BACKLIGHT_CHECK(!low.empty() && !high.empty(), "zbox: expected zbox(low=L, high=H)");
-             return rules::zbox(low, high, read_rule_options(o));
+             return rules::zbox(low, high, read_rule_options(o), o.get("expand", false));
          }},
         {"w2", "by squared weights, independent of the input: zero_bias",
          [](const Options& o) { return rules::w_square(read_rule_options(o)); }},
         {"flat", "evenly over the receptive field",
          [](const Options& o) { return rules::flat(read_rule_options(o)); }},
         {"pass", "unchanged", [](const Options&) { return rules::pass(); }},
-        {"norm", "sums and averages, by share: stabilizer, form, norm_scale",
+        {"norm", "sums, averages and max pools, by share: stabilizer, form, norm_scale",
          [](const Options& o) {
              const RuleOptions read = read_rule_options(o);
              return rules::norm({read.stabilizer, read.form, read.scale_by_rms});
          }},
+        {"even", "sums, averages and max pools, the same for every input",
+         [](const Options&) { return rules::even(); }},
         {"gradient", "the op's vector-Jacobian product", [](const Options&) { return rules::gradient(); }},
         {"winner", "winner takes all of max pooling", [](const Options&) { return rules::winner(); }},
     };

@@ -56,7 +56,8 @@ class Rule {
 public:
     enum class Kind {
         linear,    // groups of terms
-        norm,      // R_i = a_i ⊙ vjp_i(R / stab(y)): sums, average pools, resizing
+        norm,      // R_i = a_i ⊙ vjp_i(R / stab(y)): sums, average pools, resizing; max pools by their sum
+        even,      // as norm with ones in the place of a: every input gets the same
         pass,      // R_x = R_y
         gradient,  // the op's vjp: routing, winner takes all
         zero,      // nothing leaves
@@ -76,6 +77,11 @@ public:
     [[nodiscard]] const Stabilizer& stabilizer() const { return stabilizer_; }
     [[nodiscard]] bool zero_bias() const { return zero_bias_; }
     [[nodiscard]] Rule with_stabilizer(const Stabilizer& stabilizer) const;
+    /// Denominators are constants of a derivative: cheaper inside a loss, and only an approximation.
+    [[nodiscard]] Rule with_constant_denominators(bool on = true) const;
+    /// What the bias and the stabilizer absorb is spread evenly over each output's receptive field: conserves
+    /// exactly, also on inputs that are 0.
+    [[nodiscard]] Rule with_distributed_bias(bool on = true) const;
 
     /// R_x of a linear op (kind linear only).
     [[nodiscard]] Variable relevance(const RuleInput& input, const Variable& r_y) const;
@@ -85,8 +91,11 @@ public:
     [[nodiscard]] ParameterRelevance parameter_relevance(const RuleInput& input, const Variable& r_y) const;
 
 private:
-    /// s_j of one group.
-    [[nodiscard]] Variable share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const;
+    /// D_j of one group, and s_j.
+    struct Share {
+        Variable denominator, s;
+    };
+    [[nodiscard]] Share share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const;
     [[nodiscard]] std::vector<RuleGroup> groups_of(const RuleInput& input) const;
 
     std::string name_;
@@ -94,6 +103,7 @@ private:
     Groups groups_;
     Stabilizer stabilizer_;
     bool zero_bias_ = false;
+    bool constant_denominators_ = false, distributed_bias_ = false;
 };
 
 /// Options that every rule of a linear op takes.
@@ -102,6 +112,8 @@ struct RuleOptions {
     Stabilizer::Form form = Stabilizer::Form::add;
     bool scale_by_rms = false;
     bool zero_bias = false;  // b := 0 in denominators; conservation is then exact up to the stabilizer
+    bool stop_denominator = false;  // Rule::with_constant_denominators
+    bool distribute_bias = false;   // Rule::with_distributed_bias
 };
 
 namespace rules {
@@ -121,14 +133,18 @@ namespace rules {
 [[nodiscard]] Rule gamma(double gamma = 0.25, const RuleOptions& options = {});
 /// Inputs in a box l <= x <= h (scalars, or one per channel): D = F(x-l;W⁺) + F(x-h;W⁻); biases cancel.
 /// Source: Montavon et al., 2017 (z^B). Throws Error when a low exceeds its high.
-[[nodiscard]] Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options = {});
+/// `expand`: where an input lies outside, the box grows to it.
+[[nodiscard]] Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& options = {},
+                        bool expand = false);
 /// R_x = B(R_y / stab(F(1;W²) + b²); W²): independent of x, for unbounded real inputs. Source: Montavon et
 /// al., 2017.
 [[nodiscard]] Rule w_square(const RuleOptions& options = {});
 /// Every output spreads its relevance evenly over the inputs of its receptive field that are not padding.
 [[nodiscard]] Rule flat(const RuleOptions& options = {});
-/// Sums and averages: in proportion to each input's share.
+/// Sums and averages: in proportion to each input's share. On a max pool: in proportion within the window.
 [[nodiscard]] Rule norm(const Stabilizer& stabilizer = {});
+/// Sums, averages and max pools: the same for every input.
+[[nodiscard]] Rule even();
 [[nodiscard]] Rule pass();
 [[nodiscard]] Rule gradient();
 /// Winner takes all of max pooling, which is its gradient.
@@ -146,6 +162,6 @@ struct RuleEntry {
 /// "gamma(0.25)".
 [[nodiscard]] const std::vector<RuleEntry>& list_rules();
 [[nodiscard]] Rule build_rule(const std::string& text);
-[[nodiscard]] RuleOptions read_rule_options(const Options& options);
+[[nodiscard]] RuleOptions read_rule_options(const Options& options, double stabilizer = 1e-6);
 
 }  // namespace backlight

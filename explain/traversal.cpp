@@ -2,19 +2,25 @@
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "explain/methods.h"
+#include "explain/paths.h"
 
 namespace backlight {
 namespace {
 
 class TraversalExplainer final : public Explainer {
 public:
-    TraversalExplainer(std::string name, Start start, std::unique_ptr<BackwardRules> rules, bool times_input)
-        : name_(std::move(name)), start_(start), rules_(std::move(rules)), times_input_(times_input) {}
+    TraversalExplainer(std::string name, Start start, bool detach_start, std::unique_ptr<BackwardRules> rules,
+                       bool times_input)
+        : name_(std::move(name)),
+          start_(start),
+          detach_start_(detach_start),
+          rules_(std::move(rules)),
+          times_input_(times_input) {}
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] Start start() const override { return start_; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
-        const auto [output, start] = forward.begin(request, start_, create_graph);
+        const auto [output, start] = forward.begin(request, start_, create_graph && !detach_start_);
         const Variables points = forward.points(request);
         Variables maps = grad(output, start, points,
                               {.create_graph = create_graph, .retain_graph = true, .rules = rules_.get()});
@@ -27,6 +33,7 @@ public:
 private:
     std::string name_;
     Start start_;
+    bool detach_start_;  // inside a loss: only the map moves, not what it starts with
     std::unique_ptr<BackwardRules> rules_;
     bool times_input_;
 };
@@ -59,13 +66,20 @@ Start start_option(const Options& options, const char* fallback) {
     return parse_start(options.get("start", fallback));
 }
 
-std::unique_ptr<Explainer> traversal_explainer(std::string name, Start start,
-                                               std::unique_ptr<BackwardRules> rules, bool times_input) {
-    return std::make_unique<TraversalExplainer>(std::move(name), start, std::move(rules), times_input);
+std::string inner_text(const std::string& value) {
+    const bool wrapped = value.starts_with('(') && value.ends_with(')');
+    return wrapped ? value.substr(1, value.size() - 2) : value;
+}
+
+std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& options, const char* start,
+                                           std::unique_ptr<BackwardRules> rules, bool times_input) {
+    return std::make_unique<TraversalExplainer>(std::move(name), start_option(options, start),
+                                                options.get("detach_start", false),
+                                                with_paths(std::move(rules), options, "drop"), times_input);
 }
 
 std::unique_ptr<Explainer> build_gradient(const Options& options, const ExplainContext&) {
-    return traversal_explainer("gradient", start_option(options, "one"), nullptr);
+    return rules_explainer("gradient", options, "one", nullptr);
 }
 
 std::unique_ptr<Explainer> build_saliency(const Options& options, const ExplainContext& context) {
@@ -74,23 +88,48 @@ std::unique_ptr<Explainer> build_saliency(const Options& options, const ExplainC
 }
 
 std::unique_ptr<Explainer> build_input_x_gradient(const Options& options, const ExplainContext&) {
-    return traversal_explainer("input_x_gradient", start_option(options, "one"), nullptr, true);
+    return rules_explainer("input_x_gradient", options, "one", nullptr, true);
 }
+
+namespace {
+
+std::unique_ptr<Explainer> lrp_explainer(const std::string& name, const Options& options, const char* start,
+                                         Composite composite) {
+    if (options.has("composite")) {  // parts that override
+        composite = composite.overridden_by(parse_composite(inner_text(options.get("composite", ""))));
+    }
+    return std::make_unique<TraversalExplainer>(
+        name, start_option(options, start), options.get("detach_start", false),
+        with_paths(std::make_unique<LrpRules>(std::move(composite)), options, "reroute"), false);
+}
+
+}  // namespace
 
 std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
                                         const ExplainContext& context) {
     PresetOptions preset;
-    preset.epsilon = options.get_within("epsilon", 1e-6, 0.0, 1e6);
-    if (options.has("stabilizer")) {
-        preset.stabilizer = options.get_within("stabilizer", 1e-6, 0.0, 1e6);
-    }
+    preset.epsilon = options.get_within("epsilon", entry.epsilon, 0.0, 1e6);
+    preset.rule = read_rule_options(options, preset.epsilon);
     preset.gamma = options.get_within("gamma", 0.25, 0.0, 1e6);
-    preset.zero_bias = options.get("zero_bias", false);
     preset.box_first = options.has("low") || options.has("high");
     preset.low = options.get("low", context.low);
     preset.high = options.get("high", context.high);
-    const Start start = start_option(options, "logit");
-    return traversal_explainer(entry.name, start, std::make_unique<LrpRules>(entry.build(preset)));
+    if (entry.name == "preset_b_flat_until") {
+        preset.flat_until = options.get("k", int64_t{-1});
+    }
+    if (entry.name.starts_with("deep_taylor")) {
+        preset.innvestigate =
+            options.choose("variant", "standard", {"standard", "innvestigate"}) == "innvestigate";
+    }
+    return lrp_explainer(entry.name, options, entry.start, entry.build(preset));
+}
+
+std::unique_ptr<Explainer> build_composite(const Options& options, const ExplainContext&) {
+    const std::string parts = options.get("parts", "");
+    BACKLIGHT_CHECK(!parts.empty(), "composite: expected composite(parts=(conv:zplus; linear:epsilon))");
+    Composite composite = parse_composite(inner_text(parts));
+    composite.sum_rule = rules::norm({.eps = options.get_within("stabilizer", 1e-6, 0.0, 1e6)});
+    return lrp_explainer("composite", options, "logit", std::move(composite));
 }
 
 }  // namespace backlight

@@ -86,6 +86,7 @@ public:
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
         return {call(std::make_shared<MaxPoolScatter>(attrs_, node.kept(0), node.input_shape(0)), {d_y})};
     }
+    [[nodiscard]] std::optional<WindowView> as_window(const NodeView& node) const override;
 
 private:
     PoolAttrs attrs_;
@@ -128,6 +129,27 @@ Variable image_map(const Variable& x, const Shape& output, ImageMap::Kernels ker
         {x});
 }
 
+ImageMap::Kernels average_kernels(const PoolAttrs& attrs) {
+    return {"avg_pool2d", "avg_pool2d_adjoint",
+            [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool(attrs, in, out); },
+            [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool_adjoint(attrs, in, out); }};
+}
+
+std::optional<WindowView> MaxPool::as_window(const NodeView& node) const {
+    const auto average = std::make_shared<ImageMap::Kernels>(average_kernels(attrs_));
+    const Shape from = node.input_shape(0);
+    const Shape to = pool_output_shape(attrs_, from);
+    return WindowView{
+        .pick = [attrs = attrs_, index = node.kept(0)](
+                    const Variable& x) { return call(std::make_shared<MaxPoolGather>(attrs, index), {x}); },
+        .total = [average, to](const Variable& x) {
+            return call(std::make_shared<ImageMap>(average, to, false), {x});
+        },
+        .spread = [average, from](const Variable& s) {
+            return call(std::make_shared<ImageMap>(average, from, true), {s});
+        }};
+}
+
 Shape resized(std::string_view who, const Variable& x, int64_t height, int64_t width) {
     check_image(who, x.shape());
     BACKLIGHT_CHECK(height > 0 && width > 0 && x.dim(1) > 0 && x.dim(2) > 0, who,
@@ -143,11 +165,7 @@ Variable max_pool2d(const Variable& x, const PoolAttrs& attrs) {
 
 Variable avg_pool2d(const Variable& x, const PoolAttrs& attrs) {
     check_image("avg_pool2d", x.shape());
-    return image_map(
-        x, pool_output_shape(attrs, x.shape()),
-        {"avg_pool2d", "avg_pool2d_adjoint",
-         [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool(attrs, in, out); },
-         [attrs](Backend& b, const Tensor& in, Tensor& out) { b.avg_pool_adjoint(attrs, in, out); }});
+    return image_map(x, pool_output_shape(attrs, x.shape()), average_kernels(attrs));
 }
 
 Variable adaptive_avg_pool2d(const Variable& x, int64_t height, int64_t width) {
