@@ -252,7 +252,7 @@ Rule flat(const RuleOptions& options) {
 }
 
 Rule norm(const Stabilizer& stabilizer) { return Rule("norm", Rule::Kind::norm).with_stabilizer(stabilizer); }
-Rule even() { return {"even", Rule::Kind::even}; }
+Rule even() { return Rule("even", Rule::Kind::even).with_stabilizer({.eps = 0}); }
 Rule pass() { return {"pass", Rule::Kind::pass}; }
 Rule gradient() { return {"gradient", Rule::Kind::gradient}; }
 Rule winner() { return {"winner", Rule::Kind::gradient}; }
