@@ -64,7 +64,7 @@ void LrpRules::prepare(const Traversal& traversal) {
     std::vector<Merging::Entry> entries;
     for (const auto& entry : traversal.entries()) {
         if (entry.needed) {
-            entries.push_back({entry.node, entry.consumers, entry.requested});
+            entries.push_back({entry.node, entry.consumers});
         }
     }
     merging_ = Merging(entries);

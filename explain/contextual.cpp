@@ -90,7 +90,7 @@ Decomposition contextual_decomposition(const ExplainedForward& forward, const Te
         }
     }
     for (const NodePtr& node : nodes) {
-        entries.push_back({node, consumers[node.get()], node == forward.logits().node()});
+        entries.push_back({node, consumers[node.get()]});
     }
     const Merging merging(entries);
     std::unordered_map<const Node*, Pair> values;

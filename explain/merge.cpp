@@ -91,8 +91,7 @@ Merging::Merging(const std::vector<Entry>& entries) {
     }
     const auto below = [&](const Node& node) -> const Entry* {
         const auto found = known.find(node.inputs[0].node().get());
-        return found == known.end() || found->second->consumers != 1 || found->second->visible ? nullptr
-                                                                                               : found->second;
+        return found == known.end() || found->second->consumers != 1 ? nullptr : found->second;
     };
     for (const Entry& entry : entries) {  // linear op -> batch norm
         const Entry* linear = is_batch_norm(*entry.node) ? below(*entry.node) : nullptr;

@@ -16,14 +16,13 @@ namespace backlight {
 [[nodiscard]] LinearView view_of(const NodeView& node);
 
 /// Which batch norms of a graph are merged: directly behind a linear op, or directly before one, where nothing else
-/// reads the value between and nobody asked for it.
+/// reads the value between. The relevance of that value is then the one of the merged op's result (or input).
 class Merging {
 public:
     /// One node of the graph, in the order latest first or earliest first.
     struct Entry {
         NodePtr node;
-        int consumers = 0;     // edges that read its output
-        bool visible = false;  // somebody asks for what arrives there, so it must stay
+        int consumers = 0;  // edges that read its output
     };
     Merging() = default;
     explicit Merging(const std::vector<Entry>& entries);

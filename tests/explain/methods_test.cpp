@@ -430,8 +430,21 @@ TEST_SUITE("explain") {
         }
         const Explanation all = found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"", "0", "3"}});
         REQUIRE(all.maps.size() == 3);
-        // A layer that is asked for stays visible: its batch norm is not merged, so compare with the same request.
         CHECK(difference(all.maps[2].data(), found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"3"}}).maps[0].data()) < 1e-12);
+        // Who asks for a convolution's result in front of a merged batch norm changes nothing below.
+        CHECK(difference(all.maps[0].data(), map_of(forward, "epsilon_plus", {0, 1})) == 0);
+        CHECK(difference(all.maps[1].data(), found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"1"}}).maps[0].data()) == 0);
+    }
+
+    TEST_CASE("relevance of parameters comes with the explanation, of LRP methods only") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        const Explanation e = found(forward, "epsilon_plus", {.targets = {0}, .parameters = true});
+        REQUIRE(e.parameters.contains("4"));
+        CHECK(total(e.parameters.at("4").weight.data()) == doctest::Approx(1.084084788).epsilon(1e-8));
+        CHECK(e.expected[0] == doctest::Approx(1.0164868279).epsilon(1e-9));
+        CHECK_THROWS_WITH_AS((void)found(forward, "gradient", {.targets = {0}, .parameters = true}),
+                             doctest::Contains("LRP methods"), Error);
     }
 
     TEST_CASE("a replay with the recorded values is the recorded output; changed values move it") {
