@@ -147,6 +147,7 @@ public:
             }
         }
         return {.maps = {map},
+                .coarse = true,
                 .notes = {concat_text("contextual decomposition: each pixel has the contribution of its region, one of ",
                                       regions.size(), ", together with that region's interactions")}};
     }

@@ -42,6 +42,7 @@ struct ExplainRequest {
 /// What a method found.
 struct Explanation {
     Variables maps;                // one a requested layer, of its shape; CAM methods (N,H,W,1)
+    bool coarse = false;  // values stand for regions, not for single pixels: best seen over the picture
     std::vector<double> expected{};  // what the sum of each sample's first map should be; empty: nothing
     std::vector<std::string> notes{};  // one line each, for the reader of the map
     /// By the layer's name: summed over the batch, of merged weights where batch norm is merged.
