@@ -9,12 +9,17 @@ namespace backlight {
 /// "(text)" -> "text": options that hold commas or equals signs stand in parentheses.
 [[nodiscard]] std::string inner_text(const std::string& value);
 
-/// One traversal with rules (null: the gradient), perhaps multiplied with the explained values, with the options
-/// start, detach_start, paths and handling (explain/traversal.cpp).
+/// What a traversal reads of the forward pass.
+enum class Reads : uint8_t {
+    derivatives,       // what the ops' own derivatives read
+    values,            // its rules also read inputs and outputs
+    explained_values,  // derivatives, and the result is multiplied with the explained values
+};
+/// One traversal with rules (null: the gradient), with the options start, detach_start, paths and handling
+/// (explain/traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& options,
                                                          const char* start,
-                                                         std::unique_ptr<BackwardRules> rules,
-                                                         bool times_input = false);
+                                                         std::unique_ptr<BackwardRules> rules, Reads reads);
 
 using MethodBuilder = std::unique_ptr<Explainer>(const Options& options, const ExplainContext& context);
 MethodBuilder build_gradient, build_saliency, build_input_x_gradient, build_composite;  // traversal.cpp
