@@ -68,20 +68,6 @@ Tensor background_of(const Config& c, const Model& model, DType dtype) {
     return x;
 }
 
-/// A bar that appears when something takes long.
-std::function<void(int64_t, int64_t)> progress_of(std::unique_ptr<report::Progress>& bar) {
-    return [&bar](int64_t done, int64_t of) {
-        if (!bar) {
-            bar = std::make_unique<report::Progress>(1, report::ProgressOptions{.unit = "passes"});
-            bar->begin_epoch(1, of);
-        }
-        bar->update(done, 1);
-        if (done == of) {
-            bar.reset();
-        }
-    };
-}
-
 /// "A,B" and repeated options; globs stand for all layers that match, "all" for every one.
 std::vector<std::string> layers_of(const Config& c, const ExplainedForward& forward) {
     std::vector<std::string> layers;
@@ -294,7 +280,7 @@ struct Loaded {
     LoadedModel model;
     ExplainContext context;
     DType dtype = DType::f32;
-    std::unique_ptr<report::Progress> bar;
+    std::unique_ptr<DataSource> data;  // where --data is given
 };
 
 std::unique_ptr<Loaded> load(const Config& c) {
@@ -302,14 +288,25 @@ std::unique_ptr<Loaded> load(const Config& c) {
     loaded->dtype = c.precision == "f64" ? DType::f64 : DType::f32;
     loaded->model = load_model(c.model, c.classes, c.weights, loaded->dtype);
     const Model& model = loaded->model.model;
+    if (!c.data.empty()) {  // it may know what the weights do not say
+        loaded->data = load_data(c.data);
+        const auto& split = loaded->data->split(c.split);
+        const InputRange range = split->input_range();
+        if (loaded->model.low.empty()) {
+            loaded->model.low.assign(range.low.begin(), range.low.end());
+            loaded->model.high.assign(range.high.begin(), range.high.end());
+        }
+        if (loaded->model.class_names.empty() && split->num_classes() == model.classes) {
+            loaded->model.class_names = split->class_names();
+        }
+    }
     loaded->context = {.cam_layer = model.cam_layer,
                        .low = loaded->model.low,
                        .high = loaded->model.high,
                        .mean = model.mean,
                        .std = model.std,
                        .seed = c.seed,
-                       .background = background_of(c, model, loaded->dtype),
-                       .progress = progress_of(loaded->bar)};
+                       .background = background_of(c, model, loaded->dtype)};
     return loaded;
 }
 
@@ -323,6 +320,8 @@ int run_one(const Config& c) {
                     "--out: expected a name that ends in .npy, .png or (several layers) .safetensors, got ", c.out);
     check_output("--out", c.out);
     const auto loaded = load(c);
+    report::PatientProgress bar("passes");
+    loaded->context.progress = [&bar](int64_t done, int64_t of) { bar.update(done, of); };
     const auto explainer = build_method(methods[0], loaded->context);
     const Tensor x = read_input(c.input, loaded->model.model, loaded->dtype);
     const ExplainedForward forward(*loaded->model.model.net, x);
@@ -382,13 +381,11 @@ int run_folder(const Config& c) {
         return c.target == "label" ? label
                                    : target_number(c.target, loaded->model.class_names, loaded->model.model.classes);
     };
-    std::unique_ptr<DataSource> data;
     Tensor x;
-    if (!c.data.empty()) {
-        data = load_data(c.data);
-        const auto split = data->split(c.split);
+    if (loaded->data) {
+        const auto split = loaded->data->split(c.split);
         config.samples = c.limit > 0 ? std::min(c.limit, split->size()) : split->size();
-        config.sample = [split, target_of, dtype = loaded->dtype, &loaded](int64_t index) {
+        config.sample = [split, target_of, &loaded](int64_t index) {
             const Batch batch = split->batch(std::vector<int64_t>{index});
             const int64_t label = split->is_multi_label() ? -1 : split->label(index);
             std::ostringstream name;
@@ -398,7 +395,7 @@ int run_folder(const Config& c) {
                                  .label = label < 0 ? std::string()
                                                     : split->class_names()[static_cast<size_t>(label)],
                                  .target = target_of(label),
-                                 .input = batch.input.to(dtype)};
+                                 .input = batch.input.to(loaded->dtype)};
         };
     } else {
         BACKLIGHT_CHECK(c.target != "label", "--target label: only a data set (--data) has labels");

@@ -56,8 +56,7 @@ public:
     ExplainRunResult operator()() {
         build_methods();
         const int64_t total = config_.samples * static_cast<int64_t>(methods_.size());
-        report::Progress progress(1, {.unit = "maps"});
-        progress.begin_epoch(1, std::max<int64_t>(total, 1));
+        report::PatientProgress progress("maps");
         int64_t done = 0;
         for (int64_t i = 0; i < config_.samples; ++i) {
             std::optional<ExplainSample> sample;
@@ -78,10 +77,9 @@ public:
                     forward.emplace(*model_.model.net, sample->input);
                 }
                 explain(i, method, *sample, *forward);
-                progress.update(done, 1);
+                progress.update(done, total);
             }
         }
-        progress.end_epoch();
         write_index();
         write_pages();
         return result_;

@@ -82,6 +82,7 @@ private:
 
     Composite composite_;
     Merging merging_;
+    WeightCache weights_;
     std::map<const Node*, CompositePart::Place> places_;
     bool collects_ = false;
     std::map<std::string, ParameterRelevance> parameters_;

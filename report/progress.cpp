@@ -237,4 +237,26 @@ void Progress::put(const std::string& text, int64_t columns, bool stay) {
     *out_ << out << std::flush;
 }
 
+PatientProgress::PatientProgress(std::string unit, double patience_seconds)
+    : unit_(std::move(unit)), patience_(patience_seconds), begin_(steady_seconds()) {}
+
+void PatientProgress::update(int64_t done, int64_t of) {
+    if (!bar_ && steady_seconds() - begin_ > patience_ && done < of) {
+        bar_.emplace(1, ProgressOptions{.unit = unit_});
+        bar_->begin_epoch(1, of);
+        shown_ = done;
+    }
+    if (bar_) {
+        bar_->update(done, done - shown_);
+        shown_ = done;
+    }
+    if (done == of) {
+        if (bar_) {
+            bar_->end_epoch();
+        }
+        bar_.reset();
+        begin_ = steady_seconds();
+    }
+}
+
 }  // namespace backlight::report

@@ -62,6 +62,20 @@ private:
     bool open_ = false;  // an epoch is running
 };
 
+/// A Progress of one epoch that appears only when the work takes longer than a moment.
+class PatientProgress {
+public:
+    explicit PatientProgress(std::string unit, double patience_seconds = 1.5);
+    /// `done` of `of`; the last call (done = of) ends it.
+    void update(int64_t done, int64_t of);
+
+private:
+    std::string unit_;
+    double patience_, begin_;
+    int64_t shown_ = 0;
+    std::optional<Progress> bar_;
+};
+
 /// "42 s", "3:07", "1:02:09".
 [[nodiscard]] std::string format_duration(double seconds);
 
