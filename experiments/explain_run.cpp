@@ -151,7 +151,7 @@ private:
         const int64_t target = sample.target >= 0 ? sample.target : forward.predicted()[0];
         Explanation found;
         try {
-            found = forward.explain_all(*method.explainer, {.targets = {target}});
+            found = forward.explain_all(*method.explainer, {.targets = {target}, .numbers = {index}});
         } catch (const Error& error) {
             leave_out(method.text, error);
             method.failed = true;

@@ -30,6 +30,12 @@ MethodBuilder build_cam, build_grad_cam, build_grad_cam_pp, build_hires_cam, bui
 MethodBuilder build_contrastive_eb;                   // excitation.cpp
 MethodBuilder build_deep_lift, build_deep_shap;       // deep_lift.cpp
 MethodBuilder build_contextual_decomposition;         // contextual.cpp
+MethodBuilder build_occlusion;                        // occlusion.cpp
+MethodBuilder build_ablation;                         // ablation.cpp
+MethodBuilder build_representation_erasure;           // erasure.cpp
+MethodBuilder build_lime;                             // lime.cpp
+MethodBuilder build_kernel_shap;                      // kernel_shap.cpp
+MethodBuilder build_rise;                             // rise.cpp
 /// A preset of composites by name (traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
                                                       const ExplainContext& context);
