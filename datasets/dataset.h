@@ -56,6 +56,8 @@ struct Batch {
     Tensor label;                  // (N), i64; undefined in a multi-label set
     Tensor target;                 // (N, K), f32, multi-label: 1 present, 0 not; undefined otherwise
     Tensor target_weight;          // (N, K), f32: 0 where the class is to be ignored, 1 elsewhere
+    Tensor soft_label;             // (N, K), f32: a distribution in the place of `label`; undefined where that holds
+    Tensor sample_weight;          // (N), f32, of the loss; undefined: 1
     std::vector<int64_t> indices;  // which samples of the data set
     Tensor mask;                   // (N, H, W) or (N, D), f32; undefined if there is none
     Tensor decoy_mask;

@@ -58,7 +58,39 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
     return Tensor::from(weights, {classes}).to(DType::f32);
 }
 
+namespace {
+
+/// Σ_n w_n Σ_k t_nk c_k (-log p_nk) and Σ_n w_n Σ_k t_nk c_k: of one-hot targets what cross_entropy_sum gives.
+SummedLoss weighted_cross_entropy(const Variable& logits, const Batch& batch, double smoothing,
+                                  const Tensor& class_weight) {
+    const int64_t samples = logits.dim(0), classes = logits.dim(1);
+    Variable target = batch.soft_label.defined()
+                          ? Variable(batch.soft_label)
+                          : scatter_last(Variable(Tensor::ones({samples}, logits.dtype(), logits.data().device())),
+                                         batch.label, classes);
+    if (batch.sample_weight.defined()) {
+        target = target * reshape(Variable(batch.sample_weight), {samples, 1});
+    }
+    const Variable weighted = class_weight.defined() ? target * Variable(class_weight) : target;
+    const Variable log_p = log_softmax(logits);
+    const Variable loss = -sum(weighted * log_p);
+    const double total = sum(weighted).item();
+    if (smoothing == 0) {
+        return {loss, total};
+    }
+    Variable spread = class_weight.defined() ? log_p * Variable(class_weight) : log_p;
+    if (batch.sample_weight.defined()) {
+        spread = spread * reshape(Variable(batch.sample_weight), {samples, 1});
+    }
+    return {loss * (1.0 - smoothing) - sum(spread) * (smoothing / static_cast<double>(classes)), total};
+}
+
+}  // namespace
+
 SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing, const Tensor& class_weight) {
+    if (!batch.target.defined() && (batch.soft_label.defined() || batch.sample_weight.defined())) {
+        return weighted_cross_entropy(logits, batch, smoothing, class_weight);
+    }
     if (!batch.target.defined()) {
         return {cross_entropy_sum(logits, batch.label, smoothing, class_weight),
                 class_weight.defined() ? sum(gather_rows(Variable(class_weight), batch.label)).item()
@@ -66,6 +98,9 @@ SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing,
     }
     const Variable target(batch.target);
     Variable weight(batch.target_weight);
+    if (batch.sample_weight.defined()) {
+        weight = weight * reshape(Variable(batch.sample_weight), {batch.size(), 1});
+    }
     if (class_weight.defined()) {  // of the positives
         weight = weight * (1.0 + target * (Variable(class_weight) - 1.0));
     }
