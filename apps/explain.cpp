@@ -5,6 +5,7 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
+#include <sstream>
 
 #include "apps/checks.h"
 #include "apps/commands.h"
@@ -12,11 +13,17 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "core/glob.h"
 #include "core/io/image.h"
 #include "core/io/npy.h"
+#include "core/io/safetensors.h"
+#include "core/random.h"
+#include "datasets/registry.h"
+#include "experiments/explain_run.h"
 #include "explain/explainer.h"
 #include "report/contact_sheet.h"
 #include "report/heatmap.h"
+#include "report/progress.h"
 #include "report/reduce.h"
 #include "train/trainer.h"
 
@@ -24,11 +31,77 @@ namespace backlight::apps {
 namespace {
 
 struct Config {
-    std::string model, weights, input, method = "lrp", target = "predicted", layer, out, precision = "f32";
+    std::string model, weights, input, data, split = "test", out, out_dir, precision = "f32";
+    std::vector<std::string> methods, layers;
+    std::string composite, target = "predicted", start, neuron, background, parameters;
     std::string reduce = "sum", colormap = "blue-white-red", view = "overlay";
     double percentile = 100;
-    int64_t classes = 0, seed = 0;
+    int64_t classes = 0, limit = 0, background_size = 20, shown = 8;
+    uint64_t seed = 0;
+    bool conservation = false, no_pictures = false;
 };
+
+/// The method texts: those given, or the one that --composite spells.
+std::vector<std::string> methods_of(const Config& c) {
+    BACKLIGHT_CHECK(c.composite.empty() || c.methods.empty(), "--composite is a method of its own: leave out --method");
+    if (!c.composite.empty()) {
+        (void)parse_composite(c.composite);  // its own message before the option's
+        return {"composite(parts=(" + c.composite + "))"};
+    }
+    return c.methods.empty() ? std::vector<std::string>{"lrp"} : c.methods;
+}
+
+/// Samples of the training split that expected gradients and DeepSHAP compare with.
+Tensor background_of(const Config& c, const Model& model, DType dtype) {
+    if (c.background.empty()) {
+        return {};
+    }
+    if (c.background.ends_with(".npy")) {
+        return read_input(c.background, model, dtype);
+    }
+    const auto data = load_data(c.background);
+    const std::vector<int64_t> order =
+        RandomStream(RandomKey{.seed = c.seed, .purpose = purpose::kExplainer})
+            .sample(data->train->size(), std::min(c.background_size, data->train->size()));
+    const Tensor x = data->train->batch(readable(*data->train, order)).input.to(dtype);
+    model.check_input(x.shape());
+    return x;
+}
+
+/// "A,B" and repeated options; globs stand for all layers that match, "all" for every one.
+std::vector<std::string> layers_of(const Config& c, const ExplainedForward& forward) {
+    std::vector<std::string> layers;
+    for (const std::string& given : c.layers) {
+        for (const std::string& layer : split_list(given, ',')) {
+            const std::string pattern = layer == "all" ? "*" : layer;
+            if (pattern.find_first_of("*?") == std::string::npos) {
+                layers.push_back(layer);
+                continue;
+            }
+            const size_t before = layers.size();
+            for (const std::string& name : forward.layers().names()) {
+                if (glob_match(pattern, name) && forward.layers().at(name).requires_grad()) {
+                    layers.push_back(name);
+                }
+            }
+            BACKLIGHT_CHECK(layers.size() > before, "--layer: no layer matches ", layer);
+        }
+    }
+    return layers;
+}
+
+int64_t target_number(const std::string& text, const std::vector<std::string>& names, int64_t classes) {
+    const auto named = std::find(names.begin(), names.end(), text);
+    int64_t target = named - names.begin();
+    if (named == names.end()) {
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), target);
+        BACKLIGHT_CHECK(error == std::errc() && end == text.data() + text.size(),
+                        "--target: expected a class number or name, predicted or all, got \"", text, "\"");
+    }
+    BACKLIGHT_CHECK(target >= 0 && target < classes, "--target: ", text,
+                    " is out of range, the model has classes 0..", classes - 1);
+    return target;
+}
 
 /// One vector of targets a map: one for T and predicted, K for all.
 std::vector<std::vector<int64_t>> targets_of(const Config& c, const ExplainedForward& forward,
@@ -45,37 +118,73 @@ std::vector<std::vector<int64_t>> targets_of(const Config& c, const ExplainedFor
         }
         return all;
     }
-    const auto named = std::find(names.begin(), names.end(), c.target);
-    int64_t target = named - names.begin();
-    if (named == names.end()) {
-        const auto [end, error] = std::from_chars(c.target.data(), c.target.data() + c.target.size(), target);
-        BACKLIGHT_CHECK(error == std::errc() && end == c.target.data() + c.target.size(),
-                        "--target: expected a class number, predicted or all, got \"", c.target, "\"");
-    }
-    BACKLIGHT_CHECK(target >= 0 && target < classes, "--target: ", c.target,
-                    " is out of range, the model has classes 0..", classes - 1);
+    const int64_t target = target_number(c.target, names, classes);
     return {std::vector<int64_t>(samples, target)};
 }
 
-/// Prints sum, explained logit and gap of each sample.
-void print_sums(const Tensor& relevance, const Tensor& logits, const std::vector<int64_t>& targets,
-                Start start, const std::string& method) {
+/// Prints sum, explained logit and gap of each sample; the gap is that to what the sum should be.
+void print_sums(const Explanation& found, const Tensor& logits, const std::vector<int64_t>& targets,
+                const Explainer& method) {
     const NoGrad off;
+    const Tensor relevance = found.maps[0].data();
     const Tensor per_sample = sum(flatten(Variable(relevance.to(DType::f64))), {1}).data();
     const auto sums = per_sample.to_vector<double>();
     const auto scores = logits.to(DType::f64).to_vector<double>();
     const auto classes = static_cast<size_t>(logits.dim(1));
     constexpr size_t kShown = 10;
     for (size_t n = 0; n < std::min(sums.size(), kShown); ++n) {
-        const double logit = scores[n * classes + static_cast<size_t>(targets[n])];
-        std::cout << method << " (start=" << name_of(start) << ") sample " << n << " target " << targets[n]
-                  << ": sum " << std::setprecision(9) << sums[n] << "  logit " << logit << "  gap "
-                  << logit - sums[n] << "\n";
+        std::cout << method.name() << " (start=" << name_of(method.start()) << ") sample " << n << std::setprecision(9);
+        if (!targets.empty()) {
+            std::cout << " target " << targets[n] << ": sum " << sums[n] << "  logit "
+                      << scores[n * classes + static_cast<size_t>(targets[n])];
+        } else {
+            std::cout << ": sum " << sums[n];
+        }
+        if (!found.expected.empty()) {
+            std::cout << "  should be " << found.expected[n] << "  gap " << found.expected[n] - sums[n];
+        }
+        std::cout << "\n";
     }
     if (sums.size() > kShown) {
         std::cout << "... and " << sums.size() - kShown << " more samples\n";
     }
+    for (const std::string& note : found.notes) {
+        std::cout << note << "\n";
+    }
 }
+
+/// What arrived at each node, what it sent on, and what stayed: the bias and the stabilizer take it.
+class ConservationTable {
+public:
+    [[nodiscard]] auto watch() {
+        return [this](const NodeView& node, const Variable& arrived, const Variables& sent) {
+            const NoGrad off;
+            double total = 0;
+            for (const Variable& part : sent) {
+                total += part.defined() ? sum(Variable(part.data().to(DType::f64))).item() : 0;
+            }
+            rows_.push_back({node.name(), std::string(node.kind()),
+                             sum(Variable(arrived.data().to(DType::f64))).item(), total});
+        };
+    }
+    void print() const {
+        std::cout << "relevance of all samples, from the output on:\n"
+                  << std::left << std::setw(36) << "layer" << std::setw(22) << "op" << std::right << std::setw(16)
+                  << "arrived" << std::setw(16) << "sent" << std::setw(16) << "absorbed" << "\n";
+        for (const Row& row : rows_) {
+            std::cout << std::left << std::setw(36) << row.layer << std::setw(22) << row.op << std::right
+                      << std::setprecision(7) << std::setw(16) << row.arrived << std::setw(16) << row.sent
+                      << std::setw(16) << row.arrived - row.sent << "\n";
+        }
+    }
+
+private:
+    struct Row {
+        std::string layer, op;
+        double arrived, sent;
+    };
+    std::vector<Row> rows_;
+};
 
 Tensor pixels(const Tensor& map, report::Reduce reduce, int64_t n) {
     return report::batch_item(report::reduce_channels(map.to(DType::f32), reduce), n);
@@ -119,43 +228,197 @@ Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
     return rows.size() == 1 && rows[0].size() == 1 ? rows[0][0] : report::grid(rows);
 }
 
-int run(const Config& c) {
-    const bool as_picture = c.out.ends_with(".png");
-    BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy"),
-                    "--out: expected a name that ends in .npy or .png, got ", c.out);
-    check_output("--out", c.out);
-    const DType dtype = c.precision == "f64" ? DType::f64 : DType::f32;
-    LoadedModel loaded = load_model(c.model, c.classes, c.weights, dtype);
-    const Tensor x = read_input(c.input, loaded.model, dtype);
-    const auto explainer =
-        build_method(c.method, {.cam_layer = loaded.model.cam_layer, .low = loaded.low, .high = loaded.high});
-    const ExplainedForward forward(*loaded.model.net, x);
-    if (!forward.stripped().empty()) {
-        std::cout << "explained: the input of the final " << forward.stripped() << "\n";
-    }
-    const auto targets = targets_of(c, forward, loaded.class_names);
-    std::vector<Tensor> maps;
-    for (const auto& target : targets) {
-        maps.push_back(forward.explain(*explainer, {.targets = target, .layers = {c.layer}}));
-        print_sums(maps.back(), forward.logits().data(), target, explainer->start(), explainer->name());
-    }
-    if (as_picture) {
+void write_maps(const Config& c, const Tensor& x, const std::vector<Explanation>& found,
+                const std::vector<std::string>& layers) {
+    if (c.out.ends_with(".png")) {
+        std::vector<Tensor> maps;
+        for (const Explanation& e : found) {
+            maps.push_back(e.maps[0].data());
+        }
         write_png(c.out, draw(c, x, maps));
-    } else if (c.target == "all") {
+        return;
+    }
+    const auto of_layer = [&](size_t layer) {
+        if (c.target != "all") {
+            return found[0].maps[layer].data();
+        }
         Variables stacked;
-        for (const Tensor& map : maps) {
+        for (const Explanation& e : found) {
+            const Tensor& map = e.maps[layer].data();
             Shape shape{1};
             for (const int64_t extent : map.shape()) {
                 shape.push_back(extent);
             }
             stacked.emplace_back(map.reshape(shape));
         }
-        write_npy(c.out, concat(stacked, 0).data());
-    } else {
-        write_npy(c.out, maps[0]);
+        return concat(stacked, 0).data();
+    };
+    if (c.out.ends_with(".npy")) {
+        write_npy(c.out, of_layer(0));
+        return;
+    }
+    std::map<std::string, Tensor> tensors;
+    for (size_t i = 0; i < layers.size(); ++i) {
+        tensors[layers[i]] = of_layer(i);
+    }
+    write_safetensors(c.out, tensors);
+}
+
+void write_parameters(const std::string& file, const Explanation& found) {
+    std::map<std::string, Tensor> tensors;
+    for (const auto& [layer, relevance] : found.parameters) {
+        tensors[layer + ".weight"] = relevance.weight.data();
+        if (relevance.bias.defined()) {
+            tensors[layer + ".bias"] = relevance.bias.data();
+        }
+    }
+    write_safetensors(file, tensors);
+    std::cout << "written: " << file << "\n";
+}
+
+struct Loaded {
+    LoadedModel model;
+    ExplainContext context;
+    DType dtype = DType::f32;
+    std::unique_ptr<DataSource> data;  // where --data is given
+};
+
+std::unique_ptr<Loaded> load(const Config& c) {
+    auto loaded = std::make_unique<Loaded>();
+    loaded->dtype = c.precision == "f64" ? DType::f64 : DType::f32;
+    loaded->model = load_model(c.model, c.classes, c.weights, loaded->dtype);
+    const Model& model = loaded->model.model;
+    if (!c.data.empty()) {  // it may know what the weights do not say
+        loaded->data = load_data(c.data);
+        const auto& split = loaded->data->split(c.split);
+        const InputRange range = split->input_range();
+        if (loaded->model.low.empty()) {
+            loaded->model.low.assign(range.low.begin(), range.low.end());
+            loaded->model.high.assign(range.high.begin(), range.high.end());
+        }
+        if (loaded->model.class_names.empty() && split->num_classes() == model.classes) {
+            loaded->model.class_names = split->class_names();
+        }
+    }
+    loaded->context = {.cam_layer = model.cam_layer,
+                       .low = loaded->model.low,
+                       .high = loaded->model.high,
+                       .mean = model.mean,
+                       .std = model.std,
+                       .seed = c.seed,
+                       .background = background_of(c, model, loaded->dtype)};
+    return loaded;
+}
+
+/// One input (a batch, or a picture), one method, one file.
+int run_one(const Config& c) {
+    const std::vector<std::string> methods = methods_of(c);
+    BACKLIGHT_CHECK(methods.size() == 1 && methods[0] != "all",
+                    "--out takes the map of one method; give a folder, --out-dir, for several");
+    const bool as_picture = c.out.ends_with(".png");
+    BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy") || c.out.ends_with(".safetensors"),
+                    "--out: expected a name that ends in .npy, .png or (several layers) .safetensors, got ", c.out);
+    check_output("--out", c.out);
+    const auto loaded = load(c);
+    report::PatientProgress bar("passes");
+    loaded->context.progress = [&bar](int64_t done, int64_t of) { bar.update(done, of); };
+    const auto explainer = build_method(methods[0], loaded->context);
+    const Tensor x = read_input(c.input, loaded->model.model, loaded->dtype);
+    const ExplainedForward forward(*loaded->model.model.net, x);
+    if (!forward.stripped().empty()) {
+        std::cout << "explained: the input of the final " << forward.stripped() << "\n";
+    }
+    const std::vector<std::string> layers = layers_of(c, forward);
+    BACKLIGHT_CHECK(layers.size() <= 1 || c.out.ends_with(".safetensors"),
+                    "--out: maps of ", layers.size(), " layers need a name that ends in .safetensors");
+    ExplainRequest request{.layers = layers, .neuron = c.neuron, .parameters = !c.parameters.empty()};
+    if (!c.start.empty()) {
+        request.start = read_npy(c.start).to(loaded->dtype);
+    }
+    ConservationTable table;
+    if (c.conservation) {
+        request.watch = table.watch();
+    }
+    const bool by_target = c.neuron.empty() && c.start.empty();
+    std::vector<Explanation> found;
+    for (const auto& targets : by_target ? targets_of(c, forward, loaded->model.class_names)
+                                         : std::vector<std::vector<int64_t>>{{}}) {
+        request.targets = targets;
+        found.push_back(forward.explain_all(*explainer, request));
+        print_sums(found.back(), forward.logits().data(), targets, *explainer);
+    }
+    if (c.conservation) {
+        table.print();
+    }
+    write_maps(c, x, found, layers);
+    if (!c.parameters.empty()) {
+        write_parameters(c.parameters, found[0]);
     }
     std::cout << "written: " << c.out << "\n";
     return 0;
+}
+
+/// Many samples, many methods, one folder.
+int run_folder(const Config& c) {
+    BACKLIGHT_CHECK(c.layers.empty() && c.start.empty() && c.neuron.empty() && c.parameters.empty() && !c.conservation,
+                    "--out-dir explains inputs; --layer, --start, --neuron, --parameters and --conservation go with --out");
+    const auto loaded = load(c);
+    ExplainRunConfig config{.out = c.out_dir,
+                            .methods = methods_of(c),
+                            .context = loaded->context,
+                            .identity = concat_text(c.model, " ", c.weights, " on ", c.data.empty() ? c.input : c.data,
+                                                    c.data.empty() ? "" : " " + c.split, ", target ", c.target, ", seed ",
+                                                    c.seed, ", ", c.precision),
+                            .pictures = !c.no_pictures,
+                            .shown = c.shown,
+                            .reduce = report::parse_reduce(c.reduce),
+                            .heatmap = {.colormap = c.colormap, .percentile = c.percentile == 100 ? 99.5 : c.percentile}};
+    BACKLIGHT_CHECK(c.target != "all", "--target all goes with --out");
+    const auto target_of = [&](int64_t label) -> int64_t {
+        if (c.target == "predicted" || (c.target == "label" && label < 0)) {
+            return -1;
+        }
+        return c.target == "label" ? label
+                                   : target_number(c.target, loaded->model.class_names, loaded->model.model.classes);
+    };
+    Tensor x;
+    if (loaded->data) {
+        const auto split = loaded->data->split(c.split);
+        config.samples = c.limit > 0 ? std::min(c.limit, split->size()) : split->size();
+        config.sample = [split, target_of, &loaded](int64_t index) {
+            const Batch batch = split->batch(std::vector<int64_t>{index});
+            const int64_t label = split->is_multi_label() ? -1 : split->label(index);
+            std::ostringstream name;
+            name << std::setw(6) << std::setfill('0') << index;
+            loaded->model.model.check_input(batch.input.shape());
+            return ExplainSample{.name = name.str(),
+                                 .label = label < 0 ? std::string()
+                                                    : split->class_names()[static_cast<size_t>(label)],
+                                 .target = target_of(label),
+                                 .input = batch.input.to(loaded->dtype)};
+        };
+    } else {
+        BACKLIGHT_CHECK(c.target != "label", "--target label: only a data set (--data) has labels");
+        x = read_input(c.input, loaded->model.model, loaded->dtype);
+        config.samples = c.limit > 0 ? std::min(c.limit, x.dim(0)) : x.dim(0);
+        config.sample = [&x, target_of, stem = std::filesystem::path(c.input).stem().string(),
+                         samples = config.samples](int64_t index) {
+            return ExplainSample{.name = samples == 1 ? stem : stem + "_" + std::to_string(index),
+                                 .target = target_of(-1),
+                                 .input = slice(Variable(x), 0, index, 1).data()};
+        };
+    }
+    (void)explain_run(loaded->model, config, std::cout);
+    std::cout << "index:  " << (config.out / "index.json").string() << "\npage:   "
+              << (config.out / "report.html").string() << "\n";
+    return 0;
+}
+
+int run(const Config& c) {
+    BACKLIGHT_CHECK(c.input.empty() != c.data.empty(), "explain: give --input or --data");
+    BACKLIGHT_CHECK(c.out.empty() != c.out_dir.empty(), "explain: give --out (one map) or --out-dir (a folder)");
+    BACKLIGHT_CHECK(c.data.empty() || c.out.empty(), "explain: --data goes with --out-dir");
+    return c.out.empty() ? run_folder(c) : run_one(c);
 }
 
 }  // namespace
@@ -165,14 +428,34 @@ Run add_explain(CLI::App& app, const Common&) {
     auto c = std::make_shared<Config>();
     cmd->add_option("--model", c->model, "Model (backlight list models)")->required();
     cmd->add_option("--weights", c->weights, "Weights (safetensors)")->required();
-    cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture")->required();
-    cmd->add_option("--method", c->method,
-                    "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; "
-                    "start=one|logit|prob|... sets what arrives at the output "
-                    "(backlight list methods)");
-    cmd->add_option("--target", c->target, "Class number or name, predicted, or all");
-    cmd->add_option("--layer", c->layer, "Explain the output of this layer, or its input: LAYER:in");
-    cmd->add_option("--out", c->out, "R.npy of the explained tensor's shape, or R.png")->required();
+    cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture");
+    cmd->add_option("--data", c->data, "Data set (backlight list data), with --out-dir");
+    cmd->add_option("--split", c->split, "Part of the data set");
+    cmd->add_option("--limit", c->limit, "Explain the first so many samples; 0: all")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--method", c->methods,
+                    "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; lrp if not given; with "
+                    "--out-dir several, or all; start=one|logit|prob|... sets what arrives at the output "
+                    "(backlight list methods)")
+        ->allow_extra_args(false);
+    cmd->add_option("--composite", c->composite,
+                    "Rules of your own: \"first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon(1e-6)\"");
+    cmd->add_option("--target", c->target, "Class number or name, predicted, all, or (--data) label");
+    cmd->add_option("--start", c->start, "S.npy (N,K): what arrives at the logits, in place of a target");
+    cmd->add_option("--neuron", c->neuron,
+                    "Explain this neuron: LAYER:channel (all its positions), LAYER:row:column:channel or LAYER:index");
+    cmd->add_option("--layer", c->layers,
+                    "Explain the output of this layer, or its input: LAYER:in; several, a pattern or all with "
+                    "--out R.safetensors")
+        ->allow_extra_args(false);
+    cmd->add_option("--out", c->out, "R.npy of the explained tensor's shape, R.png, or R.safetensors");
+    cmd->add_option("--out-dir", c->out_dir,
+                    "Folder for maps of many samples and methods, with an index and a page; what it holds is kept");
+    cmd->add_option("--parameters", c->parameters, "Also write the relevance of weights and biases (safetensors)");
+    cmd->add_flag("--conservation", c->conservation, "Print what arrived, was sent and was absorbed, op by op");
+    cmd->add_option("--background", c->background,
+                    "Samples to compare with (expected_gradients, deep_shap): B.npy, or a data set");
+    cmd->add_option("--background-size", c->background_size, "How many of a data set's training samples")
+        ->check(at_least_one());
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
         ->check(CLI::IsMember({"f32", "f64"}));
@@ -182,6 +465,8 @@ Run add_explain(CLI::App& app, const Common&) {
         ->check(CLI::IsMember({"overlay", "raw", "side"}));
     cmd->add_option("--percentile", c->percentile, "Clip |R| above this percentile in pictures")
         ->check(CLI::Range(0.0, 100.0));
+    cmd->add_option("--shown", c->shown, "Samples on the page and in grid.png")->check(CLI::NonNegativeNumber);
+    cmd->add_flag("--no-pictures", c->no_pictures, "No picture a map in --out-dir");
     cmd->add_option("--seed", c->seed, "Random seed of methods that draw");
     return [c] { return run(*c); };
 }

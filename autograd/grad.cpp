@@ -157,6 +157,9 @@ private:
             const Span span(node.op->kind(), "'");
             sent = node.op->vjp(view, entry.cotangent, mask);
         }
+        if (options_.watch) {
+            options_.watch(view, entry.cotangent, *sent);
+        }
         for (size_t i = 0; i < node.inputs.size() && i < sent->size(); ++i) {
             Variable& arriving = (*sent)[i];
             if (!wants(mask, static_cast<int>(i)) || !arriving.defined()) {

@@ -48,6 +48,8 @@ struct LinearView {
     int output_axis = 0;  // axis of `weight` that the output channels index
     int input_axis = 1;  // axis of `weight` that the input channels index; equal to output_axis when diagonal
     std::function<Variable(const Variable& x, const Variable& weight)> apply;
+    /// With a bias (O) in the same kernel; empty where the op has none.
+    std::function<Variable(const Variable& x, const Variable& weight, const Variable& bias)> apply_biased{};
     std::function<Variable(const Variable& s, const Variable& weight)> adjoint;
     std::function<Variable(const Variable& x, const Variable& s)> adjoint_params;
 };

@@ -58,7 +58,7 @@ public:
         }
         const Variables gradients =
             grad(output, start, layers, {.create_graph = create_graph, .retain_graph = true});
-        Explanation found;
+        Explanation found{.maps = {}, .coarse = true};
         for (size_t i = 0; i < layers.size(); ++i) {
             const Variable map = map_(create_graph ? layers[i] : layers[i].detach(), gradients[i]);
             found.maps.push_back(finished(options_, map, forward.input()));
@@ -87,7 +87,7 @@ public:
         const Variable w = matmul(start, create_graph ? weight : weight.detach());  // (N,K) (K,C)
         const Variable per_channel = reshape(w, {w.dim(0), 1, 1, w.dim(1)});
         const Variable a = create_graph ? activations : activations.detach();
-        return {.maps = {finished(options_, sum(a * per_channel, {3}, true), forward.input())}};
+        return {.maps = {finished(options_, sum(a * per_channel, {3}, true), forward.input())}, .coarse = true};
     }
 
 private:

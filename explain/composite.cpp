@@ -64,7 +64,7 @@ void LrpRules::prepare(const Traversal& traversal) {
     std::vector<Merging::Entry> entries;
     for (const auto& entry : traversal.entries()) {
         if (entry.needed) {
-            entries.push_back({entry.node, entry.consumers, entry.requested});
+            entries.push_back({entry.node, entry.consumers});
         }
     }
     merging_ = Merging(entries);
@@ -200,7 +200,7 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             r[0] = r_y;
             return r;
         case Rule::Kind::linear: {
-            const RuleInput in = merging_.input_of(node);
+            const RuleInput in = merging_.input_of(node, &weights_);
             r[static_cast<size_t>(in.linear.input)] = rule.relevance(in, r_y);
             if (collects_) {
                 parameters_[node.name()] = rule.parameter_relevance(in, r_y);

@@ -54,7 +54,7 @@ struct Composite {
 [[nodiscard]] Composite parse_composite(const std::string& text);
 
 /// LRP as rules of the one traversal. Batch norm directly behind (or before) a linear op is merged with it
-/// where nothing else reads the value between and nobody asked for it. One object may serve any number of
+/// where nothing else reads the value between. One object may serve any number of
 /// traversals; it keeps what it matched in the last one.
 class LrpRules final : public BackwardRules {
 public:
@@ -82,6 +82,7 @@ private:
 
     Composite composite_;
     Merging merging_;
+    WeightCache weights_;
     std::map<const Node*, CompositePart::Place> places_;
     bool collects_ = false;
     std::map<std::string, ParameterRelevance> parameters_;

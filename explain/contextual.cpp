@@ -90,7 +90,7 @@ Decomposition contextual_decomposition(const ExplainedForward& forward, const Te
         }
     }
     for (const NodePtr& node : nodes) {
-        entries.push_back({node, consumers[node.get()], node == forward.logits().node()});
+        entries.push_back({node, consumers[node.get()]});
     }
     const Merging merging(entries);
     std::unordered_map<const Node*, Pair> values;
@@ -147,6 +147,7 @@ public:
             }
         }
         return {.maps = {map},
+                .coarse = true,
                 .notes = {concat_text("contextual decomposition: each pixel has the contribution of its region, one of ",
                                       regions.size(), ", together with that region's interactions")}};
     }

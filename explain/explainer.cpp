@@ -139,12 +139,35 @@ Tensor ExplainedForward::explain(Explainer& explainer, const ExplainRequest& req
     return explain_all(explainer, request).maps[0].data();
 }
 
+namespace {
+
+/// The first node of the traversal that sends a value that is not finite, though all that arrives is: its name.
+std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, ExplainRequest request) {
+    std::string culprit;
+    request.watch = [&](const NodeView& node, const Variable& arrived, const Variables& sent) {
+        const bool bad = std::any_of(sent.begin(), sent.end(),
+                                     [](const Variable& v) { return v.defined() && !is_finite(v.data()); });
+        if (culprit.empty() && bad && is_finite(arrived.data())) {
+            culprit = concat_text(" from ", node.kind(), " ", node.name(), " on");
+        }
+    };
+    (void)explainer.explain(forward, request, false);
+    return culprit;
+}
+
+}  // namespace
+
 Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainRequest& request) const {
     Explanation found = explainer.explain(*this, request, false);
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();
-        BACKLIGHT_CHECK(is_finite(found.maps[i].data()), explainer.name(), ": the relevance is not finite",
-                        request.layers.empty() ? "" : " at layer " + request.layers[i]);
+        if (!is_finite(found.maps[i].data())) {
+            throw_error(concat_text(explainer.name(), ": the relevance is not finite",
+                                    request.layers.empty() || request.layers[i].empty()
+                                        ? ""
+                                        : " at layer " + request.layers[i],
+                                    find_culprit(*this, explainer, request)));
+        }
     }
     return found;
 }

@@ -33,13 +33,20 @@ struct ExplainRequest {
     /// "L:c" or "L:h:w:c" (or "L:i" of a vector): this neuron of layer L is explained in place of a logit, all
     /// positions of its channel where none is given. Empty: a logit.
     std::string neuron{};
+    /// Also the relevance of weights and biases (LRP methods).
+    bool parameters = false;
+    /// Told of every node of the traversal, see GradOptions::watch.
+    std::function<void(const NodeView& node, const Variable& arrived, const Variables& sent)> watch{};
 };
 
 /// What a method found.
 struct Explanation {
     Variables maps;                // one a requested layer, of its shape; CAM methods (N,H,W,1)
-    std::vector<double> expected;  // what the sum of each sample's first map should be; empty: nothing
-    std::vector<std::string> notes;  // one line each, for the reader of the map
+    bool coarse = false;  // values stand for regions, not for single pixels: best seen over the picture
+    std::vector<double> expected{};  // what the sum of each sample's first map should be; empty: nothing
+    std::vector<std::string> notes{};  // one line each, for the reader of the map
+    /// By the layer's name: summed over the batch, of merged weights where batch norm is merged.
+    std::map<std::string, ParameterRelevance> parameters{};
 };
 
 class ExplainedForward;

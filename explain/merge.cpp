@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 
 #include "autograd/functions.h"
@@ -91,8 +92,7 @@ Merging::Merging(const std::vector<Entry>& entries) {
     }
     const auto below = [&](const Node& node) -> const Entry* {
         const auto found = known.find(node.inputs[0].node().get());
-        return found == known.end() || found->second->consumers != 1 || found->second->visible ? nullptr
-                                                                                               : found->second;
+        return found == known.end() || found->second->consumers != 1 ? nullptr : found->second;
     };
     for (const Entry& entry : entries) {  // linear op -> batch norm
         const Entry* linear = is_batch_norm(*entry.node) ? below(*entry.node) : nullptr;
@@ -115,26 +115,86 @@ const Node* Merging::end_of(const Node* linear) const {
     return plan != plans_.end() && plan->second.behind ? plan->second.behind.get() : linear;
 }
 
-RuleInput Merging::input_of(const NodeView& node) const {
-    RuleInput in{.linear = view_of(node), .z = node.output()};
-    const auto found = plans_.find(node.node().get());
-    if (found != plans_.end() && found->second.before) {  // x -> k x + c -> W: one op on x
-        const LinearView norm = view_of(NodeView(found->second.before));
-        LinearView& op = in.linear;
+namespace {
+
+/// x -> k x + c -> W: one op on x.
+void put_before(LinearView& op, const LinearView& norm, bool weights) {
+    if (weights) {
         const Variable offset = broadcast_to(norm.bias, op.x.shape().with(0, 1));
         const Variable shift = op.apply(offset, op.weight);
         op.bias = op.bias.defined() ? op.bias + shift : shift;
         op.weight = scale_channels(op.weight, norm.weight, op.input_axis);
-        op.x = norm.x;
     }
-    if (found != plans_.end() && found->second.behind) {  // W x + b -> k (W x + b) + c: one op with output z
-        const NodeView norm_node(found->second.behind);
-        const LinearView norm = view_of(norm_node);
-        LinearView& op = in.linear;
-        op.weight = scale_channels(op.weight, norm.weight, op.output_axis);
-        op.bias = op.bias.defined() ? op.bias * norm.weight + norm.bias : norm.bias;
-        in.z = norm_node.output();
+    op.x = norm.x;
+}
+
+/// W x + b -> k (W x + b) + c: one op.
+void put_behind(LinearView& op, const LinearView& norm) {
+    op.weight = scale_channels(op.weight, norm.weight, op.output_axis);
+    op.bias = op.bias.defined() ? op.bias * norm.weight + norm.bias : norm.bias;
+}
+
+/// What the merged weight is made of; the statistics of batch norms show in their factors and shifts.
+void describe(WeightForms& forms, const LinearView& op, const std::vector<const LinearView*>& norms) {
+    for (const Variable& v : {op.weight, op.bias}) {
+        forms.versions.push_back(v.defined() ? v.data().storage_id() : 0);
+        forms.versions.push_back(v.defined() ? v.data().version() : 0);
     }
+    for (const LinearView* norm : norms) {
+        forms.norms.push_back(norm->weight.data().to(DType::f64).to_vector<double>());
+        forms.norms.push_back(norm->bias.data().to(DType::f64).to_vector<double>());
+    }
+}
+
+}  // namespace
+
+RuleInput Merging::input_of(const NodeView& node, WeightCache* kept) const {
+    RuleInput in{.linear = view_of(node), .z = node.output()};
+    const auto found = plans_.find(node.node().get());
+    const Plan none;
+    const Plan& plan = found == plans_.end() ? none : found->second;
+    const std::optional<LinearView> before =
+        plan.before ? std::optional(view_of(NodeView(plan.before))) : std::nullopt;
+    const std::optional<LinearView> behind =
+        plan.behind ? std::optional(view_of(NodeView(plan.behind))) : std::nullopt;
+    std::shared_ptr<WeightForms> forms;
+    if (kept != nullptr && !grad_enabled()) {
+        std::vector<const LinearView*> norms;
+        for (const auto& norm : {&before, &behind}) {
+            if (*norm) {
+                norms.push_back(&**norm);
+            }
+        }
+        auto now = std::make_shared<WeightForms>();
+        describe(*now, in.linear, norms);
+        if (before) {  // the merged bias is a value per position
+            now->versions.push_back(static_cast<uint64_t>(in.linear.x.dim(1)));
+            now->versions.push_back(static_cast<uint64_t>(in.linear.x.dim(-2)));
+        }
+        forms = (*kept)[in.linear.weight.data().storage_id()];
+        if (!forms || forms->versions != now->versions || forms->norms != now->norms) {
+            forms = now;
+            (*kept)[in.linear.weight.data().storage_id()] = now;
+        }
+    }
+    const bool known = forms && forms->weight.defined();
+    if (before) {
+        put_before(in.linear, *before, !known);
+    }
+    if (behind) {
+        if (!known) {
+            put_behind(in.linear, *behind);
+        }
+        in.z = NodeView(plan.behind).output();
+    }
+    if (known) {
+        in.linear.weight = forms->weight;
+        in.linear.bias = forms->bias;
+    } else if (forms) {
+        forms->weight = in.linear.weight;
+        forms->bias = in.linear.bias;
+    }
+    in.forms = std::move(forms);
     in.x_is_nonnegative = is_nonnegative(in.linear.x);
     return in;
 }

@@ -15,23 +15,25 @@ namespace backlight {
 /// The view of a node that is linear in its input; throws Error for another.
 [[nodiscard]] LinearView view_of(const NodeView& node);
 
+/// By the storage of the op's own weight.
+using WeightCache = std::map<uint64_t, std::shared_ptr<WeightForms>>;
+
 /// Which batch norms of a graph are merged: directly behind a linear op, or directly before one, where nothing else
-/// reads the value between and nobody asked for it.
+/// reads the value between. The relevance of that value is then the one of the merged op's result (or input).
 class Merging {
 public:
     /// One node of the graph, in the order latest first or earliest first.
     struct Entry {
         NodePtr node;
-        int consumers = 0;     // edges that read its output
-        bool visible = false;  // somebody asks for what arrives there, so it must stay
+        int consumers = 0;  // edges that read its output
     };
     Merging() = default;
     explicit Merging(const std::vector<Entry>& entries);
 
     /// Whether this batch norm is part of a linear op: it passes on what it receives.
     [[nodiscard]] bool is_merged(const Node* norm) const { return merged_.contains(norm); }
-    /// A linear op as a rule sees it.
-    [[nodiscard]] RuleInput input_of(const NodeView& node) const;
+    /// A linear op as a rule sees it. `kept`: forms of weights that explanations without history share.
+    [[nodiscard]] RuleInput input_of(const NodeView& node, WeightCache* kept = nullptr) const;
     /// The last node of a linear op: the batch norm behind it, or itself.
     [[nodiscard]] const Node* end_of(const Node* linear) const;
 

@@ -25,6 +25,27 @@ Variable Stabilizer::divide(const Variable& r, const Variable& z) const {
     return r / (form == Form::add ? stabilize(z, eps) : stabilize_clip(z, eps));
 }
 
+namespace {
+
+Variable kept(Variable& form, const Variable& weight, Variable (*make)(const Variable&)) {
+    if (!form.defined()) {
+        form = make(weight).detach();
+    }
+    return form;
+}
+
+}  // namespace
+
+Variable RuleInput::positive_weight() const {
+    return forms && !grad_enabled() ? kept(forms->positive, linear.weight, positive_part)
+                                    : positive_part(linear.weight);
+}
+
+Variable RuleInput::negative_weight() const {
+    return forms && !grad_enabled() ? kept(forms->negative, linear.weight, negative_part)
+                                    : negative_part(linear.weight);
+}
+
 Rule Rule::with_stabilizer(const Stabilizer& stabilizer) const {
     Rule changed = *this;
     changed.stabilizer_ = stabilizer;
@@ -58,14 +79,43 @@ Variable ones_like_input(const LinearView& op) {
 
 void add_to(Variable& total, const Variable& part) { total = total.defined() ? total + part : part; }
 
+Variable scaled(const Variable& v, double factor) { return factor == 1 ? v : v * factor; }
+
+/// F(x; scale W) + b.
+Variable forward_of(const RuleTerm& term, const LinearView& op) {
+    const Variable x = term.x.defined() ? term.x : ones_like_input(op);
+    if (term.bias.defined() && term.bias.rank() == 1 && term.scale == 1 && op.apply_biased) {
+        return op.apply_biased(x, term.weight, term.bias);
+    }
+    const Variable z = scaled(op.apply(x, term.weight), term.scale);
+    return term.bias.defined() ? z + term.bias : z;
+}
+
+/// x ⊙ B(s; W): terms of several groups with the same x and W need one B, of the sum of their s.
+struct Sent {
+    Variable x, weight, s;
+};
+void add_sent(std::vector<Sent>& all, const RuleTerm& term, const Variable& s) {
+    const auto same = [](const Variable& a, const Variable& b) {
+        return a.defined() == b.defined() && a.node() == b.node() &&
+               (!a.defined() || a.data().storage_id() == b.data().storage_id());
+    };
+    for (Sent& sent : all) {
+        if (same(sent.x, term.x) && same(sent.weight, term.weight)) {
+            sent.s = sent.s + scaled(s, term.scale);
+            return;
+        }
+    }
+    all.push_back({term.x, term.weight, scaled(s, term.scale)});
+}
+
 }  // namespace
 
 Rule::Share Rule::share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const {
     Variable denominator = group.denominator;
     if (!denominator.defined()) {
         for (const RuleTerm& term : group.terms) {
-            const Variable z = op.apply(term.x.defined() ? term.x : ones_like_input(op), term.weight);
-            add_to(denominator, term.bias.defined() ? z + term.bias : z);
+            add_to(denominator, forward_of(term, op));
         }
     }
     denominator = broadcast_to(denominator, r_y.shape());
@@ -79,20 +129,24 @@ Rule::Share Rule::share(const RuleGroup& group, const LinearView& op, const Vari
 
 Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
-    Variable r_x;
     Variable absorbed = r_y;
+    std::vector<Sent> sent;
     for (const RuleGroup& group : groups_of(input)) {
         const auto [denominator, s] = share(group, op, r_y);
         if (distributed_bias_) {
             absorbed = absorbed - denominator * s;
         }
         for (const RuleTerm& term : group.terms) {
-            const Variable below = op.adjoint(s, term.weight);
-            add_to(r_x, term.x.defined() ? term.x * below : below);
+            add_sent(sent, term, s);
             if (distributed_bias_ && term.bias.defined()) {
                 absorbed = absorbed + term.bias * s;
             }
         }
+    }
+    Variable r_x;
+    for (const Sent& part : sent) {
+        const Variable below = op.adjoint(part.s, part.weight);
+        add_to(r_x, part.x.defined() ? part.x * below : below);
     }
     if (distributed_bias_) {
         const Tensor& w = op.weight.data();
@@ -111,7 +165,7 @@ ParameterRelevance Rule::parameter_relevance(const RuleInput& input, const Varia
         for (const RuleTerm& term : group.terms) {
             const Variable x = term.x.defined() ? broadcast_to(term.x, op.x.shape())
                                                 : broadcast_to(ones_like_input(op), op.x.shape());
-            add_to(r.weight, term.weight * op.adjoint_params(x, s));
+            add_to(r.weight, term.weight * op.adjoint_params(x, scaled(s, term.scale)));
             if (term.bias.defined()) {
                 add_to(r.bias, sum_to(term.bias * s, input.linear.bias.shape()));
             }
@@ -138,6 +192,14 @@ Variable bias_of(const RuleInput& in) { return in.zero_bias ? Variable() : in.li
 
 Variable positive(const Variable& v) { return v.defined() ? positive_part(v) : v; }
 Variable negative(const Variable& v) { return v.defined() ? negative_part(v) : v; }
+
+/// What the rule calls z: without the bias where that is left out.
+Variable z_of(const RuleInput& in) {
+    return in.zero_bias && in.linear.bias.defined() ? in.z - in.linear.bias : in.z;
+}
+
+/// In f64 the direct form costs little and is exact; in f32 it saves a forward pass and loses a few digits.
+bool takes_difference(const RuleInput& in) { return in.z.dtype() == DType::f32; }
 
 /// Terms (x⁺, same, bias), (x⁻, opposite): the second is absent where x is known to be non-negative.
 std::vector<RuleTerm> split_terms(const RuleInput& in, const Variable& with_positive,
@@ -171,17 +233,14 @@ Variable constant_image(const std::vector<double>& values, const Variable& x, st
 Rule epsilon(double epsilon, RuleOptions options) {
     options.stabilizer = epsilon;
     return linear_rule("epsilon", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
-        const bool drop = in.zero_bias && in.linear.bias.defined();
-        return {{.terms = {{in.linear.x, in.linear.weight, bias_of(in)}},
-                 .denominator = drop ? in.z - in.linear.bias : in.z}};
+        return {{.terms = {{in.linear.x, in.linear.weight, bias_of(in)}}, .denominator = z_of(in)}};
     });
 }
 
 Rule zplus(const RuleOptions& options) {
     return linear_rule("zplus", options, [](const RuleInput& in) -> std::vector<RuleGroup> {
-        const Variable w_negative = in.x_is_nonnegative ? Variable() : negative_part(in.linear.weight);
-        return {
-            {.terms = split_terms(in, positive_part(in.linear.weight), w_negative, positive(bias_of(in)))}};
+        const Variable w_negative = in.x_is_nonnegative ? Variable() : in.negative_weight();
+        return {{.terms = split_terms(in, in.positive_weight(), w_negative, positive(bias_of(in)))}};
     });
 }
 
@@ -190,25 +249,48 @@ Rule alpha_beta(double alpha, double beta, const RuleOptions& options) {
                     "alpha_beta: expected alpha - beta = 1 with alpha >= 1 and beta >= 0, got alpha=", alpha,
                     " beta=", beta);
     return linear_rule("alpha_beta", options, [alpha, beta](const RuleInput& in) -> std::vector<RuleGroup> {
-        const Variable w_positive = positive_part(in.linear.weight);
-        const Variable w_negative = negative_part(in.linear.weight);
-        std::vector<RuleGroup> groups = {
-            {.coefficient = alpha, .terms = split_terms(in, w_positive, w_negative, positive(bias_of(in)))}};
-        if (beta != 0) {
-            groups.push_back({.coefficient = -beta,
-                              .terms = split_terms(in, w_negative, w_positive, negative(bias_of(in)))});
+        RuleGroup excite{.coefficient = alpha,
+                         .terms = split_terms(in, in.positive_weight(), in.x_is_nonnegative && beta == 0
+                                                                            ? Variable()
+                                                                            : in.negative_weight(),
+                                              positive(bias_of(in)))};
+        if (beta == 0) {
+            return {excite};
         }
-        return groups;
+        RuleGroup inhibit{.coefficient = -beta,
+                          .terms = split_terms(in, in.negative_weight(), in.positive_weight(),
+                                               negative(bias_of(in)))};
+        if (in.x_is_nonnegative && takes_difference(in)) {
+            // z is known: its negative part is what the positive one leaves, and never above 0.
+            excite.denominator = forward_of(excite.terms[0], in.linear);
+            inhibit.denominator = negative_part(z_of(in) - excite.denominator);
+        }
+        return {excite, inhibit};
     });
 }
 
 Rule gamma(double gamma, const RuleOptions& options) {
     BACKLIGHT_CHECK(gamma >= 0, "gamma: expected gamma >= 0, got ", gamma);
     return linear_rule("gamma", options, [gamma](const RuleInput& in) -> std::vector<RuleGroup> {
-        const Variable& w = in.linear.weight;
+        const Variable& x = in.linear.x;
         const Variable b = bias_of(in);
-        const Variable up = w + positive_part(w) * gamma;
-        const Variable down = w + negative_part(w) * gamma;
+        if (in.x_is_nonnegative) {
+            // W = W⁺ + W⁻ and z = p + n + b: one forward pass gives both denominators.
+            const Variable p = in.linear.apply(x, in.positive_weight());
+            const Variable z = z_of(in);
+            const Variable with_bias_up = b.defined() ? p + positive(b) : p;
+            const Variable n = z - with_bias_up;  // with b⁻
+            return {{.terms = {{x, in.positive_weight(), scaled_sum(b, gamma, positive(b)), 1 + gamma},
+                               {x, in.negative_weight()}},
+                     .denominator = z + with_bias_up * gamma,
+                     .gate = in.z.detach()},
+                    {.terms = {{x, in.positive_weight(), scaled_sum(b, gamma, negative(b))},
+                               {x, in.negative_weight(), {}, 1 + gamma}},
+                     .denominator = z + n * gamma,
+                     .gate = -in.z.detach()}};
+        }
+        const Variable up = in.linear.weight + in.positive_weight() * gamma;
+        const Variable down = in.linear.weight + in.negative_weight() * gamma;
         return {
             {.terms = split_terms(in, up, down, scaled_sum(b, gamma, positive(b))), .gate = in.z.detach()},
             {.terms = split_terms(in, down, up, scaled_sum(b, gamma, negative(b))), .gate = -in.z.detach()}};
@@ -232,8 +314,7 @@ Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& 
                 above_low = positive_part(above_low);
                 below_high = negative_part(below_high);
             }
-            return {{.terms = {{above_low, positive_part(in.linear.weight), {}},
-                               {below_high, negative_part(in.linear.weight), {}}}}};
+            return {{.terms = {{above_low, in.positive_weight()}, {below_high, in.negative_weight()}}}};
         });
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,12 @@ struct Stabilizer {
     [[nodiscard]] Variable divide(const Variable& r, const Variable& z) const;
 };
 
-/// One summand of a denominator. Undefined x: a tensor of ones. Undefined bias: none.
+/// One summand of a denominator: F(x; scale W) + b. Undefined x: a tensor of ones. Undefined bias: none.
 struct RuleTerm {
     Variable x;
     Variable weight;
-    Variable bias;
+    Variable bias{};
+    double scale = 1;
 };
 
 struct RuleGroup {
@@ -40,12 +42,25 @@ struct RuleGroup {
     Variable gate;         // R_y passes only where it is > 0; undefined: everywhere
 };
 
+/// Forms of one op's weight that explanations without history share, as long as the parameters stay as they are.
+struct WeightForms {
+    std::vector<uint64_t> versions;         // of the storages that the forms were made from
+    std::vector<std::vector<double>> norms; // factors and shifts of the merged batch norms
+    Variable weight, bias;                  // merged
+    Variable positive, negative;
+};
+
 /// What a rule is told about an op: its linear view, its full output and what is known of its input's sign.
 struct RuleInput {
     LinearView linear;
     Variable z;  // output of the (merged) op, bias included
     bool x_is_nonnegative = false;
     bool zero_bias = false;
+    std::shared_ptr<WeightForms> forms{};  // null: none are kept
+
+    /// W⁺ and W⁻. With gradients on they have their history, otherwise they are kept for the next explanation.
+    [[nodiscard]] Variable positive_weight() const;
+    [[nodiscard]] Variable negative_weight() const;
 };
 
 struct ParameterRelevance {

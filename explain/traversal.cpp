@@ -7,27 +7,49 @@
 namespace backlight {
 namespace {
 
+std::vector<double> sums_of(const Variable& start) {
+    const NoGrad off;
+    return sum(Variable(start.data().to(DType::f64)), {1}).data().to_vector<double>();
+}
+
 class TraversalExplainer final : public Explainer {
 public:
+    /// `lrp`: within `rules`, where they are of this kind.
     TraversalExplainer(std::string name, Start start, bool detach_start, std::unique_ptr<BackwardRules> rules,
-                       bool times_input)
+                       bool times_input, LrpRules* lrp = nullptr)
         : name_(std::move(name)),
           start_(start),
           detach_start_(detach_start),
           rules_(std::move(rules)),
-          times_input_(times_input) {}
+          times_input_(times_input),
+          lrp_(lrp) {}
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] Start start() const override { return start_; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const auto [output, start] = forward.begin(request, start_, create_graph && !detach_start_);
         const Variables points = forward.points(request);
+        BACKLIGHT_CHECK(!request.parameters || lrp_ != nullptr, name_,
+                        ": relevance of parameters is defined for LRP methods");
+        if (lrp_ != nullptr) {
+            lrp_->collect_parameters(request.parameters);
+        }
         Variables maps = grad(output, start, points,
-                              {.create_graph = create_graph, .retain_graph = true, .rules = rules_.get()});
+                              {.create_graph = create_graph,
+                               .retain_graph = true,
+                               .rules = rules_.get(),
+                               .watch = request.watch});
         for (size_t i = 0; times_input_ && i < maps.size(); ++i) {
             maps[i] = (create_graph ? points[i] : points[i].detach()) * maps[i];
         }
-        return {.maps = std::move(maps)};
+        Explanation found{.maps = std::move(maps)};
+        if (request.parameters) {
+            found.parameters = lrp_->parameters();
+        }
+        if (lrp_ != nullptr && request.neuron.empty() && !request.start.defined()) {
+            found.expected = sums_of(start);
+        }
+        return found;
     }
 
 private:
@@ -36,6 +58,7 @@ private:
     bool detach_start_;  // inside a loss: only the map moves, not what it starts with
     std::unique_ptr<BackwardRules> rules_;
     bool times_input_;
+    LrpRules* lrp_;
 };
 
 /// |gradient|, the largest channel at each position (Simonyan et al., "Deep inside convolutional networks",
@@ -101,11 +124,12 @@ Composite with_overrides(const Composite& composite, const Options& options) {
 }
 
 std::unique_ptr<Explainer> lrp_explainer(const std::string& name, const Options& options, const char* start,
-                                         Composite composite) {
-    composite = with_overrides(composite, options);
-    return std::make_unique<TraversalExplainer>(
-        name, start_option(options, start), options.get("detach_start", false),
-        with_paths(std::make_unique<LrpRules>(std::move(composite)), options, "reroute"), false);
+                                         const Composite& composite) {
+    auto rules = std::make_unique<LrpRules>(with_overrides(composite, options));
+    LrpRules* const lrp = rules.get();
+    return std::make_unique<TraversalExplainer>(name, start_option(options, start),
+                                                options.get("detach_start", false),
+                                                with_paths(std::move(rules), options, "reroute"), false, lrp);
 }
 
 Composite preset_composite(const CompositeEntry& entry, const Options& options, const ExplainContext& context) {

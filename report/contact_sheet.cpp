@@ -75,6 +75,24 @@ Tensor side_by_side(const std::vector<Tensor>& pictures, int64_t gap) {
     return canvas.tensor();
 }
 
+Tensor stacked(const std::vector<Tensor>& pictures, int64_t gap) {
+    BACKLIGHT_CHECK(!pictures.empty() && gap >= 0, "stacked: expected pictures and a gap >= 0");
+    int64_t height = -gap, width = 0;
+    for (const Tensor& one : pictures) {
+        BACKLIGHT_CHECK(one.defined() && one.rank() == 3 && one.dtype() == DType::u8,
+                        "stacked: expected u8 pictures (H,W,C)");
+        height += one.dim(0) + gap;
+        width = std::max(width, one.dim(1));
+    }
+    Canvas canvas(height, width);
+    int64_t top = 0;
+    for (const Tensor& one : pictures) {
+        canvas.paste(report::picture(one), 0, top);
+        top += one.dim(0) + gap;
+    }
+    return canvas.tensor();
+}
+
 Tensor grid(const std::vector<std::vector<Tensor>>& pictures, const GridOptions& options) {
     size_t columns = 0;
     int64_t edge = options.cell;

@@ -15,6 +15,9 @@ namespace backlight::report {
 /// Pictures in one row, `gap` white pixels between, centred vertically. u8 (H,W,3).
 [[nodiscard]] Tensor side_by_side(const std::vector<Tensor>& pictures, int64_t gap = 4);
 
+/// Pictures in one column, `gap` white pixels between, at the left edge. u8 (H,W,3).
+[[nodiscard]] Tensor stacked(const std::vector<Tensor>& pictures, int64_t gap = 4);
+
 struct GridOptions {
     std::vector<std::string> columns{};  // captions above, empty or one a column
     std::vector<std::string> rows{};     // captions on the left, empty or one a row

@@ -114,14 +114,14 @@ void Progress::begin_epoch(int64_t epoch, int64_t steps) {
     epochs_ = std::max(epochs_, epoch);
     steps_ = steps;
     step_ = epoch_images_ = last_line_step_ = 0;
-    loss_ = 0;
+    loss_.reset();
     summary_.clear();
     open_ = true;
     epoch_begin_ = options_.clock();
     last_draw_ = *options_.tty ? -HUGE_VAL : epoch_begin_;
 }
 
-void Progress::update(int64_t step, int64_t images, double loss) {
+void Progress::update(int64_t step, int64_t images, std::optional<double> loss) {
     run_steps_ += std::max<int64_t>(step - step_, 0);
     step_ = step;
     epoch_images_ += images;
@@ -188,13 +188,13 @@ std::string Progress::numbers(bool final) const {
         text +=
             print("%3.0f %%  ", std::floor(100.0 * static_cast<double>(step_) / static_cast<double>(steps_)));
     }
-    if (step_ > 0) {
+    if (step_ > 0 && loss_) {
         // The same width most of the time, so that the line does not jump.
-        const bool plain = std::abs(loss_) < 1e4 && (loss_ == 0 || std::abs(loss_) >= 1e-3);
-        text += std::isnan(loss_) ? "loss nan  " : print(plain ? "loss %.4f  " : "loss %.2e  ", loss_);
+        const bool plain = std::abs(*loss_) < 1e4 && (*loss_ == 0 || std::abs(*loss_) >= 1e-3);
+        text += std::isnan(*loss_) ? "loss nan  " : print(plain ? "loss %.4f  " : "loss %.2e  ", *loss_);
     }
     if (epoch_images_ > 0 && seconds > 0) {
-        text += format_rate(static_cast<double>(epoch_images_) / seconds) + " images/s  ";
+        text += format_rate(static_cast<double>(epoch_images_) / seconds) + " " + options_.unit + "/s  ";
     }
     if (final) {
         text += format_duration(seconds) + (summary_.empty() ? "" : "  " + summary_);
@@ -235,6 +235,28 @@ void Progress::put(const std::string& text, int64_t columns, bool stay) {
     }
     drawn_ = stay ? 0 : columns;
     *out_ << out << std::flush;
+}
+
+PatientProgress::PatientProgress(std::string unit, double patience_seconds)
+    : unit_(std::move(unit)), patience_(patience_seconds), begin_(steady_seconds()) {}
+
+void PatientProgress::update(int64_t done, int64_t of) {
+    if (!bar_ && steady_seconds() - begin_ > patience_ && done < of) {
+        bar_.emplace(1, ProgressOptions{.unit = unit_});
+        bar_->begin_epoch(1, of);
+        shown_ = done;
+    }
+    if (bar_) {
+        bar_->update(done, done - shown_);
+        shown_ = done;
+    }
+    if (done == of) {
+        if (bar_) {
+            bar_->end_epoch();
+        }
+        bar_.reset();
+        begin_ = steady_seconds();
+    }
 }
 
 }  // namespace backlight::report

@@ -17,6 +17,7 @@ struct ProgressOptions {
     std::optional<bool> tty{};        // by default: whether stderr is one (never for another stream)
     std::optional<int> width{};       // columns; by default the terminal's, looked up at each redraw
     std::optional<bool> unicode{};    // draw the bar with line characters; by default if the locale is UTF-8
+    std::string unit = "images";      // what the rate counts
     std::function<double()> clock{};  // seconds, monotonic; by default the steady clock
     double redraw_seconds = 0.1;      // on a TTY
     double line_seconds = 5;          // elsewhere: at least so long between the lines of an epoch ...
@@ -36,8 +37,8 @@ public:
     /// Epoch 1..epochs with `steps` steps begins.
     void begin_epoch(int64_t epoch, int64_t steps);
     /// Step 1..steps of the epoch is done, with so many images since the last update. A loss of NaN is shown
-    /// as "nan".
-    void update(int64_t step, int64_t images, double loss);
+    /// as "nan", none not at all.
+    void update(int64_t step, int64_t images, std::optional<double> loss = {});
     /// Ends the epoch: the final line stays on the screen. `summary` follows it: "accuracy 97.8 %".
     void end_epoch(std::string_view summary = "");
     /// A line of text that does not collide with the bar.
@@ -53,12 +54,26 @@ private:
     std::ostream* out_;
     int64_t epochs_, epoch_ = 0, steps_ = 0, step_ = 0;
     int64_t epoch_images_ = 0, run_steps_ = 0;
-    double loss_ = 0;
+    std::optional<double> loss_;
     double run_begin_ = 0, epoch_begin_ = 0, last_draw_ = 0;
     int64_t last_line_step_ = 0;
     int64_t drawn_ = 0;  // columns of the bar on the screen
     std::string summary_;
     bool open_ = false;  // an epoch is running
+};
+
+/// A Progress of one epoch that appears only when the work takes longer than a moment.
+class PatientProgress {
+public:
+    explicit PatientProgress(std::string unit, double patience_seconds = 1.5);
+    /// `done` of `of`; the last call (done = of) ends it.
+    void update(int64_t done, int64_t of);
+
+private:
+    std::string unit_;
+    double patience_, begin_;
+    int64_t shown_ = 0;
+    std::optional<Progress> bar_;
 };
 
 /// "42 s", "3:07", "1:02:09".

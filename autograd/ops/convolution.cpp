@@ -71,6 +71,8 @@ public:
             .input_axis = 3,
             .apply = [attrs](const Variable& x,
                              const Variable& weight) { return conv2d(x, weight, {}, attrs); },
+            .apply_biased = [attrs](const Variable& x, const Variable& weight,
+                                    const Variable& bias) { return conv2d(x, weight, bias, attrs); },
             .adjoint =
                 [attrs, x_shape](const Variable& s, const Variable& weight) {
                     return conv2d_backward_data(s, weight, x_shape.with(0, s.dim(0)), attrs);

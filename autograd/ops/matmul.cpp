@@ -94,6 +94,8 @@ public:
             .weight = node.input(1),
             .bias = node.input_count() > 2 ? node.input(2) : Variable(),
             .apply = [](const Variable& x, const Variable& weight) { return linear(x, weight); },
+            .apply_biased = [](const Variable& x, const Variable& weight,
+                               const Variable& bias) { return linear(x, weight, bias); },
             .adjoint = [](const Variable& s, const Variable& weight) { return matmul(s, weight); },
             .adjoint_params = [](const Variable& x,
                                  const Variable& s) { return matmul(s, x, {.transpose_a = true}); },

@@ -430,8 +430,21 @@ TEST_SUITE("explain") {
         }
         const Explanation all = found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"", "0", "3"}});
         REQUIRE(all.maps.size() == 3);
-        // A layer that is asked for stays visible: its batch norm is not merged, so compare with the same request.
         CHECK(difference(all.maps[2].data(), found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"3"}}).maps[0].data()) < 1e-12);
+        // Who asks for a convolution's result in front of a merged batch norm changes nothing below.
+        CHECK(difference(all.maps[0].data(), map_of(forward, "epsilon_plus", {0, 1})) == 0);
+        CHECK(difference(all.maps[1].data(), found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"1"}}).maps[0].data()) == 0);
+    }
+
+    TEST_CASE("relevance of parameters comes with the explanation, of LRP methods only") {
+        const auto net = golden::network();
+        const ExplainedForward forward(*net, golden::image());
+        const Explanation e = found(forward, "epsilon_plus", {.targets = {0}, .parameters = true});
+        REQUIRE(e.parameters.contains("4"));
+        CHECK(total(e.parameters.at("4").weight.data()) == doctest::Approx(1.084084788).epsilon(1e-8));
+        CHECK(e.expected[0] == doctest::Approx(1.0164868279).epsilon(1e-9));
+        CHECK_THROWS_WITH_AS((void)found(forward, "gradient", {.targets = {0}, .parameters = true}),
+                             doctest::Contains("LRP methods"), Error);
     }
 
     TEST_CASE("a replay with the recorded values is the recorded output; changed values move it") {
@@ -460,5 +473,59 @@ TEST_SUITE("explain") {
         const auto neuron = forward.scores(x, {0, 1, 2}, {.neuron = "0:1"});
         const NoGrad off;
         CHECK(neuron[1] == doctest::Approx(sum(slice(slice(forward.layers().at("0"), 3, 1, 1), 0, 1, 1)).item()));
+    }
+
+    TEST_CASE("weights that are kept between explanations follow every change of a parameter or a statistic") {
+        const auto net = random_network(151);
+        const Tensor x = random_images(152);
+        for (const char* method : {"epsilon_plus", "gamma", "epsilon_alpha2_beta1", "epsilon"}) {
+            CAPTURE(method);
+            const auto kept = build_method(method);
+            const auto now = [&](Explainer& explainer) {
+                return ExplainedForward(*net, x).explain(explainer, {.targets = {0, 1}});
+            };
+            const auto check_fresh = [&] { CHECK(difference(now(*kept), now(*build_method(method))) == 0); };
+            check_fresh();
+            check_fresh();
+            for (const char* name : {"0.weight", "0.bias", "1.weight", "1.bias"}) {
+                CAPTURE(name);
+                const Tensor before = now(*kept);
+                Tensor value = golden::parameter(*net, name).data();
+                const NoGrad off;
+                value.copy_from((Variable(value) * 1.5 + 0.01).data());
+                check_fresh();
+                CHECK(difference(now(*kept), before) > 1e-6);
+            }
+            for (const Buffer& buffer : net->buffers()) {
+                if (buffer.name == "1.running_var") {
+                    const NoGrad off;
+                    buffer.value->copy_from((Variable(*buffer.value) * 1.3).data());
+                }
+            }
+            check_fresh();
+            // A history asks for the parameters themselves.
+            const Variable r = kept->explain(ExplainedForward(*net, x), {.targets = {0, 1}}, true).maps[0];
+            CHECK(max_abs(grad(sum(square(r)), {}, {golden::parameter(*net, "0.weight")})[0].data()) > 0);
+        }
+    }
+
+    TEST_CASE("f32 with its shortcuts agrees with f64") {
+        for (const uint64_t seed : {161, 162}) {
+            const auto net = random_network(seed);
+            const Tensor x = random_images(seed);
+            const std::vector<std::string> methods = {
+                "epsilon_plus", "z_plus", "epsilon_alpha2_beta1", "epsilon_plus_flat", "gamma", "epsilon_gamma_box(low=-1,high=1)",
+                "composite(parts=(any:alpha_beta(alpha=2,zero_bias=true)))", "composite(parts=(any:gamma(gamma=0.5,zero_bias=true)))"};
+            std::vector<Tensor> exact;
+            for (const std::string& method : methods) {
+                exact.push_back(map_of(ExplainedForward(*net, x), method, {0, 1}));
+            }
+            net->to(DType::f32);
+            for (size_t i = 0; i < methods.size(); ++i) {
+                CAPTURE(methods[i]);
+                CHECK(difference(map_of(ExplainedForward(*net, x.to(DType::f32)), methods[i], {0, 1}).to(DType::f64),
+                                 exact[i]) < 2e-4);
+            }
+        }
     }
 }

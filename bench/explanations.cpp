@@ -1,0 +1,83 @@
+// Explanations of whole networks in a process of its own, for bench/explanations.py: prints one line of JSON with
+// the median time of an explanation (forward pass included), and the peak of resident memory.
+//   bench_explanations MODEL METHOD BATCH SIDE STEPS [profile]
+// With `profile` the last one's time is broken down by op on stderr.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/profile.h"
+#include "explain/explainer.h"
+#include "models/model.h"
+
+namespace {
+
+using namespace backlight;
+
+/// Resident memory in MB, now ("VmRSS:") or its highest so far ("VmHWM:").
+double megabytes(const std::string& which) {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with(which)) {
+            return std::atof(line.c_str() + which.size()) * 1024.0 / 1e6;
+        }
+    }
+    return 0;
+}
+
+void run(const std::string& spec, const std::string& method, int64_t batch, int64_t side, int steps, bool profile) {
+    Model model = build_model(spec);
+    Tensor pixels = Tensor::empty({batch, side, side, 3});
+    pixels.backend().random_normal(pixels, {.seed = 1});
+    std::vector<int64_t> targets;
+    for (int64_t i = 0; i < batch; ++i) {
+        targets.push_back(i % model.classes);
+    }
+    const auto explainer = build_method(method, {.cam_layer = model.cam_layer, .low = {-2.5}, .high = {2.5}});
+    std::vector<double> milliseconds;
+    std::optional<Profile> profiled;
+    double after_ten = 0;
+    for (int i = 0; i < steps; ++i) {
+        if (profile && i + 1 == steps) {
+            profiled.emplace();
+        }
+        const auto start = std::chrono::steady_clock::now();
+        const ExplainedForward forward(*model.net, pixels);
+        (void)forward.explain(*explainer, {.targets = targets});
+        milliseconds.push_back(
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        after_ten = i == 9 ? megabytes("VmRSS:") : after_ten;
+    }
+    if (profiled) {
+        std::fputs(profiled->table().c_str(), stderr);
+    }
+    const double first = milliseconds.front();
+    const auto settled = milliseconds.begin() + static_cast<int64_t>(milliseconds.size() / 4);
+    std::sort(settled, milliseconds.end());
+    std::printf("{\"ms\": %.3f, \"first_ms\": %.3f, \"peak_mb\": %.1f, \"after_ten_mb\": %.1f, \"end_mb\": %.1f}\n",
+                *(settled + (milliseconds.end() - settled) / 2), first, megabytes("VmHWM:"), after_ten,
+                megabytes("VmRSS:"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 6) {
+        std::fputs("usage: bench_explanations MODEL METHOD BATCH SIDE STEPS [profile]\n", stderr);
+        return 2;
+    }
+    try {
+        run(argv[1], argv[2], std::atoll(argv[3]), std::atoll(argv[4]), std::atoi(argv[5]),
+            argc > 6 && std::string(argv[6]) == "profile");
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "bench_explanations: %s\n", e.what());
+        return 1;
+    }
+    return 0;
+}

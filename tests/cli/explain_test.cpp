@@ -1,0 +1,136 @@
+// explain by the real program: layers, starts, neurons, parameters, composites, backgrounds, and folders of many
+// samples and methods.
+#include <nlohmann/json.hpp>
+
+#include "autograd/functions.h"
+#include "core/io/image.h"
+#include "tests/cli/support.h"
+#include "tests/layers/support.h"
+
+using namespace backlight;
+using namespace backlight::cli_testing;
+using layer_testing::equal;
+using layer_testing::values_of;
+
+namespace {
+
+struct Shop : Workshop {
+    std::string spec = "cnn_small(in=1)", w = weights("w.safetensors", spec), x = input("x.npy", {3, 8, 8, 1});
+    [[nodiscard]] Arguments call(const std::string& out) const {
+        return {"explain", "--model", spec, "--weights", w, "--input", x, "--out", *this / out};
+    }
+    [[nodiscard]] Arguments folder(const std::string& out) const {
+        return {"explain", "--model", spec, "--weights", w, "--input", x, "--out-dir", *this / out};
+    }
+    [[nodiscard]] Tensor map(const Arguments& more) const {
+        succeed(call("r.npy") + more);
+        return read_npy(*this / "r.npy");
+    }
+};
+
+nlohmann::json index_of(const Shop& shop, const std::string& folder) {
+    return nlohmann::json::parse(slurp(shop / (folder + "/index.json")));
+}
+
+}  // namespace
+
+TEST_CASE("cli: explain writes several layers in one file, each as it comes alone") {
+    const Shop shop;
+    shop.succeed(shop.call("r.safetensors") + Arguments{"--layer", "0,6", "--layer", "7:in"});
+    const auto file = read_safetensors(shop / "r.safetensors");
+    REQUIRE(file.tensors.size() == 3);
+    for (const char* layer : {"0", "6", "7:in"}) {
+        CAPTURE(layer);
+        CHECK(equal(file.tensors.at(layer), shop.map({"--layer", layer})));
+    }
+    shop.succeed(shop.call("all.safetensors") + Arguments{"--layer", "all"});
+    CHECK(read_safetensors(shop / "all.safetensors").tensors.size() > 8);
+    shop.refuse(shop.call("r.npy") + Arguments{"--layer", "0,6"}, {"2 layers", ".safetensors"}, "");
+    shop.refuse(shop.call("r.npy") + Arguments{"--layer", "x*"}, {"no layer matches x*"}, "");
+}
+
+TEST_CASE("cli: explain starts with a file, at a neuron, and says what a map should sum to") {
+    const Shop shop;
+    std::vector<float> start(30, 0.0f);
+    for (size_t n = 0; n < 3; ++n) {
+        start[n * 10 + 4] = 1;
+    }
+    write_npy(shop / "s.npy", Tensor::from(start, {3, 10}));
+    CHECK(equal(shop.map({"--method", "gradient", "--start", shop / "s.npy"}),
+                shop.map({"--method", "gradient", "--target", "4"})));
+    CHECK(shop.map({"--method", "deep_lift", "--neuron", "6:3"}).shape() == Shape{3, 8, 8, 1});
+    CHECK(contains(shop.succeed(shop.call("r.npy") + Arguments{"--method", "deep_lift"}), "should be"));
+    write_npy(shop / "bad.npy", Tensor::from(start, {5, 6}));
+    shop.refuse(shop.call("none.npy") + Arguments{"--start", shop / "bad.npy"}, {"start", "(3, 10)"}, shop / "none.npy");
+    shop.refuse(shop.call("none.npy") + Arguments{"--neuron", "6"}, {"LAYER:channel"}, shop / "none.npy");
+    shop.refuse(shop.call("none.npy") + Arguments{"--neuron", "6:999"}, {"out of range"}, shop / "none.npy");
+}
+
+TEST_CASE("cli: explain writes the relevance of parameters, prints what is absorbed, and takes composites") {
+    const Shop shop;
+    const std::string printed =
+        shop.succeed(shop.call("r.npy") + Arguments{"--parameters", shop / "p.safetensors", "--conservation"});
+    CHECK(contains(printed, "absorbed"));
+    const auto parameters = read_safetensors(shop / "p.safetensors").tensors;
+    CHECK(parameters.at("0.weight").shape() == Shape{16, 3, 3, 1});
+    CHECK(equal(shop.map({"--composite", "conv:zplus; linear:epsilon"}), shop.map({"--method", "epsilon_plus"})));
+    shop.refuse(shop.call("none.npy") + Arguments{"--composite", "convv:zplus"}, {"did you mean conv"}, shop / "none.npy");
+    shop.refuse(shop.call("none.npy") + Arguments{"--method", "gradient", "--parameters", shop / "p2.safetensors"},
+                {"LRP methods"}, shop / "p2.safetensors");
+}
+
+TEST_CASE("cli: methods that compare with other samples get them from a file or a data set") {
+    const Shop shop;
+    const std::string background = shop.input("b.npy", {4, 8, 8, 1});
+    CHECK(shop.map({"--method", "deep_shap", "--background", background}).shape() == Shape{3, 8, 8, 1});
+    const Tensor once = shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size", "5"});
+    CHECK(equal(once, shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size", "5"})));
+    CHECK_FALSE(equal(once, shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size",
+                                      "5", "--seed", "1"})));
+    shop.refuse(shop.call("none.npy") + Arguments{"--method", "deep_shap"}, {"--background"}, shop / "none.npy");
+}
+
+TEST_CASE("cli: a folder of maps has an index, pictures, a grid and a page; a second call keeps what is there") {
+    const Shop shop;
+    const Arguments methods{"--method", "gradient", "--method", "epsilon_plus(epsilon=0.01)", "--method", "grad_cam"};
+    CHECK(contains(shop.succeed(shop.folder("d") + methods), "9 maps computed, 0 kept"));
+    const nlohmann::json index = index_of(shop, "d");
+    REQUIRE(index.at("maps").size() == 9);
+    for (const auto& entry : index.at("maps")) {
+        CAPTURE(entry.dump());
+        const Tensor map = read_npy(shop / ("d/" + entry.at("array").get<std::string>()));
+        CHECK(map.rank() == 4);
+        CHECK(read_image(shop / ("d/" + entry.at("picture").get<std::string>())).rank() == 3);
+        CHECK(entry.at("target_name").get<std::string>().starts_with("class "));
+    }
+    const Tensor second = read_npy(shop / "d/x_1/gradient.npy");
+    CHECK(equal(second, slice(Variable(shop.map({"--method", "gradient"})), 0, 1, 1).data()));
+    CHECK(read_image(shop / "d/grid.png").dim(1) > 3 * 128);
+    CHECK(contains(slurp(shop / "d/report.html"), "epsilon_plus(epsilon=0.01)"));
+    // An interrupted run: one map is missing.
+    std::filesystem::remove(shop / "d/x_2/grad_cam.npy");
+    CHECK(contains(shop.succeed(shop.folder("d") + methods), "1 maps computed, 8 kept"));
+    CHECK(index_of(shop, "d").at("maps").size() == 9);
+    shop.refuse(shop.folder("d") + methods + Arguments{"--target", "3"}, {"explanations of something else"}, "");
+}
+
+TEST_CASE("cli: all methods on a data set; those that cannot work are named with the reason") {
+    const Shop shop;
+    const std::string printed = shop.succeed({"explain", "--model", shop.spec, "--weights", shop.w, "--data", "digits",
+                                              "--limit", "2", "--target", "label", "--method", "all", "--out-dir",
+                                              shop / "all", "--no-pictures"});
+    CHECK(contains(printed, "left out: expected_gradients"));
+    const nlohmann::json index = index_of(shop, "all");
+    CHECK(index.at("maps").size() > 50);
+    CHECK(index.at("maps")[0].at("label").get<std::string>() == index.at("maps")[0].at("target_name").get<std::string>());
+    for (const auto& [more, parts] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
+             {{"--method", "lrpp"}, {"did you mean lrp"}},
+             {{"--target", "all"}, {"--out"}},
+             {{"--layer", "0"}, {"--out-dir"}},
+             {{"--split", "tset"}, {"tset"}}}) {
+        shop.refuse(Arguments{"explain", "--model", shop.spec, "--weights", shop.w, "--data", "digits", "--out-dir",
+                              shop / "none"} + more,
+                    parts, "");
+    }
+    shop.refuse({"explain", "--model", shop.spec, "--weights", shop.w, "--out", shop / "r.npy"}, {"--input or --data"}, "");
+}
