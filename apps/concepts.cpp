@@ -1,4 +1,5 @@
-// backlight concepts: what inner channels and directions of a network stand for, and how its decisions cluster.
+// backlight concepts: what inner channels and directions of a network stand for, and how its decisions
+// cluster.
 #include "apps/concepts.h"
 
 #include <CLI/CLI.hpp>
@@ -18,19 +19,25 @@ void add_concept_options(CLI::App& cmd, ConceptOptions& o, const std::string& la
     cmd.add_option("--layer", o.layer, layer)->required(layer_required);
     cmd.add_option("--out-dir", o.out_dir, "Folder for files and report.html")->required();
     cmd.add_option("--classes", o.classes, "Number of outputs; 0: as the weights have");
-    cmd.add_option("--batch-size", o.batch_size, "Samples at once; if not given so many as have a million values")
+    cmd.add_option("--batch-size", o.batch_size,
+                   "Samples at once; if not given so many as have a million values")
         ->check(at_least_one());
     cmd.add_option("--seed", o.seed, "Random seed");
 }
 
 ExplainContext ConceptInputs::context(uint64_t seed) const {
-    return {.cam_layer = loaded.model.cam_layer, .low = loaded.low, .high = loaded.high, .mean = loaded.model.mean,
-            .std = loaded.model.std, .seed = seed};
+    return {.cam_layer = loaded.model.cam_layer,
+            .low = loaded.low,
+            .high = loaded.high,
+            .mean = loaded.model.mean,
+            .std = loaded.model.std,
+            .seed = seed};
 }
 
 std::string ConceptInputs::class_name(int64_t number) const {
     const auto& names = loaded.class_names.empty() ? data->class_names() : loaded.class_names;
-    return static_cast<size_t>(number) < names.size() ? names[static_cast<size_t>(number)] : std::to_string(number);
+    return static_cast<size_t>(number) < names.size() ? names[static_cast<size_t>(number)]
+                                                      : std::to_string(number);
 }
 
 ConceptInputs open_concept_inputs(const ConceptOptions& options) {
@@ -60,7 +67,8 @@ std::vector<int64_t> classes_of(const std::string& text, const ConceptInputs& in
 }
 
 Run add_concepts(CLI::App& app, const Common&) {
-    CLI::App* cmd = app.add_subcommand("concepts", "Concept vectors, concept relevance and clusters of explanations");
+    CLI::App* cmd =
+        app.add_subcommand("concepts", "Concept vectors, concept relevance and clusters of explanations");
     cmd->require_subcommand(1);
     const std::vector<Run> runs = {add_cav(*cmd), add_tcav(*cmd), add_crp(*cmd), add_spray(*cmd)};
     return [cmd, runs] {

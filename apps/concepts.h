@@ -18,7 +18,8 @@ struct ConceptOptions {
     uint64_t seed = 0;
 };
 /// `layer`: what its help says; "" where the command has none.
-void add_concept_options(CLI::App& cmd, ConceptOptions& options, const std::string& layer, bool layer_required);
+void add_concept_options(CLI::App& cmd, ConceptOptions& options, const std::string& layer,
+                         bool layer_required);
 
 /// Model and data as the options name them.
 struct ConceptInputs {

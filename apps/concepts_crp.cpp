@@ -45,7 +45,8 @@ int run(const Config& c) {
               << " samples\n";
     for (size_t i = 0; i < std::min<size_t>(order.size(), static_cast<size_t>(c.top)); ++i) {
         const auto& best = survey.references.of(order[i]);
-        std::cout << "channel " << order[i] << ": " << percent_text(survey.mean_abs[static_cast<size_t>(order[i])])
+        std::cout << "channel " << order[i] << ": "
+                  << percent_text(survey.mean_abs[static_cast<size_t>(order[i])])
                   << " of |relevance|, best samples";
         for (size_t k = 0; k < std::min<size_t>(best.size(), 5); ++k) {
             std::cout << " " << best[k].sample;
@@ -63,13 +64,15 @@ Run add_crp(CLI::App& concepts) {
     auto c = std::make_shared<Config>();
     add_concept_options(*cmd, c->common, "Layer whose channels are looked at", true);
     cmd->add_option("--composite", c->composite, "Rules of the backward pass (backlight list composites)");
-    cmd->add_option("--channels", c->channels, "Channels on the page, a,b,c; if not given the most relevant ones")
+    cmd->add_option("--channels", c->channels,
+                    "Channels on the page, a,b,c; if not given the most relevant ones")
         ->delimiter(',');
     cmd->add_option("--samples", c->samples, "Samples whose decision is taken apart on the page, a,b,c")
         ->delimiter(',');
     cmd->add_option("--by", c->by, "Reference samples by relevance or activation")
         ->check(CLI::IsMember({"relevance", "activation"}));
-    cmd->add_option("--pooling", c->pooling, "Positions of a channel: max or sum")->check(CLI::IsMember({"max", "sum"}));
+    cmd->add_option("--pooling", c->pooling, "Positions of a channel: max or sum")
+        ->check(CLI::IsMember({"max", "sum"}));
     cmd->add_option("--target", c->target, "Explained class: predicted or label")
         ->check(CLI::IsMember({"predicted", "label"}));
     cmd->add_option("--keep", c->keep, "Reference samples a channel in the files")->check(at_least_one());

@@ -49,7 +49,8 @@ int run(const Config& c) {
     for (const int64_t k : classes) {
         found.push_back(cluster_class(run, k));
         print(found.back());
-        write_clusters(run, found.back(), c.target == "all" ? folder / ("class_" + std::to_string(k)) : folder);
+        write_clusters(run, found.back(),
+                       c.target == "all" ? folder / ("class_" + std::to_string(k)) : folder);
     }
     if (c.target == "all") {
         std::cout << "by " << c.sort << ":";
@@ -73,7 +74,8 @@ Run add_spray(CLI::App& concepts) {
     cmd->add_option("--method", c->method, "What explains the class's logit (backlight list methods)");
     cmd->add_option("--normalize", c->spray.normalize, "Each map by its sum, or max-abs")
         ->check(CLI::IsMember({"sum", "max-abs"}));
-    cmd->add_option("--size", c->spray.size, "Average maps down to this size; 0: no")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--size", c->spray.size, "Average maps down to this size; 0: no")
+        ->check(CLI::NonNegativeNumber);
     cmd->add_option("--neighbours", c->spray.neighbours, "Of the graph")->check(at_least_one());
     cmd->add_option("--weight", c->weight, "Of an edge of the graph: binary, or gaussian exp(-d^2)")
         ->check(CLI::IsMember({"binary", "gaussian"}));
@@ -82,11 +84,13 @@ Run add_spray(CLI::App& concepts) {
         ->check(CLI::IsMember({"kmeans", "dbscan"}));
     cmd->add_option("--clusters", c->spray.clusters, "Of k-means; 0: as the eigengap says")
         ->check(CLI::NonNegativeNumber);
-    cmd->add_option("--radius", c->spray.radius, "Of dbscan, in the spectral embedding")->check(CLI::PositiveNumber);
+    cmd->add_option("--radius", c->spray.radius, "Of dbscan, in the spectral embedding")
+        ->check(CLI::PositiveNumber);
     cmd->add_option("--fewest", c->spray.fewest, "Points that make a core of dbscan")->check(at_least_one());
     cmd->add_option("--perplexity", c->spray.tsne.perplexity, "Of t-SNE")->check(CLI::PositiveNumber);
     cmd->add_option("--iterations", c->spray.tsne.iterations, "Of t-SNE")->check(CLI::NonNegativeNumber);
-    cmd->add_option("--sort", c->sort, "Classes by eigengap or fisher")->check(CLI::IsMember({"eigengap", "fisher"}));
+    cmd->add_option("--sort", c->sort, "Classes by eigengap or fisher")
+        ->check(CLI::IsMember({"eigengap", "fisher"}));
     return [c] { return run(*c); };
 }
 

@@ -52,13 +52,14 @@ int64_t whole_number(const std::string& text, const std::string& where) {
 
 Tensor SampleSet::input(const Model& model, int64_t first, int64_t count) const {
     if (files.empty()) {
-        return data->batch(std::span(indices).subspan(static_cast<size_t>(first), static_cast<size_t>(count))).input;
+        return data->batch(std::span(indices).subspan(static_cast<size_t>(first), static_cast<size_t>(count)))
+            .input;
     }
     std::vector<Tensor> parts;
     for (int64_t i = first; i < first + count; ++i) {
         parts.push_back(read_picture(files[static_cast<size_t>(i)], model));
-        BACKLIGHT_CHECK(parts.back().shape() == parts[0].shape(), files[static_cast<size_t>(i)].string(), ": is ",
-                        parts.back().shape(), ", the pictures before it are ", parts[0].shape(),
+        BACKLIGHT_CHECK(parts.back().shape() == parts[0].shape(), files[static_cast<size_t>(i)].string(),
+                        ": is ", parts.back().shape(), ", the pictures before it are ", parts[0].shape(),
                         "; the weights state no size to bring them to");
     }
     return stacked(parts);
@@ -92,8 +93,8 @@ int64_t class_number(const std::string& text, const std::vector<std::string>& na
     if (error != std::errc() || end != text.data() + text.size()) {
         throw_error(unknown_name("class", text, names));
     }
-    BACKLIGHT_CHECK(number >= 0 && number < classes, "class ", text, " is out of range, there are classes 0..",
-                    classes - 1);
+    BACKLIGHT_CHECK(number >= 0 && number < classes, "class ", text,
+                    " is out of range, there are classes 0..", classes - 1);
     return number;
 }
 
@@ -107,8 +108,10 @@ SampleSet parse_sample_set(const std::string& text, const std::shared_ptr<const 
         return set;
     }
     const size_t equals = text.find('=');
-    BACKLIGHT_CHECK(equals != std::string::npos && equals > 0, "concept set: expected a folder of pictures, class=NAME, "
-                    "COLUMN=VALUE or all, got \"", text, "\"");
+    BACKLIGHT_CHECK(equals != std::string::npos && equals > 0,
+                    "concept set: expected a folder of pictures, class=NAME, "
+                    "COLUMN=VALUE or all, got \"",
+                    text, "\"");
     const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
     if (key == "class") {
         set.name = value;
@@ -139,7 +142,8 @@ SampleSet all_but(const SampleSet& set, const std::shared_ptr<const Dataset>& da
     const auto all = numbers_to(data->size());
     std::vector<int64_t> sorted = left_out;
     std::sort(sorted.begin(), sorted.end());
-    std::set_difference(all.begin(), all.end(), sorted.begin(), sorted.end(), std::back_inserter(rest.indices));
+    std::set_difference(all.begin(), all.end(), sorted.begin(), sorted.end(),
+                        std::back_inserter(rest.indices));
     BACKLIGHT_CHECK(!rest.indices.empty(), "concept set: every sample of the data is ", set.name,
                     "; name others with --random");
     return rest;
@@ -153,7 +157,8 @@ int64_t explained_at_once(const Shape& sample) {
 void for_each_forward(const Model& model, const SampleSet& set, int64_t batch_size,
                       const std::function<void(const ExplainedForward& forward, int64_t first)>& body) {
     const Shape& sample = set.files.empty() ? set.data->sample_shape() : model.picture;
-    const int64_t step = batch_size > 0 ? batch_size : explained_at_once(sample.rank() > 0 ? sample : model.input);
+    const int64_t step =
+        batch_size > 0 ? batch_size : explained_at_once(sample.rank() > 0 ? sample : model.input);
     for (int64_t first = 0; first < set.size(); first += step) {
         const Tensor x = set.input(model, first, std::min(step, set.size() - first));
         model.check_input(x.shape());
@@ -161,8 +166,8 @@ void for_each_forward(const Model& model, const SampleSet& set, int64_t batch_si
     }
 }
 
-Tensor activations_of(const Model& model, const SampleSet& set, const std::string& layer, ActivationPooling pooling,
-                      int64_t batch_size) {
+Tensor activations_of(const Model& model, const SampleSet& set, const std::string& layer,
+                      ActivationPooling pooling, int64_t batch_size) {
     std::vector<Tensor> parts;
     for_each_forward(model, set, batch_size, [&](const ExplainedForward& forward, int64_t) {
         const Variable output = forward.layers().at(layer);

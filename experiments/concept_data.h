@@ -1,5 +1,5 @@
-// What concept analyses read: sets of samples that show something, activations and attributions over a data set, and
-// samples as pictures.
+// What concept analyses read: sets of samples that show something, activations and attributions over a data
+// set, and samples as pictures.
 #pragma once
 
 #include <filesystem>
@@ -32,14 +32,15 @@ struct SampleSet {
     [[nodiscard]] SampleSet limited(int64_t count, uint64_t seed) const;
 };
 
-/// "DIR": the pictures in a folder; "class=NAME" (or number), "COLUMN=VALUE" and "all": of the data set. Throws Error that
-/// names what there is when nothing is found.
+/// "DIR": the pictures in a folder; "class=NAME" (or number), "COLUMN=VALUE" and "all": of the data set.
+/// Throws Error that names what there is when nothing is found.
 [[nodiscard]] SampleSet parse_sample_set(const std::string& text, const std::shared_ptr<const Dataset>& data);
 /// The samples of the data that are not in the set; all of them where it is of other samples.
 [[nodiscard]] SampleSet all_but(const SampleSet& set, const std::shared_ptr<const Dataset>& data);
 
 /// A class by name or number. Throws Error that lists them.
-[[nodiscard]] int64_t class_number(const std::string& text, const std::vector<std::string>& names, int64_t classes);
+[[nodiscard]] int64_t class_number(const std::string& text, const std::vector<std::string>& names,
+                                   int64_t classes);
 
 /// Samples that a recorded pass takes at once where nobody says otherwise: a million input values.
 [[nodiscard]] int64_t explained_at_once(const Shape& sample);

@@ -55,10 +55,23 @@ Tensor crop(const Tensor& picture, const PictureWindow& w) {
     return slice(Variable(picture), {w.top, w.left, 0}, {w.height, w.width, picture.dim(2)}).data();
 }
 
+/// At the border less is seen: windows grow to the largest of them, inside the picture.
+std::vector<PictureWindow> of_one_size(std::vector<PictureWindow> windows, int64_t height, int64_t width) {
+    int64_t tallest = 0, widest = 0;
+    for (const PictureWindow& w : windows) {
+        tallest = std::max(tallest, w.height);
+        widest = std::max(widest, w.width);
+    }
+    for (PictureWindow& w : windows) {
+        w = {std::min(w.top, height - tallest), std::min(w.left, width - widest), tallest, widest};
+    }
+    return windows;
+}
+
 /// Some samples, explained under one channel each.
 struct Conditioned {
     std::vector<Tensor> pictures;  // what the network was given; undefined: no picture
-    std::vector<Tensor> seen;      // the part that the position of the largest value could see
+    std::vector<Tensor> seen;      // the part around what the position of the largest value could see
     std::vector<Tensor> overlays;  // the map of the relevance that went through the channel
 };
 
@@ -76,7 +89,8 @@ Conditioned condition(const CrpRun& run, int64_t channel, const std::vector<Refe
     const Tensor maps = forward.explain(*crp, {.targets = targets});
     const bool spatial = forward.layers().at(run.layer).rank() == 4 && maps.rank() == 4;
     const auto windows =
-        spatial ? receptive_fields(forward, run.layer, positions) : std::vector<PictureWindow>(samples.size());
+        spatial ? of_one_size(receptive_fields(forward, run.layer, positions), maps.dim(1), maps.dim(2))
+                : std::vector<PictureWindow>(samples.size());
     Conditioned result;
     for (size_t i = 0; i < samples.size(); ++i) {
         const Tensor picture = sample_picture(*run.data, samples[i]);
@@ -85,9 +99,9 @@ Conditioned condition(const CrpRun& run, int64_t channel, const std::vector<Refe
         result.seen.push_back(drawable && spatial ? crop(picture, windows[i]) : Tensor());
         result.overlays.push_back(
             drawable ? report::overlay(picture,
-                                       report::batch_item(report::reduce_channels(maps.to(DType::f32),
-                                                                                  report::Reduce::sum),
-                                                          static_cast<int64_t>(i)),
+                                       report::batch_item(
+                                           report::reduce_channels(maps.to(DType::f32), report::Reduce::sum),
+                                           static_cast<int64_t>(i)),
                                        {.desaturate = 0.6})
                      : Tensor());
     }
@@ -109,11 +123,15 @@ std::string favoured(const CrpRun& run, const ChannelSurvey& survey, int64_t cha
     const auto channels = static_cast<size_t>(survey.by_class.dim(1));
     std::vector<int64_t> classes(static_cast<size_t>(survey.by_class.dim(0)));
     std::iota(classes.begin(), classes.end(), int64_t{0});
-    const auto share = [&](int64_t k) { return values[static_cast<size_t>(k) * channels + static_cast<size_t>(channel)]; };
-    std::stable_sort(classes.begin(), classes.end(), [&](int64_t a, int64_t b) { return share(a) > share(b); });
+    const auto share = [&](int64_t k) {
+        return values[static_cast<size_t>(k) * channels + static_cast<size_t>(channel)];
+    };
+    std::stable_sort(classes.begin(), classes.end(),
+                     [&](int64_t a, int64_t b) { return share(a) > share(b); });
     std::string text;
     for (size_t i = 0; i < std::min<size_t>(classes.size(), 3); ++i) {
-        text += (i > 0 ? ", " : "") + class_name(run, classes[i]) + " (" + percent_text(share(classes[i])) + ")";
+        text +=
+            (i > 0 ? ", " : "") + class_name(run, classes[i]) + " (" + percent_text(share(classes[i])) + ")";
     }
     return text;
 }
@@ -129,7 +147,8 @@ void add_channel(report::Page& page, const CrpRun& run, const ChannelSurvey& sur
     }
     page.subsection("Channel " + std::to_string(channel));
     page.text("On average " + percent_text(survey.mean_abs[static_cast<size_t>(channel)]) +
-              " of the relevance at the layer, by absolute value; most for " + favoured(run, survey, channel) + ".");
+              " of the relevance at the layer, by absolute value; most for " +
+              favoured(run, survey, channel) + ".");
     const Conditioned c = condition(run, channel, entries, targets);
     for (const auto& [name, row] : {std::pair("picture", &c.pictures), std::pair("seen", &c.seen),
                                     std::pair("relevance", &c.overlays)}) {
@@ -139,17 +158,16 @@ void add_channel(report::Page& page, const CrpRun& run, const ChannelSurvey& sur
         }
     }
     if (!grid.pictures.empty()) {
-        grid.caption = "The samples of largest " + std::string(run.by_activation ? "activation" : "relevance") +
-                       " of channel " + std::to_string(channel) +
-                       ", with the class that is explained: the part that its strongest position can see, and where the "
-                       "relevance comes from that passes through the channel.";
+        grid.caption =
+            "The samples of largest " + std::string(run.by_activation ? "activation" : "relevance") +
+            " of channel " + std::to_string(channel) +
+            ", with the class that is explained: the part that its strongest position can see, and where the "
+            "relevance comes from that passes through the channel.";
         page.grid(grid);
     }
 }
 
 void add_sample(report::Page& page, const CrpRun& run, const ChannelSurvey& survey, int64_t sample) {
-    BACKLIGHT_CHECK(sample >= 0 && sample < run.data->size(), "crp: there is no sample ", sample,
-                    ", the data has 0..", run.data->size() - 1);
     const std::vector<int64_t> one{sample};
     const ExplainedForward forward(*run.model.net, run.data->batch(one).input);
     const auto targets = targets_of(run, forward, one);
@@ -163,15 +181,15 @@ void add_sample(report::Page& page, const CrpRun& run, const ChannelSurvey& surv
     });
     order.resize(std::min(order.size(), static_cast<size_t>(run.shown_channels)));
     page.subsection("Sample " + std::to_string(sample) + ", explained for " + class_name(run, targets[0]));
-    report::FigureGrid grid{.columns = {"relevance"}, .legend = report::color_bar({})};
+    report::FigureGrid grid{.columns = {"sample", "relevance"}, .legend = report::color_bar({})};
     const Tensor picture = sample_picture(*run.data, sample);
     if (picture.defined()) {
         const Tensor map = forward.explain(*whole, {.targets = targets}).to(DType::f32);
         grid.rows.emplace_back("all channels");
         grid.pictures.push_back(
-            {report::overlay(picture, report::batch_item(report::reduce_channels(map, report::Reduce::sum), 0),
-                             {.desaturate = 0.6}),
-             picture});
+            {picture, report::overlay(
+                          picture, report::batch_item(report::reduce_channels(map, report::Reduce::sum), 0),
+                          {.desaturate = 0.6})});
     }
     report::Table table{.columns = {"channel", "share of the relevance"}};
     for (const int64_t channel : order) {
@@ -188,6 +206,7 @@ void add_sample(report::Page& page, const CrpRun& run, const ChannelSurvey& surv
         std::vector<Tensor> row = condition(run, channel, {{.sample = sample}}, targets).overlays;
         const Conditioned references = condition(run, channel, entries, their_targets);
         const auto& shown = has_pictures(references.seen) ? references.seen : references.pictures;
+        row.insert(row.begin(), Tensor());
         row.insert(row.end(), shown.begin(), shown.end());
         grid.rows.push_back("channel " + std::to_string(channel) + ": " +
                             percent_text(share[static_cast<size_t>(channel)]));
@@ -198,7 +217,7 @@ void add_sample(report::Page& page, const CrpRun& run, const ChannelSurvey& surv
         return;
     }
     for (int64_t i = 0; i < run.shown_samples; ++i) {
-        grid.columns.push_back(i == 0 ? "what the channel stands for" : "");
+        grid.columns.push_back("reference " + std::to_string(i + 1));
     }
     grid.caption = "Each channel's share of the relevance at layer " + run.layer +
                    ", where it comes from in this sample, and what the channel saw in its reference samples.";
@@ -224,22 +243,29 @@ void write_files(const CrpRun& run, const ChannelSurvey& survey, const std::file
     write_npy(folder / "reference_samples.npy", Tensor::from(samples, {channels, run.keep}));
     write_npy(folder / "reference_values.npy", Tensor::from(values, {channels, run.keep}));
     write_npy(folder / "reference_positions.npy", Tensor::from(positions, {channels, run.keep, 2}));
-    const nlohmann::json index = {
-        {"model", run.model.spec},
-        {"data", run.data_name},
-        {"layer", run.layer},
-        {"composite", run.composite},
-        {"by", run.by_activation ? "activation" : "relevance"},
-        {"pooling", run.pooling == PositionPooling::max ? "max" : "sum"},
-        {"target", run.of_label ? "label" : "predicted"},
-        {"samples", survey.references.samples_seen()},
-        {"channels", channels},
-        {"ranking", survey.ranking()},
-        {"class_names", run.data->class_names()},
-        {"class_counts", survey.class_counts},
-        {"files", {"channel_relevance.npy", "class_relevance.npy", "reference_samples.npy", "reference_values.npy",
-                   "reference_positions.npy"}}};
+    const nlohmann::json index = {{"model", run.model.spec},
+                                  {"data", run.data_name},
+                                  {"layer", run.layer},
+                                  {"composite", run.composite},
+                                  {"by", run.by_activation ? "activation" : "relevance"},
+                                  {"pooling", run.pooling == PositionPooling::max ? "max" : "sum"},
+                                  {"target", run.of_label ? "label" : "predicted"},
+                                  {"samples", survey.references.samples_seen()},
+                                  {"channels", channels},
+                                  {"ranking", survey.ranking()},
+                                  {"class_names", run.data->class_names()},
+                                  {"class_counts", survey.class_counts},
+                                  {"files",
+                                   {"channel_relevance.npy", "class_relevance.npy", "reference_samples.npy",
+                                    "reference_values.npy", "reference_positions.npy"}}};
     write_file_atomically(folder / "index.json", index.dump(2) + "\n");
+}
+
+void check_channels(const CrpRun& run, int64_t count) {
+    for (const int64_t channel : run.channels) {
+        BACKLIGHT_CHECK(channel >= 0 && channel < count, "crp: layer ", run.layer, " has no channel ",
+                        channel, ", it has channels 0..", count - 1);
+    }
 }
 
 }  // namespace
@@ -254,6 +280,10 @@ std::vector<int64_t> ChannelSurvey::ranking() const {
 }
 
 ChannelSurvey survey_channels(const CrpRun& run) {
+    for (const int64_t sample : run.explained) {
+        BACKLIGHT_CHECK(sample >= 0 && sample < run.data->size(), "crp: there is no sample ", sample,
+                        ", the data has 0..", run.data->size() - 1);
+    }
     const SampleSet set = looked_at(run);
     const auto method = build_method(run.composite, run.context);
     std::optional<ReferenceSamples> references;
@@ -261,17 +291,19 @@ ChannelSurvey survey_channels(const CrpRun& run) {
     std::vector<int64_t> counts, targets_seen;
     for_each_forward(run.model, set, run.batch_size, [&](const ExplainedForward& forward, int64_t first) {
         const Variable output = forward.layers().at(run.layer);
-        BACKLIGHT_CHECK(output.requires_grad() && (output.rank() == 2 || output.rank() == 4), "crp: layer ", run.layer,
-                        " has no activations (N,h,w,C) or (N,C) that depend on the input");
+        BACKLIGHT_CHECK(output.requires_grad() && (output.rank() == 2 || output.rank() == 4), "crp: layer ",
+                        run.layer, " has no activations (N,h,w,C) or (N,C) that depend on the input");
         const auto channels = static_cast<size_t>(output.dim(-1));
         if (!references) {
+            check_channels(run, output.dim(-1));
             references.emplace(static_cast<int64_t>(channels), run.keep, run.pooling);
             mean_abs.assign(channels, 0.0);
             counts.assign(static_cast<size_t>(forward.logits().dim(1)), 0);
             by_class.assign(counts.size() * channels, 0.0);
         }
         const auto rows = static_cast<size_t>(output.dim(0));
-        const std::span<const int64_t> samples = std::span(set.indices).subspan(static_cast<size_t>(first), rows);
+        const std::span<const int64_t> samples =
+            std::span(set.indices).subspan(static_cast<size_t>(first), rows);
         const auto targets = targets_of(run, forward, samples);
         const Tensor relevance = forward.explain(*method, {.targets = targets, .layers = {run.layer}});
         references->add(run.by_activation ? output.data() : relevance, samples);
@@ -292,7 +324,8 @@ ChannelSurvey survey_channels(const CrpRun& run) {
         by_class[i] /= static_cast<double>(std::max<int64_t>(counts[i / channels], 1));
     }
     return {.mean_abs = mean_abs,
-            .by_class = Tensor::from(by_class, {static_cast<int64_t>(counts.size()), static_cast<int64_t>(channels)}),
+            .by_class =
+                Tensor::from(by_class, {static_cast<int64_t>(counts.size()), static_cast<int64_t>(channels)}),
             .class_counts = counts,
             .references = std::move(*references),
             .targets = targets_seen,
@@ -303,17 +336,14 @@ void write_crp_report(const CrpRun& run, const ChannelSurvey& survey, const std:
     make_output_folder(folder);
     const int64_t channels = survey.references.channels();
     std::vector<int64_t> shown = run.channels;
-    for (const int64_t channel : shown) {
-        BACKLIGHT_CHECK(channel >= 0 && channel < channels, "crp: layer ", run.layer, " has no channel ", channel,
-                        ", it has channels 0..", channels - 1);
-    }
     const auto order = survey.ranking();
     if (shown.empty()) {
         shown.assign(order.begin(), order.begin() + std::min<int64_t>(run.shown_channels, channels));
     }
-    report::Page page("What the channels of layer " + run.layer + " stand for",
-                      "Concept relevance propagation: how much of each decision passes through a channel, and the samples "
-                      "on which most of it does.");
+    report::Page page(
+        "What the channels of layer " + run.layer + " stand for",
+        "Concept relevance propagation: how much of each decision passes through a channel, and the samples "
+        "on which most of it does.");
     page.kicker("Backlight: concept relevance");
     page.fact("Model", run.model.spec).fact("Data", run.data_name);
     page.fact("Rules", run.composite).fact("Explained", run.of_label ? "the label" : "the predicted class");
@@ -326,9 +356,10 @@ void write_crp_report(const CrpRun& run, const ChannelSurvey& survey, const std:
                               "most for " + favoured(run, survey, c)});
         chart.bars.back().note = chart.bars.back().note.substr(0, chart.bars.back().note.find(','));
     }
-    page.figure({.svg = report::bar_chart(chart),
-                 .caption = "The " + std::to_string(chart.bars.size()) +
-                            " most relevant channels. A sample's channels add up to 100 % by absolute value."});
+    page.figure(
+        {.svg = report::bar_chart(chart),
+         .caption = "The " + std::to_string(chart.bars.size()) +
+                    " most relevant channels. A sample's channels add up to 100 % by absolute value."});
     if (!run.explained.empty()) {
         page.section("Decisions taken apart");
         for (const int64_t sample : run.explained) {

@@ -31,13 +31,16 @@ std::string rounded(double value, int digits = 3) {
     return out.str();
 }
 
-Tensor points_tensor(const Points& points) { return Tensor::from(points.values, {points.count, points.width}); }
+Tensor points_tensor(const Points& points) {
+    return Tensor::from(points.values, {points.count, points.width});
+}
 
 /// The map of member i as (H,W); undefined for vectors.
 Tensor map_of(const ClassClusters& found, int64_t i) {
     return found.attributions.rank() == 3
-               ? report::batch_item(found.attributions.reshape({found.attributions.dim(0), found.attributions.dim(1),
-                                                                found.attributions.dim(2), 1})
+               ? report::batch_item(found.attributions
+                                        .reshape({found.attributions.dim(0), found.attributions.dim(1),
+                                                  found.attributions.dim(2), 1})
                                         .to(DType::f32),
                                     i)
                : Tensor();
@@ -50,10 +53,13 @@ Tensor explained_picture(const SprayRun& run, const ClassClusters& found, int64_
         return {};
     }
     const Tensor picture = sample_picture(*run.data, found.samples[static_cast<size_t>(i)]);
-    return picture.defined() ? report::overlay(picture, map, {.desaturate = 0.6}) : report::heatmap_image(map);
+    return picture.defined() ? report::overlay(picture, map, {.desaturate = 0.6})
+                             : report::heatmap_image(map);
 }
 
-std::string cluster_name(int64_t label) { return label < 0 ? "no cluster" : "cluster " + std::to_string(label); }
+std::string cluster_name(int64_t label) {
+    return label < 0 ? "no cluster" : "cluster " + std::to_string(label);
+}
 
 /// Facts of the samples that are yes or no ("marked").
 std::vector<std::string> binary_columns(const Dataset& data) {
@@ -67,7 +73,8 @@ std::vector<std::string> binary_columns(const Dataset& data) {
     return names;
 }
 
-double column_share(const SprayRun& run, const ClassClusters& found, const std::string& column, int64_t label) {
+double column_share(const SprayRun& run, const ClassClusters& found, const std::string& column,
+                    int64_t label) {
     const auto& values = run.data->column(column);
     int64_t yes = 0;
     for (size_t i = 0; i < found.samples.size(); ++i) {
@@ -100,7 +107,8 @@ std::string scatter(const SprayRun& run, const ClassClusters& found) {
 
 void add_cluster(report::Page& page, const SprayRun& run, const ClassClusters& found, int64_t label) {
     const std::vector<int64_t> members = found.result.members(label);
-    report::FigureGrid grid{.columns = {"mean"}, .rows = {"sample", "relevance"}, .legend = report::color_bar({})};
+    report::FigureGrid grid{
+        .columns = {"mean"}, .rows = {"sample", "relevance"}, .legend = report::color_bar({})};
     std::vector<Tensor> samples{Tensor()}, maps;
     if (found.attributions.rank() == 3) {
         const NoGrad off;
@@ -118,7 +126,8 @@ void add_cluster(report::Page& page, const SprayRun& run, const ClassClusters& f
     if (maps.size() > 1 && maps[1].defined()) {
         grid.pictures = {samples, maps};
         grid.caption = "The mean of the cluster's maps, and the " + std::to_string(grid.columns.size() - 1) +
-                       " samples nearest to it, by their number. Red speaks for " + found.name + ", blue against it.";
+                       " samples nearest to it, by their number. Red speaks for " + found.name +
+                       ", blue against it.";
         page.grid(grid);
     }
 }
@@ -129,20 +138,20 @@ std::string eigenvalue_plot(const ClassClusters& found) {
         series.x.push_back(static_cast<double>(i + 1));
         series.y.push_back(std::max(0.0, found.result.eigenvalues[i]));
     }
-    return report::line_chart({.x_label = "number", .y_label = "eigenvalue of the Laplacian", .series = {series},
-                               .y_min = 0.0, .height = 280});
+    return report::line_chart({.x_label = "number",
+                               .y_label = "eigenvalue of the Laplacian",
+                               .series = {series},
+                               .y_min = 0.0,
+                               .height = 280});
 }
 
 nlohmann::json options_json(const SprayRun& run) {
     const SprayOptions& o = run.options;
-    nlohmann::json json = {{"normalize", o.normalize},
-                           {"size", o.size},
-                           {"neighbours", o.neighbours},
-                           {"weight", o.weight == EdgeWeight::binary ? "binary" : "gaussian"},
-                           {"eigenvectors", o.eigenvectors},
-                           {"clustering", o.clustering},
-                           {"perplexity", o.tsne.perplexity},
-                           {"seed", o.seed}};
+    nlohmann::json json = {
+        {"normalize", o.normalize},        {"size", o.size},
+        {"neighbours", o.neighbours},      {"weight", o.weight == EdgeWeight::binary ? "binary" : "gaussian"},
+        {"eigenvectors", o.eigenvectors},  {"clustering", o.clustering},
+        {"perplexity", o.tsne.perplexity}, {"seed", o.seed}};
     if (o.clustering == "dbscan") {
         json["radius"] = o.radius;
         json["fewest"] = o.fewest;
@@ -191,9 +200,10 @@ double ClassClusters::share_right(int64_t label) const {
 ClassClusters cluster_class(const SprayRun& run, int64_t class_number) {
     ClassClusters found{.class_number = class_number,
                         .name = run.data->class_names()[static_cast<size_t>(class_number)]};
-    const SampleSet members{
-        .name = found.name, .files = {}, .data = run.data,
-        .indices = run.data->samples_by_class()[static_cast<size_t>(class_number)]};
+    const SampleSet members{.name = found.name,
+                            .files = {},
+                            .data = run.data,
+                            .indices = run.data->samples_by_class()[static_cast<size_t>(class_number)]};
     BACKLIGHT_CHECK(!members.indices.empty(), "spray: the data has no sample of class ", found.name);
     found.samples = members.indices;
     const auto method = build_method(run.method, run.context);
@@ -203,7 +213,8 @@ ClassClusters cluster_class(const SprayRun& run, int64_t class_number) {
         BACKLIGHT_CHECK(class_number < forward.logits().dim(1), "spray: class ", found.name,
                         " has no output, the model has ", forward.logits().dim(1));
         const Tensor map = forward.explain(
-            *method, {.targets = std::vector<int64_t>(static_cast<size_t>(rows), class_number), .layers = {run.layer}});
+            *method, {.targets = std::vector<int64_t>(static_cast<size_t>(rows), class_number),
+                      .layers = {run.layer}});
         const NoGrad off;
         parts.push_back(map.rank() == 4 ? sum(Variable(map.to(DType::f64)), {3}).data() : map.to(DType::f64));
         const auto predicted = forward.predicted();
@@ -220,7 +231,8 @@ void write_clusters(const SprayRun& run, const ClassClusters& found, const std::
     const auto n = static_cast<int64_t>(found.samples.size());
     write_npy(folder / "attributions.npy", found.attributions);
     write_npy(folder / "embedding.npy", points_tensor(r.embedding));
-    write_npy(folder / "eigenvalues.npy", Tensor::from(r.eigenvalues, {static_cast<int64_t>(r.eigenvalues.size())}));
+    write_npy(folder / "eigenvalues.npy",
+              Tensor::from(r.eigenvalues, {static_cast<int64_t>(r.eigenvalues.size())}));
     write_npy(folder / "labels.npy", Tensor::from(r.labels, {n}));
     write_npy(folder / "coordinates.npy", points_tensor(r.coordinates));
     write_npy(folder / "samples.npy", Tensor::from(found.samples, {n}));
@@ -232,17 +244,20 @@ void write_clusters(const SprayRun& run, const ClassClusters& found, const std::
                       "labels.npy",       "coordinates.npy", "samples.npy"};
     write_file_atomically(folder / "index.json", index.dump(2) + "\n");
 
-    report::Page page("How the network decides for " + found.name,
-                      "The explanations of all samples of the class, put into groups that resemble each other. A small "
-                      "group that looks at something else than the rest deserves a look.");
+    report::Page page(
+        "How the network decides for " + found.name,
+        "The explanations of all samples of the class, put into groups that resemble each other. A small "
+        "group that looks at something else than the rest deserves a look.");
     add_facts(page, run);
     page.tile(std::to_string(n), "samples").tile(std::to_string(r.clusters()), "clusters");
     page.tile(rounded(r.gap.gap), "eigengap", "behind eigenvalue " + std::to_string(r.gap.clusters));
     page.tile(rounded(r.fisher), "Fisher's score", "scatter between over within");
     page.section("All samples");
-    page.figure({.svg = scatter(run, found),
-                 .caption = "Neighbours in this map (t-SNE of the spectral embedding) have similar explanations. The frame "
-                            "is the cluster's colour; distances far apart mean nothing."});
+    page.figure(
+        {.svg = scatter(run, found),
+         .caption =
+             "Neighbours in this map (t-SNE of the spectral embedding) have similar explanations. The frame "
+             "is the cluster's colour; distances far apart mean nothing."});
     page.section("Clusters");
     report::Table table{.columns = {"cluster", "samples", "taken for the class"}};
     const auto columns = binary_columns(*run.data);
@@ -259,9 +274,12 @@ void write_clusters(const SprayRun& run, const ClassClusters& found, const std::
         add_cluster(page, run, found, label);
     }
     page.section("Eigenvalues");
-    page.figure({.svg = eigenvalue_plot(found),
-                 .caption = "Eigenvalues near 0 count the parts that the graph of neighbours falls into; the largest gap "
-                            "lies behind number " + std::to_string(r.gap.clusters) + "."});
+    page.figure(
+        {.svg = eigenvalue_plot(found),
+         .caption =
+             "Eigenvalues near 0 count the parts that the graph of neighbours falls into; the largest gap "
+             "lies behind number " +
+             std::to_string(r.gap.clusters) + "."});
     page.write(folder / "report.html");
 }
 
@@ -270,7 +288,9 @@ std::vector<size_t> ranking(const std::vector<ClassClusters>& found, const std::
     std::iota(order.begin(), order.end(), size_t{0});
     const auto score = [&](size_t i) {
         const SprayResult& r = found[i].result;
-        return sort == "fisher" ? r.fisher : r.gap.clusters > 1 ? r.gap.gap : 0.0;  // one part: nothing falls apart
+        return sort == "fisher"     ? r.fisher
+               : r.gap.clusters > 1 ? r.gap.gap
+                                    : 0.0;  // one part: nothing falls apart
     };
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score(a) > score(b); });
     return order;
@@ -279,22 +299,28 @@ std::vector<size_t> ranking(const std::vector<ClassClusters>& found, const std::
 void write_ranking(const SprayRun& run, std::vector<ClassClusters> found, const std::string& sort,
                    const std::filesystem::path& folder) {
     make_output_folder(folder);
-    nlohmann::json json = {{"sort", sort}, {"method", run.method}, {"layer", run.layer},
-                           {"options", options_json(run)}, {"classes", nlohmann::json::array()}};
-    report::Page page("Classes by how their explanations fall apart",
-                      "For each class the graph of explanations that resemble each other. A clear gap in its spectrum says "
-                      "that there is more than one way to be recognised.");
+    nlohmann::json json = {{"sort", sort},
+                           {"method", run.method},
+                           {"layer", run.layer},
+                           {"options", options_json(run)},
+                           {"classes", nlohmann::json::array()}};
+    report::Page page(
+        "Classes by how their explanations fall apart",
+        "For each class the graph of explanations that resemble each other. A clear gap in its spectrum says "
+        "that there is more than one way to be recognised.");
     add_facts(page, run);
-    report::Table table{.columns = {"class", "samples", "clusters", "eigengap", "Fisher's score", "second eigenvalue"},
-                        .caption = "Sorted by " + std::string(sort == "fisher" ? "Fisher's score" : "the eigengap") +
-                                   ". Each class has a folder of its own."};
+    report::Table table{
+        .columns = {"class", "samples", "clusters", "eigengap", "Fisher's score", "second eigenvalue"},
+        .caption = "Sorted by " + std::string(sort == "fisher" ? "Fisher's score" : "the eigengap") +
+                   ". Each class has a folder of its own."};
     report::LineChart chart{.x_label = "number", .y_label = "eigenvalue of the Laplacian", .y_min = 0.0};
     for (const size_t i : ranking(found, sort)) {
         const ClassClusters& one = found[i];
         const SprayResult& r = one.result;
         json["classes"].push_back(summary(run, one));
         table.rows.push_back({one.name, std::to_string(one.samples.size()), std::to_string(r.clusters()),
-                              rounded(r.gap.gap), rounded(r.fisher), rounded(std::max(0.0, r.eigenvalues[1]))});
+                              rounded(r.gap.gap), rounded(r.fisher),
+                              rounded(std::max(0.0, r.eigenvalues[1]))});
         if (chart.series.size() < 8) {
             chart.series.push_back({.name = one.name, .markers = true});
             for (size_t k = 0; k < r.eigenvalues.size(); ++k) {

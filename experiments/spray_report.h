@@ -1,4 +1,5 @@
-// SpRAy over a data set: attributions of every sample of a class, their clusters as files, and pages that show them.
+// SpRAy over a data set: attributions of every sample of a class, their clusters as files, and pages that
+// show them.
 #pragma once
 
 #include <filesystem>
@@ -16,9 +17,9 @@ namespace backlight {
 struct SprayRun {
     const Model& model;
     std::shared_ptr<const Dataset> data;
-    std::string data_name;                      // for the reader of the page
-    std::string method = "epsilon_plus_flat";   // explains the class's own logit
-    std::string layer;                          // empty: the input
+    std::string data_name;                     // for the reader of the page
+    std::string method = "epsilon_plus_flat";  // explains the class's own logit
+    std::string layer;                         // empty: the input
     ExplainContext context;
     SprayOptions options;
     int64_t batch_size = 0;  // 0: as explained_at_once
@@ -40,12 +41,12 @@ struct ClassClusters {
 /// All samples labelled so. Throws Error when there are too few.
 [[nodiscard]] ClassClusters cluster_class(const SprayRun& run, int64_t class_number);
 
-/// attributions.npy, embedding.npy (n, eigenvectors), eigenvalues.npy, labels.npy, coordinates.npy (n, 2), samples.npy,
-/// index.json and report.html.
+/// attributions.npy, embedding.npy (n, eigenvectors), eigenvalues.npy, labels.npy, coordinates.npy (n, 2),
+/// samples.npy, index.json and report.html.
 void write_clusters(const SprayRun& run, const ClassClusters& found, const std::filesystem::path& folder);
 
-/// ranking.json and report.html over several classes, those whose explanations fall apart most clearly first: by the
-/// eigengap, or by Fisher's score.
+/// ranking.json and report.html over several classes, those whose explanations fall apart most clearly first:
+/// by the eigengap, or by Fisher's score.
 void write_ranking(const SprayRun& run, std::vector<ClassClusters> found, const std::string& sort,
                    const std::filesystem::path& folder);
 /// The order in which write_ranking shows the classes.

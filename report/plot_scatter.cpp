@@ -14,8 +14,8 @@ constexpr double kTextSize = 12, kTitleSize = 15, kMargin = 10, kDot = 3;
 void check(const ScatterPlot& plot) {
     const size_t n = plot.x.size();
     BACKLIGHT_CHECK(n > 0, "scatter_plot: there is nothing to draw");
-    BACKLIGHT_CHECK(plot.y.size() == n && plot.group.size() == n, "scatter_plot: ", n, " x need as many y and groups, got ",
-                    plot.y.size(), " and ", plot.group.size());
+    BACKLIGHT_CHECK(plot.y.size() == n && plot.group.size() == n, "scatter_plot: ", n,
+                    " x need as many y and groups, got ", plot.y.size(), " and ", plot.group.size());
     BACKLIGHT_CHECK((plot.thumbnails.empty() || plot.thumbnails.size() == n) &&
                         (plot.tooltips.empty() || plot.tooltips.size() == n),
                     "scatter_plot: ", n, " points, but ", plot.thumbnails.size(), " thumbnails and ",
@@ -24,7 +24,8 @@ void check(const ScatterPlot& plot) {
         BACKLIGHT_CHECK(std::isfinite(plot.x[i]) && std::isfinite(plot.y[i]), "scatter_plot: point ", i,
                         " is not finite");
         BACKLIGHT_CHECK(plot.group[i] >= -1 && plot.group[i] < static_cast<int64_t>(plot.groups.size()),
-                        "scatter_plot: point ", i, " is of group ", plot.group[i], ", there are ", plot.groups.size());
+                        "scatter_plot: point ", i, " is of group ", plot.group[i], ", there are ",
+                        plot.groups.size());
     }
 }
 
@@ -67,7 +68,8 @@ std::string scatter_plot(const ScatterPlot& plot) {
             plot.title.empty() ? "scatter plot" : plot.title);
     const double room = plot.thumbnail / 2 + kMargin;
     const double top = draw_head(svg, plot) + room, left = room;
-    const double right = static_cast<double>(plot.width) - room, bottom = static_cast<double>(plot.height) - room;
+    const double right = static_cast<double>(plot.width) - room,
+                 bottom = static_cast<double>(plot.height) - room;
     const auto [x_low, x_high] = std::minmax_element(plot.x.begin(), plot.x.end());
     const auto [y_low, y_high] = std::minmax_element(plot.y.begin(), plot.y.end());
     // One scale for both directions: distances are what the picture shows.
@@ -77,7 +79,9 @@ std::string scatter_plot(const ScatterPlot& plot) {
     const double y_shift = (top + bottom) / 2 + scale * (*y_low + *y_high) / 2;
     const auto at = [&](size_t i) { return Point{x_shift + scale * plot.x[i], y_shift - scale * plot.y[i]}; };
     const auto tooltip = [&](size_t i) { return plot.tooltips.empty() ? std::string() : plot.tooltips[i]; };
-    const auto has_picture = [&](size_t i) { return !plot.thumbnails.empty() && plot.thumbnails[i].defined(); };
+    const auto has_picture = [&](size_t i) {
+        return !plot.thumbnails.empty() && plot.thumbnails[i].defined();
+    };
     for (size_t i = 0; i < plot.x.size(); ++i) {
         if (!has_picture(i)) {
             svg.circle(at(i), kDot, role_of(plot.group[i]), tooltip(i));
@@ -86,7 +90,8 @@ std::string scatter_plot(const ScatterPlot& plot) {
     for (size_t i = 0; i < plot.x.size(); ++i) {
         if (has_picture(i)) {
             const Tensor& picture = plot.thumbnails[i];
-            const auto height = static_cast<double>(picture.dim(0)), width = static_cast<double>(picture.dim(1));
+            const auto height = static_cast<double>(picture.dim(0)),
+                       width = static_cast<double>(picture.dim(1));
             const double factor = plot.thumbnail / std::max(height, width);
             const Point centre = at(i);
             const Point corner{centre.x - width * factor / 2, centre.y - height * factor / 2};

@@ -43,7 +43,8 @@ TEST_CASE("scatter_plot: points keep their distances, pictures lie where their p
 }
 
 TEST_CASE("scatter_plot: one point, and points on top of each other, are drawn in the middle") {
-    const std::string svg = scatter_plot({.x = {5, 5}, .y = {1, 1}, .group = {-1, -1}, .width = 400, .height = 300});
+    const std::string svg =
+        scatter_plot({.x = {5, 5}, .y = {1, 1}, .group = {-1, -1}, .width = 400, .height = 300});
     pugi::xml_document document;
     REQUIRE(static_cast<bool>(document.load_string(svg.c_str())));
     CHECK(document.child("svg").child("circle").attribute("cx").as_double() == doctest::Approx(200));
