@@ -67,7 +67,8 @@ public:
     /// An outline.
     void frame(Point corner, double width, double height, Role role, double line_width);
     /// A picture u8 (H,W,1|3|4), its pixels visible, in the drawing itself.
-    void image(Point corner, double width, double height, const Tensor& pixels, std::string_view tooltip = "");
+    void image(Point corner, double width, double height, const Tensor& pixels,
+               std::string_view tooltip = "");
     void text(Point anchor, std::string_view text, const TextStyle& style = {});
 
     /// Without an XML declaration; may be put into HTML.

@@ -41,12 +41,13 @@ std::vector<std::vector<int64_t>> random_sets(int64_t pool, int64_t size, const 
 }
 
 TcavScore mean_of(const std::vector<TcavScore>& scores) {
-    TcavScore mean;
+    TcavScore total;
     for (const TcavScore& score : scores) {
-        mean.sign += score.sign / static_cast<double>(scores.size());
-        mean.magnitude += score.magnitude / static_cast<double>(scores.size());
+        total.sign += score.sign;
+        total.magnitude += score.magnitude;
     }
-    return mean;
+    const auto count = static_cast<double>(scores.size());
+    return {.sign = total.sign / count, .magnitude = total.magnitude / count};
 }
 
 TTest compare(const TcavResult& result, double TcavScore::*member) {
