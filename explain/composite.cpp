@@ -93,6 +93,11 @@ void LrpRules::prepare(const Traversal& traversal) {
     find_places(entries);
 }
 
+void LrpRules::finish() {
+    merging_ = {};
+    places_.clear();
+}
+
 void LrpRules::find_places(const std::vector<Merging::Entry>& entries) {
     std::set<const Node*> above_weights;  // a weighted op lies below the value
     int64_t count = 0;

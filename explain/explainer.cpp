@@ -28,13 +28,15 @@ std::string final_activation(const Variable& output) {
 
 }  // namespace
 
-ExplainedForward::ExplainedForward(Module& net, const Tensor& x) : net_(&net) {
+ExplainedForward::ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps)
+    : net_(&net), keeps_(keeps) {
     BACKLIGHT_CHECK(is_finite(x), "explain: the input holds values that are not finite");
     const EvaluationMode mode(net);
     const EnableGrad enabled;
     input_ = Variable::leaf(x);
     {
-        Recording recording;
+        const ConstantParameters constants(keeps == Recording::Keeps::names);
+        Recording recording(keeps);
         logits_ = net(input_);
         layers_ = recording.layers();
     }
@@ -97,6 +99,37 @@ Variable ExplainedForward::output_of(const Tensor& x, const ExplainRequest& requ
     return (*net_)(Variable(x));
 }
 
+std::vector<double> read_scores(const Tensor& output, const std::vector<int64_t>& sample,
+                                const ExplainRequest& request, Score score) {
+    const NoGrad off;
+    const auto rows = static_cast<int64_t>(sample.size());
+    BACKLIGHT_CHECK(output.rank() >= 1 && output.dim(0) == rows, "scores: an output of shape ", output.shape(),
+                    " needs as many sample numbers as rows, got ", rows);
+    // A probability next to 1 keeps its distance from it in f64 only.
+    const Variable wide(output.to(DType::f64));
+    if (!request.neuron.empty()) {
+        const Tensor at = neuron_mask(parse_neuron(request.neuron), wide.data());
+        return sum(flatten(wide * Variable(at)), {1}).data().to_vector<double>();
+    }
+    Variable start;
+    if (request.start.defined()) {
+        start = gather_rows(Variable(request.start.to(DType::f64)), Tensor::from(sample, {rows}, output.device()));
+    } else {
+        std::vector<int64_t> targets;
+        for (const int64_t s : sample) {
+            BACKLIGHT_CHECK(s < static_cast<int64_t>(request.targets.size()), "explain: sample ", s,
+                            " has no target, there are ", request.targets.size());
+            targets.push_back(request.targets[static_cast<size_t>(s)]);
+        }
+        start = start_values(Start::one, wide, targets);
+    }
+    const Variable read = score == Score::logit             ? wide
+                          : score == Score::probability     ? softmax(wide)
+                          : score == Score::log_probability ? log_softmax(wide)
+                                                            : sigmoid(wide);
+    return sum(read * start, {1}).data().to_vector<double>();
+}
+
 std::vector<double> ExplainedForward::scores(const Tensor& x, const std::vector<int64_t>& sample,
                                              const ExplainRequest& request, Score score) const {
     BACKLIGHT_CHECK(static_cast<int64_t>(sample.size()) == x.dim(0), "scores: ", x.dim(0),
@@ -108,29 +141,9 @@ std::vector<double> ExplainedForward::scores(const Tensor& x, const std::vector<
     for (int64_t first = 0; first < x.dim(0); first += step) {
         const int64_t count = std::min(step, x.dim(0) - first);
         const Tensor part = count == x.dim(0) ? x : slice(Variable(x), 0, first, count).data();
-        const Variable output = output_of(part, request);
-        Tensor weights;
-        if (!request.neuron.empty()) {
-            weights = neuron_mask(parse_neuron(request.neuron), output.data());
-        } else {
-            const std::vector<int64_t> of(sample.begin() + first, sample.begin() + first + count);
-            if (request.start.defined()) {
-                weights = gather_rows(Variable(request.start.to(output.dtype())), Tensor::from(of, {count})).data();
-            } else {
-                std::vector<int64_t> targets;
-                for (const int64_t s : of) {
-                    targets.push_back(request.targets.at(static_cast<size_t>(s)));
-                }
-                weights = start_values(Start::one, output, targets).data();
-            }
-        }
-        const bool as_probability = score == Score::probability && request.neuron.empty();
-        const Variable read = as_probability ? softmax(output) : output;
-        const Variable total = sum(flatten(Variable(read.data().to(DType::f64)) *
-                                           Variable(weights.to(DType::f64))),
-                                   {1});
-        const auto part_values = total.data().to_vector<double>();
-        values.insert(values.end(), part_values.begin(), part_values.end());
+        const std::vector<int64_t> of(sample.begin() + first, sample.begin() + first + count);
+        const std::vector<double> found = read_scores(output_of(part, request).data(), of, request, score);
+        values.insert(values.end(), found.begin(), found.end());
     }
     return values;
 }
@@ -158,6 +171,8 @@ std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, 
 }  // namespace
 
 Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainRequest& request) const {
+    BACKLIGHT_CHECK(keeps_ == Recording::Keeps::values || !explainer.reads_values(), explainer.name(),
+                    ": reads values that this forward pass has not kept");
     Explanation found = explainer.explain(*this, request, false);
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();

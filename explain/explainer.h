@@ -33,6 +33,12 @@ struct ExplainRequest {
     /// "L:c" or "L:h:w:c" (or "L:i" of a vector): this neuron of layer L is explained in place of a logit, all
     /// positions of its channel where none is given. Empty: a logit.
     std::string neuron{};
+    /// Number of each sample in its data set, which keys what methods draw: a sample's map is then the same in
+    /// whatever batch it stands. Empty: 0, 1, ...
+    std::vector<int64_t> numbers{};
+    [[nodiscard]] int64_t number(int64_t sample) const {
+        return numbers.empty() ? sample : numbers.at(static_cast<size_t>(sample));
+    }
     /// Also the relevance of weights and biases (LRP methods).
     bool parameters = false;
     /// Told of every node of the traversal, see GradOptions::watch.
@@ -60,6 +66,8 @@ public:
     [[nodiscard]] virtual Start start() const { return Start::one; }
     /// Whether `create_graph` gives maps with a history, so that a loss may contain them.
     [[nodiscard]] virtual bool differentiable() const { return true; }
+    /// Whether it reads values of the forward pass, or derivatives alone (ExplainedForward's `keeps`).
+    [[nodiscard]] virtual bool reads_values() const { return true; }
     /// Throws Error when the network, the layer or the request does not suit the method.
     [[nodiscard]] virtual Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                               bool create_graph) = 0;
@@ -72,20 +80,27 @@ struct MethodEntry {
 };
 /// Presets of composites are methods too.
 [[nodiscard]] const std::vector<MethodEntry>& list_methods();
-/// Every name that build_method takes.
+/// The methods that build_method takes, and lrp.
 [[nodiscard]] std::vector<std::string> method_names();
 /// "grad_cam", "epsilon_plus(epsilon=0.25, start=one)", "lrp". Throws Error on an unknown name or option.
 [[nodiscard]] std::unique_ptr<Explainer> build_method(const std::string& text,
                                                       const ExplainContext& context = {});
 
-/// What a black-box method reads of the network's answer.
-enum class Score : uint8_t { logit, probability };
+/// What a black-box method reads of the network's answer: the logit, its softmax (or the logarithm of that), or
+/// its sigmoid.
+enum class Score : uint8_t { logit, probability, log_probability, sigmoid };
+
+/// (rows) of an explained output (rows,...), of which each row belongs to a changed copy of sample `sample[row]`:
+/// its target's score; with `start` the sum of start times scores; of a neuron the sum over its positions.
+[[nodiscard]] std::vector<double> read_scores(const Tensor& output, const std::vector<int64_t>& sample,
+                                              const ExplainRequest& request, Score score = Score::logit);
 
 /// A forward pass in evaluation mode, recorded, that any number of explanations read.
 class ExplainedForward {
 public:
-    /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input.
-    ExplainedForward(Module& net, const Tensor& x);
+    /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input. Keeps::names: for
+    /// explainers that do not read values, without history (explain, explain_all): less memory.
+    ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps = Recording::Keeps::values);
 
     [[nodiscard]] Module& net() const { return *net_; }
     [[nodiscard]] const Variable& input() const { return input_; }
@@ -96,7 +111,7 @@ public:
     [[nodiscard]] std::vector<int64_t> predicted() const;
 
     /// The same network on other inputs, recorded.
-    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x}; }
+    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x, keeps_}; }
 
     /// What is explained and what arrives there: the logits, or the layer of a neuron. Without `create_graph`
     /// the start has no history.
@@ -108,9 +123,8 @@ public:
     /// input.
     [[nodiscard]] Variables points(const ExplainRequest& request) const;
 
-    /// What a black-box method measures: (rows) f64, of each row of x, which is a changed copy of sample
-    /// `sample[row]`: its target's logit or probability; with `start` the sum of start times logits; of a
-    /// neuron the sum over its positions. Runs without history, in batches that fit memory.
+    /// What a black-box method measures: `read_scores` of the network on each row of x. Runs without history,
+    /// in batches that fit memory.
     [[nodiscard]] std::vector<double> scores(const Tensor& x, const std::vector<int64_t>& sample,
                                              const ExplainRequest& request, Score score = Score::logit) const;
 
@@ -124,6 +138,7 @@ private:
     [[nodiscard]] Variable output_of(const Tensor& x, const ExplainRequest& request) const;
 
     Module* net_;
+    Recording::Keeps keeps_;
     Recording::Layers layers_;
     Variable input_, logits_;
     std::string stripped_;

@@ -47,6 +47,26 @@ const std::vector<MethodEntry>& list_methods() {
          "similarity of a layer's best position to a prototype: layer=L, prototypes=FILE.npy, prototype=0, power=2, "
          "low, high",
          build_prp},
+        {"occlusion",
+         "what the score loses under a sliding window: window=side/14, stride=side/28, "
+         "fill=zero|black|mean|blur|noise|min, score=logit|probability|sigmoid, share=false",
+         build_occlusion},
+        {"ablation",
+         "what it loses without each region of masks=FILE.npy, or each value: layer, limit=20000, fill, score, "
+         "share=false",
+         build_ablation},
+        {"representation_erasure", "share of -log p that each dimension accounts for (erasure): layer",
+         build_representation_erasure},
+        {"lime",
+         "linear model on random subsets of segments: n=1000, segments=slic|grid, n_segments=50, compactness=10, "
+         "masks=FILE.npy, fill=segment-mean, width=0.25, lambda=1, score, share=false",
+         build_lime},
+        {"kernel_shap",
+         "Shapley values of segments by regression: n=2M+2048, segments, n_segments, compactness, masks, "
+         "fill=segment-mean, score, share=true",
+         build_kernel_shap},
+        {"rise",
+         "random soft masks, weighted by the score: n=4000, s=7, p=0.5, fill=zero, score=probability", build_rise},
         {"composite", "rules of your own: parts=(first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon)",
          build_composite},
     };
@@ -67,7 +87,9 @@ std::vector<std::string> method_names() {
 std::unique_ptr<Explainer> build_method(const std::string& text, const ExplainContext& context) {
     const Spec spec = parse_spec(text);
     const Options options(spec);
-    const std::string name = spec.name == "lrp" ? "epsilon_plus" : spec.name;
+    const std::string name = spec.name == "lrp"       ? "epsilon_plus"
+                             : spec.name == "erasure" ? "representation_erasure"
+                                                      : spec.name;
     std::unique_ptr<Explainer> explainer;
     for (const MethodEntry& entry : list_methods()) {
         if (entry.name == name) {

@@ -38,6 +38,7 @@ ExplainRequest repeat_request(const ExplainRequest& request, int64_t count) {
     ExplainRequest repeated = request;
     for (int64_t i = 1; i < count; ++i) {
         repeated.targets.insert(repeated.targets.end(), request.targets.begin(), request.targets.end());
+        repeated.numbers.insert(repeated.numbers.end(), request.numbers.begin(), request.numbers.end());
     }
     if (request.start.defined()) {
         repeated.start = repeat_rows(request.start, count);

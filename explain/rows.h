@@ -16,7 +16,7 @@ void for_each_pass(int64_t copies, const Shape& batch,
                    const std::function<void(int64_t first, int64_t count)>& body);
 /// x (N,...) -> (count N,...), point-major.
 [[nodiscard]] Tensor repeat_rows(const Tensor& x, int64_t count);
-/// The request for `count` copies: targets and start repeated.
+/// The request for `count` copies: targets, numbers and start repeated.
 [[nodiscard]] ExplainRequest repeat_request(const ExplainRequest& request, int64_t count);
 /// rows (count N,...) -> (count,N,...), and back to their sum over copies (N,...).
 [[nodiscard]] Variable split_copies(const Variable& rows, int64_t count);

@@ -25,6 +25,8 @@ public:
           lrp_(lrp) {}
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] Start start() const override { return start_; }
+    [[nodiscard]] bool reads_values() const override { return reads_values_ || times_input_; }
+    void derivatives_only() { reads_values_ = false; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const auto [output, start] = forward.begin(request, start_, create_graph && !detach_start_);
@@ -59,6 +61,7 @@ private:
     std::unique_ptr<BackwardRules> rules_;
     bool times_input_;
     LrpRules* lrp_;
+    bool reads_values_ = true;
 };
 
 /// |gradient|, the largest channel at each position (Simonyan et al., "Deep inside convolutional networks",
@@ -69,6 +72,7 @@ public:
         : gradient_(std::move(gradient)), reduce_(std::move(reduce)) {}
     [[nodiscard]] std::string name() const override { return "saliency"; }
     [[nodiscard]] Start start() const override { return gradient_->start(); }
+    [[nodiscard]] bool reads_values() const override { return false; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         Explanation found = gradient_->explain(forward, request, create_graph);
@@ -95,14 +99,18 @@ std::string inner_text(const std::string& value) {
 }
 
 std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& options, const char* start,
-                                           std::unique_ptr<BackwardRules> rules, bool times_input) {
-    return std::make_unique<TraversalExplainer>(std::move(name), start_option(options, start),
-                                                options.get("detach_start", false),
-                                                with_paths(std::move(rules), options, "drop"), times_input);
+                                           std::unique_ptr<BackwardRules> rules, Reads reads) {
+    auto explainer = std::make_unique<TraversalExplainer>(
+        std::move(name), start_option(options, start), options.get("detach_start", false),
+        with_paths(std::move(rules), options, "drop"), reads == Reads::explained_values);
+    if (reads == Reads::derivatives) {
+        explainer->derivatives_only();
+    }
+    return explainer;
 }
 
 std::unique_ptr<Explainer> build_gradient(const Options& options, const ExplainContext&) {
-    return rules_explainer("gradient", options, "one", nullptr);
+    return rules_explainer("gradient", options, "one", nullptr, Reads::derivatives);
 }
 
 std::unique_ptr<Explainer> build_saliency(const Options& options, const ExplainContext& context) {
@@ -111,7 +119,7 @@ std::unique_ptr<Explainer> build_saliency(const Options& options, const ExplainC
 }
 
 std::unique_ptr<Explainer> build_input_x_gradient(const Options& options, const ExplainContext&) {
-    return rules_explainer("input_x_gradient", options, "one", nullptr, true);
+    return rules_explainer("input_x_gradient", options, "one", nullptr, Reads::explained_values);
 }
 
 namespace {
