@@ -1,0 +1,30 @@
+#include "explain/metrics/similarity.h"
+
+#include "explain/metrics/pixel_map.h"
+#include "explain/metrics/statistics.h"
+
+namespace backlight {
+
+Similarity similarity(std::span<const double> a, std::span<const double> b, int64_t height, int64_t width,
+                      int64_t window) {
+    return {.values = {spearman(absolute(a), absolute(b)), spearman(a, b),
+                       ssim(over_max_abs(a), over_max_abs(b), height, width, window), pearson(a, b)}};
+}
+
+Tensor explain_again(const ExplainedBatch& explained, const ExplainedForward& forward,
+                     const std::vector<int64_t>& targets) {
+    return explained.explainer->explain(forward, {.targets = targets}, false).maps[0].data().to(DType::f64);
+}
+
+Tensor explain_again(const ExplainedBatch& explained, Module& net, const Tensor& x) {
+    return explained.batch->timed(x.dim(0), [&] {
+        const ExplainedForward forward(net, x);
+        return explain_again(explained, forward, explained.batch->target);
+    });
+}
+
+std::vector<std::vector<double>> maps_of(const ExplainedBatch& explained, const Tensor& relevance) {
+    return pixel_maps(relevance, explained.reduce, explained.batch->height(), explained.batch->width());
+}
+
+}  // namespace backlight
