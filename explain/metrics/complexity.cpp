@@ -67,7 +67,8 @@ int64_t effective_complexity(std::span<const double> values, double eps) {
 int64_t count_for_mass(std::span<const double> values, double mass) {
     std::vector<double> a = absolute(values);
     std::sort(a.begin(), a.end(), std::greater<>());
-    const double enough = mass * sum_of(a);
+    constexpr double kRounding = 1e-12;  // of a sum
+    const double enough = (mass - kRounding) * sum_of(a);
     double carried = 0;
     int64_t count = 0;
     while (carried < enough && count < static_cast<int64_t>(a.size())) {

@@ -83,6 +83,8 @@ void MetricRun::Explained::take(const MetricResult& result, size_t units_before)
 }
 
 MetricRun::~MetricRun() = default;
+MetricRun::MetricRun(MetricRun&&) noexcept = default;
+MetricRun& MetricRun::operator=(MetricRun&&) noexcept = default;
 
 MetricRun::MetricRun(Module& net, MetricRunConfig config) : net_(&net), config_(std::move(config)) {
     const auto& [methods, metrics, target, reduce, context, progress] = config_;

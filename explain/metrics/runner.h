@@ -75,6 +75,8 @@ public:
     /// is never changed.
     MetricRun(Module& net, MetricRunConfig config);
     ~MetricRun();
+    MetricRun(MetricRun&&) noexcept;
+    MetricRun& operator=(MetricRun&&) noexcept;
 
     /// Measures a batch; results do not depend on how samples are cut into batches beyond rounding. Throws
     /// Error on a map that is not finite, naming the sample.

@@ -1,5 +1,6 @@
-// Golden numbers of the measures, in f64: a 4x4 map, and the network of golden_network.h under its epsilon_plus map
-// summed over channels. Made by an implementation apart from this one; nine digits are given.
+// Golden numbers of the measures, in f64: a 4x4 map, and the network of golden_network.h under its
+// epsilon_plus map summed over channels. Made by an implementation apart from this one; nine digits are
+// given.
 #include "explain/metrics/complexity.h"
 #include "explain/metrics/localisation.h"
 #include "explain/metrics/pixel_map.h"
@@ -59,7 +60,8 @@ TEST_SUITE("metrics") {
         CHECK(std::abs(complexity_entropy(r) - 2.654342387) < kDigits);
         CHECK(std::abs(complexity_entropy(r) / std::log(16.0) - 0.957351650) < kDigits);
         CHECK(std::abs(map_entropy(r) - 2.654342387) < kDigits);
-        CHECK(std::abs(mean_squared_distance(over_max_abs(r), over_max_abs(wave(1.1))) - 0.004733793) < kDigits);
+        CHECK(std::abs(mean_squared_distance(over_max_abs(r), over_max_abs(wave(1.1))) - 0.004733793) <
+              kDigits);
     }
 
     TEST_CASE("golden: the ranking of the network's map") {
@@ -93,18 +95,18 @@ TEST_SUITE("metrics") {
                    kDigits);
         CHECK(std::abs(golden.value("deletion(step=4)") - 0.465257098) < kDigits);
         CHECK(std::abs(golden.value("insertion(step=4, fill=zero)") - 0.704064981) < kDigits);
-        CHECK(std::abs(golden.value("pixel_flipping(step=4)", "epsilon_plus", "pixel_flipping[lerf") - 0.704064981) <
-              kDigits);
-        CHECK(std::abs(golden.value("pixel_flipping(step=4)", "epsilon_plus", "pixel_flipping[morf") - 0.465257098) <
-              kDigits);
+        CHECK(std::abs(golden.value("pixel_flipping(step=4)", "epsilon_plus", "pixel_flipping[lerf") -
+                       0.704064981) < kDigits);
+        CHECK(std::abs(golden.value("pixel_flipping(step=4)", "epsilon_plus", "pixel_flipping[morf") -
+                       0.465257098) < kDigits);
     }
 
     TEST_CASE("golden: nine regions of 2x2") {
         const GoldenNetwork golden;
         const std::string metric = "region_perturbation(size=2, fill=zero)";
         check_near(golden.curve(metric),
-                   {0, 0.136144677, 0.402766747, 0.396740527, 0.359124426, 0.519106760, 0.757693222, 0.758805026,
-                    0.768299599, 0.926090940},
+                   {0, 0.136144677, 0.402766747, 0.396740527, 0.359124426, 0.519106760, 0.757693222,
+                    0.758805026, 0.768299599, 0.926090940},
                    kDigits);
         CHECK(std::abs(golden.value(metric) - 0.502477192) < kDigits);
         const ExplainedForward forward(*golden.net, golden.samples.x);

@@ -30,7 +30,8 @@ private:
 
 /// A batch of units with the maps that a test gives.
 struct Scene {
-    Scene(Module& net, const Tensor& x, std::vector<int64_t> targets, const Tensor& map, MetricContext known = {})
+    Scene(Module& net, const Tensor& x, std::vector<int64_t> targets, const Tensor& map,
+          MetricContext known = {})
         : context(std::move(known)), forward(net, x), explainer(map) {
         batch.context = &context;
         batch.forward = &forward;
@@ -65,7 +66,8 @@ struct Scene {
 
 /// Values of one metric for one method, one a unit.
 inline std::vector<double> run(Module& net, const MetricSamples& samples, const std::string& method,
-                               const std::string& metric, MetricContext context = {}, const std::string& name = "") {
+                               const std::string& metric, MetricContext context = {},
+                               const std::string& name = "") {
     MetricRun measured(net, {.methods = {method}, .metrics = {metric}, .context = std::move(context)});
     measured.add(samples);
     for (const MetricSeries& series : measured.series()) {
