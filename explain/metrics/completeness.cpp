@@ -107,7 +107,7 @@ protected:
     /// them sees its share only. Inputs are asked for because asking between a layer and its norm would keep
     /// the two from being merged.
     [[nodiscard]] std::vector<MetricCurve> layers(const ExplainedBatch& explained) const override {
-        if (!by_layer_) {
+        if (!by_layer_ || explained.coarse) {  // a coarse map is of one layer only
             return {};
         }
         const MetricBatch& batch = *explained.batch;

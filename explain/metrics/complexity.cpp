@@ -27,7 +27,7 @@ UnitFunction on_map(const Options& options, const MapFunction& f) {
 }
 
 std::string channels_tag(const Options& options) {
-    return options.get("channels", "reduced") == "all" ? "all channels" : "";
+    return options.get("channels", "reduced") == "all" ? "channels=all" : "";
 }
 
 }  // namespace

@@ -1,156 +1,145 @@
+// The equations of the removed pixels, each times the sum of its weights, are symmetric and positive
+// definite:
+//   (A u)_i = d_i u_i - Σ_{j removed} w_ij u_j = Σ_{j known} w_ij x_j,   d_i = Σ_{j in the picture} w_ij
+// Planes of the picture's size with a border of zeros, 0 at known pixels, keep every loop over neighbours
+// straight.
 #include "explain/metrics/imputation.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
+#include "core/clones.h"
 #include "core/error.h"
 
 namespace backlight {
 namespace {
 
-struct Neighbour {
-    int64_t row, column;
-    double weight;
-};
-constexpr double kBeside = 1.0 / 6, kCorner = 1.0 / 12;
-constexpr std::array<Neighbour, 8> kNeighbours{{{-1, -1, kCorner},
-                                                {-1, 0, kBeside},
-                                                {-1, 1, kCorner},
-                                                {0, -1, kBeside},
-                                                {0, 1, kBeside},
-                                                {1, -1, kCorner},
-                                                {1, 0, kBeside},
-                                                {1, 1, kCorner}}};
-
-/// The equations of the removed pixels, each times the sum of its weights: symmetric and positive definite.
-///   A_ii = Σ_j w_ij,  A_ij = -w_ij for removed j;   b_i = Σ_j w_ij x_j over the known j
-class System {
-public:
-    System(std::span<const double> picture, const std::vector<uint8_t>& removed, const PixelGrid& grid)
-        : channels_(static_cast<size_t>(grid.channels)) {
-        std::vector<int64_t> number(removed.size(), -1);
-        for (size_t p = 0; p < removed.size(); ++p) {
-            if (removed[p] != 0) {
-                number[p] = static_cast<int64_t>(pixel.size());
-                pixel.push_back(p);
-            }
-        }
-        b.assign(pixel.size() * channels_, 0.0);
-        for (size_t i = 0; i < pixel.size(); ++i) {
-            first_.push_back(unknown_.size());
-            double total = 0;
-            const auto row = static_cast<int64_t>(pixel[i]) / grid.width;
-            const auto column = static_cast<int64_t>(pixel[i]) % grid.width;
-            for (const Neighbour& near : kNeighbours) {
-                const int64_t r = row + near.row, c = column + near.column;
-                if (r < 0 || r >= grid.height || c < 0 || c >= grid.width) {
-                    continue;
-                }
-                total += near.weight;
-                const auto at = static_cast<size_t>(r * grid.width + c);
-                if (number[at] >= 0) {
-                    unknown_.push_back({static_cast<size_t>(number[at]), near.weight});
-                    continue;
-                }
-                for (size_t k = 0; k < channels_; ++k) {
-                    b[i * channels_ + k] += near.weight * picture[at * channels_ + k];
-                }
-            }
-            diagonal.push_back(total);
-        }
-        first_.push_back(unknown_.size());
-    }
-
-    [[nodiscard]] size_t channels() const { return channels_; }
-    /// y = A u, channel by channel.
-    void multiply(const std::vector<double>& u, std::vector<double>& y) const {
-        for (size_t i = 0; i < pixel.size(); ++i) {
-            for (size_t k = 0; k < channels_; ++k) {
-                y[i * channels_ + k] = diagonal[i] * u[i * channels_ + k];
-            }
-            for (size_t e = first_[i]; e < first_[i + 1]; ++e) {
-                for (size_t k = 0; k < channels_; ++k) {
-                    y[i * channels_ + k] -= unknown_[e].weight * u[unknown_[e].number * channels_ + k];
-                }
-            }
-        }
-    }
-
-    std::vector<size_t> pixel;     // of each unknown
-    std::vector<double> diagonal;  // likewise
-    std::vector<double> b;         // (unknowns, C)
-
-private:
-    struct Entry {
-        size_t number;
-        double weight;
-    };
-    size_t channels_;
-    std::vector<Entry> unknown_;
-    std::vector<size_t> first_;  // where the entries of each unknown begin
+/// Rows and columns with the border around.
+struct Plane {
+    size_t rows, columns;
+    [[nodiscard]] size_t size() const { return rows * columns; }
 };
 
-/// Conjugate gradients with the diagonal as preconditioner, on all channels at once.
-void solve(const System& system, std::vector<double>& u, double tolerance) {
-    const size_t channels = system.channels(), unknowns = system.pixel.size();
-    std::vector<double> residual(u.size()), direction(u.size()), image(u.size());
-    std::vector<double> rz(channels, 0.0);
-    system.multiply(u, image);
-    for (size_t i = 0; i < u.size(); ++i) {
-        residual[i] = system.b[i] - image[i];
-        direction[i] = residual[i] / system.diagonal[i / channels];
-        rz[i % channels] += residual[i] * direction[i];
+/// Σ_j w_ij p_j over the eight neighbours. The weights 1 2 1 / 2 . 2 / 1 2 1, over 12, are the product of (1
+/// 2 1) down and across, less the centre.
+BACKLIGHT_CLONES void neighbours(const Plane& plane, const double* p, double* across, double* sum) {
+    const size_t n = plane.size(), step = plane.columns;
+    for (size_t i = 1; i + 1 < n; ++i) {
+        across[i] = p[i - 1] + 2 * p[i] + p[i + 1];
     }
-    for (size_t iteration = 0; iteration < 10 * unknowns + 10; ++iteration) {
-        double worst = 0;
-        for (const double r : residual) {
-            worst = std::max(worst, std::abs(r));
-        }
-        if (worst <= tolerance) {
-            return;
-        }
-        system.multiply(direction, image);
-        std::vector<double> step(channels, 0.0), next(channels, 0.0);
-        for (size_t i = 0; i < u.size(); ++i) {
-            step[i % channels] += direction[i] * image[i];
-        }
-        for (size_t k = 0; k < channels; ++k) {
-            step[k] = step[k] > 0 ? rz[k] / step[k] : 0.0;
-        }
-        for (size_t i = 0; i < u.size(); ++i) {
-            u[i] += step[i % channels] * direction[i];
-            residual[i] -= step[i % channels] * image[i];
-            next[i % channels] += residual[i] * residual[i] / system.diagonal[i / channels];
-        }
-        for (size_t i = 0; i < u.size(); ++i) {
-            const size_t k = i % channels;
-            const double keep = rz[k] > 0 ? next[k] / rz[k] : 0.0;
-            direction[i] = residual[i] / system.diagonal[i / channels] + keep * direction[i];
-        }
-        rz = next;
+    for (size_t i = step; i + step < n; ++i) {
+        sum[i] = (across[i - step] + 2 * across[i] + across[i + step] - 4 * p[i]) * (1.0 / 12);
     }
 }
+
+/// image = A p, and <p, image>.
+BACKLIGHT_CLONES double apply(size_t n, const double* d, const double* unknown, const double* p,
+                              double* image) {
+    for (size_t i = 0; i < n; ++i) {
+        image[i] = unknown[i] * (d[i] * p[i] - image[i]);
+    }
+    double product = 0;
+    for (size_t i = 0; i < n; ++i) {
+        product += p[i] * image[i];
+    }
+    return product;
+}
+
+BACKLIGHT_CLONES void add_scaled(size_t n, double factor, const double* x, double* y) {
+    for (size_t i = 0; i < n; ++i) {
+        y[i] += factor * x[i];
+    }
+}
+
+/// p = r + keep p.
+BACKLIGHT_CLONES void turn(size_t n, double keep, const double* r, double* p) {
+    for (size_t i = 0; i < n; ++i) {
+        p[i] = r[i] + keep * p[i];
+    }
+}
+
+double squared_norm(const std::vector<double>& r) {
+    double total = 0;
+    for (const double v : r) {
+        total += v * v;
+    }
+    return total;
+}
+
+class Solver {
+public:
+    Solver(const std::vector<uint8_t>& removed, const PixelGrid& grid)
+        : grid_(grid),
+          plane_{static_cast<size_t>(grid.height) + 2, static_cast<size_t>(grid.width) + 2},
+          unknown_(plane_.size(), 0.0),
+          weights_(plane_.size(), 0.0),
+          across_(plane_.size(), 0.0) {
+        std::vector<double> inside(plane_.size(), 0.0);
+        for (size_t p = 0; p < removed.size(); ++p) {
+            inside[place(p)] = 1;
+            unknown_[place(p)] = removed[p] != 0 ? 1 : 0;
+        }
+        neighbours(plane_, inside.data(), across_.data(), weights_.data());
+    }
+
+    /// One channel by conjugate gradients; the root mean square of the residual ends below `tolerance`.
+    void solve(std::span<double> picture, size_t channel, double tolerance) {
+        const size_t n = plane_.size(), channels = static_cast<size_t>(grid_.channels);
+        std::vector<double> u(n, 0.0), r(n, 0.0), image(n, 0.0);
+        for (size_t p = 0; p < picture.size() / channels; ++p) {
+            u[place(p)] = picture[p * channels + channel];
+        }
+        // With the known pixels in their places the residual is that of all equations at once.
+        neighbours(plane_, u.data(), across_.data(), image.data());
+        double unknowns = 0;
+        for (size_t i = 0; i < n; ++i) {
+            r[i] = unknown_[i] * (image[i] - weights_[i] * u[i]);
+            unknowns += unknown_[i];
+        }
+        std::vector<double> direction = r;
+        double norm = squared_norm(r);
+        for (int64_t left = 10 * static_cast<int64_t>(unknowns);
+             norm > unknowns * tolerance * tolerance && left > 0; --left) {
+            neighbours(plane_, direction.data(), across_.data(), image.data());
+            const double step =
+                norm / apply(n, weights_.data(), unknown_.data(), direction.data(), image.data());
+            add_scaled(n, step, direction.data(), u.data());
+            add_scaled(n, -step, image.data(), r.data());
+            const double next = squared_norm(r);
+            turn(n, next / norm, r.data(), direction.data());
+            norm = next;
+        }
+        for (size_t p = 0; p < picture.size() / channels; ++p) {
+            picture[p * channels + channel] = u[place(p)];
+        }
+    }
+
+private:
+    /// Where pixel p lies in a plane.
+    [[nodiscard]] size_t place(size_t p) const {
+        const auto width = static_cast<size_t>(grid_.width);
+        return (p / width + 1) * plane_.columns + p % width + 1;
+    }
+
+    PixelGrid grid_;
+    Plane plane_;
+    std::vector<double> unknown_, weights_;  // 1 at removed pixels; d
+    std::vector<double> across_;             // of `neighbours`
+};
 
 }  // namespace
 
 void impute_linear(std::span<double> picture, const std::vector<uint8_t>& removed, const PixelGrid& grid) {
     BACKLIGHT_CHECK(std::find(removed.begin(), removed.end(), 0) != removed.end(),
                     "imputation: every pixel is removed, nothing is left to fill in from");
-    const System system(picture, removed, grid);
-    std::vector<double> u;
     double largest = 0;
-    for (const size_t p : system.pixel) {
-        for (size_t k = 0; k < system.channels(); ++k) {
-            u.push_back(picture[p * system.channels() + k]);
-        }
-    }
     for (const double v : picture) {
         largest = std::max(largest, std::abs(v));
     }
-    solve(system, u, 1e-9 * std::max(largest, 1e-300));
-    for (size_t i = 0; i < u.size(); ++i) {
-        picture[system.pixel[i / system.channels()] * system.channels() + i % system.channels()] = u[i];
+    constexpr double kResidual = 1e-8;
+    Solver solver(removed, grid);
+    for (size_t channel = 0; channel < static_cast<size_t>(grid.channels); ++channel) {
+        solver.solve(picture, channel, kResidual * largest);
     }
 }
 

@@ -75,6 +75,7 @@ struct ExplainedBatch {
     std::string reduce;                       // how channels became a pixel's value
     Tensor relevance;                         // f64, as the method gave it
     std::vector<double> values{};             // the same on the host
+    bool coarse = false;                      // values stand for regions
     std::vector<double> expected{};           // what its sums should be; empty: the method does not say
     std::vector<std::vector<double>> maps{};  // (U, H W): upsampled to the input, channels reduced
     std::vector<bool> degenerate{};           // the map is constant

@@ -216,6 +216,7 @@ ExplainedBatch read_explanation(const MetricBatch& batch, Explainer& explainer, 
                              .method = method,
                              .reduce = reduce,
                              .relevance = found.maps.at(0).data().to(DType::f64),
+                             .coarse = found.coarse,
                              .expected = std::move(found.expected)};
     explained.values = explained.relevance.to_vector<double>();
     const size_t row = explained.values.size() / batch.size();

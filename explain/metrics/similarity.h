@@ -14,7 +14,7 @@ namespace backlight {
 /// same. NaN where a map is constant or too small for a window.
 struct Similarity {
     static constexpr size_t kCount = 4;
-    static constexpr std::array<const char*, kCount> kNames{"spearman", "spearman signed", "ssim", "pearson"};
+    static constexpr std::array<const char*, kCount> kNames{"spearman", "spearman_signed", "ssim", "pearson"};
     std::array<double, kCount> values{};
 };
 [[nodiscard]] Similarity similarity(std::span<const double> a, std::span<const double> b, int64_t height,

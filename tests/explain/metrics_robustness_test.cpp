@@ -197,6 +197,38 @@ TEST_SUITE("metrics") {
     }
 
     TEST_CASE(
+        "mprt: LRP reads the weights as they are now, layer by layer, and the original ones again "
+        "afterwards") {
+        const auto net = random_network(7);
+        const Tensor x = random_images(8, 2);
+        const auto targets = ExplainedForward(*net, x).predicted();
+        const auto map = [&](Module& network, Explainer& explainer) {
+            return ExplainedForward(network, x).explain(explainer, {.targets = targets});
+        };
+        const auto kept = build_method("epsilon_plus");  // through all of it
+        const Tensor before = map(*net, *kept);
+        Scene scene(*net, x, targets, before, with_copies(1));
+        const ExplainedBatch explained =
+            read_explanation(scene.batch, *kept, "epsilon_plus", "sum", {.maps = {Variable(before)}});
+        const MetricCurve curve = build_metric("mprt", scene.context)->measure(explained).curves[0];
+
+        NetworkCopy copy(*net, random_network(2));
+        for (size_t step = 1; step <= copy.layers().size(); ++step) {
+            copy.randomize(copy.layers().size() - step, Reinit::matched, Init::pytorch, 3);
+            const auto fresh = build_method("epsilon_plus");
+            const auto after = maps_of(explained, map(copy.net(), *fresh));
+            for (size_t n = 0; n < 2; ++n) {
+                const double expected = similarity(explained.maps[n], after[n], 8, 8, 7).values[0];
+                CHECK(curve.values[n][step] == doctest::Approx(expected).epsilon(1e-12));
+            }
+        }
+        copy.restore();
+        const auto fresh = build_method("epsilon_plus");
+        CHECK(layer_testing::equal(map(copy.net(), *fresh), before));
+        CHECK(layer_testing::equal(map(*net, *kept), before));
+    }
+
+    TEST_CASE(
         "emprt: the entropy rises by what randomised weights do; 0 for an explanation that ignores them") {
         const auto net = random_network(9);
         const Tensor x = random_images(10, 4);
@@ -254,7 +286,7 @@ TEST_SUITE("metrics") {
         CHECK(value("deep_lift", "completeness", "completeness") < 1e-10);
         CHECK(value("deep_lift", "completeness", "completeness[pass]") == 1);
         CHECK(value("integrated_gradients(n=5)", "completeness(tolerance=1e-9)", "completeness[pass]") == 0);
-        CHECK(std::isnan(value("epsilon_plus", "completeness", "completeness")));
+        CHECK(std::isnan(value("gradient", "completeness", "completeness")));
         // ΣR 1.056800690, logit 1.0164868279.
         CHECK(std::abs(value("epsilon_plus", "conservation", "conservation[gap]") - 0.0403138621) < 2e-9);
         CHECK(value("epsilon_plus", "conservation", "conservation") ==
@@ -267,8 +299,10 @@ TEST_SUITE("metrics") {
         layered.add(samples);
         const MeanCurve curve = layered.curves().at(0);
         CHECK(curve.points == std::vector<std::string>{"start", "9:in", "4:in", "0:in"});
-        // Between the rectifier of the golden number and the linear layer the average's stabiliser takes 1e-6.
+        // Between the rectifier of the golden number and the linear layer the average's stabiliser takes
+        // 1e-6.
         check_near({curve.mean[1]}, {1.116484694}, 2e-6);
-        check_near({curve.mean[0], curve.mean[2], curve.mean[3]}, {1.0164868279, 1.084084788, 1.056800690}, 2e-9);
+        check_near({curve.mean[0], curve.mean[2], curve.mean[3]}, {1.0164868279, 1.084084788, 1.056800690},
+                   2e-9);
     }
 }
