@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/checks.h"
 #include "apps/commands.h"
@@ -97,10 +98,11 @@ Run add_evaluate(CLI::App& app, const Common&) {
             std::cout << note << "\n";
         }
         const std::shared_ptr<const Dataset> whole = data->split(c->split);
+        BACKLIGHT_CHECK(!c->explain.masks || whole->has_masks(), "--masks: ", c->data, " has no masks");
         const std::vector<int64_t> samples = spread_samples(whole->size(), c->limit);
-        const std::shared_ptr<const Dataset> part = c->limit > 0 ? subset(whole, samples) : whole;
-        const std::shared_ptr<const Dataset> measured = c->ten_crop ? ten_crops(part) : part;
-        const Dataset& split = *part;
+        const std::shared_ptr<const Dataset> all = c->ten_crop ? ten_crops(whole) : whole;
+        const std::shared_ptr<const Dataset> measured = c->limit > 0 ? subset(all, samples) : all;
+        const Dataset& split = *whole;
         Shape sample{1};
         for (const int64_t extent : split.sample_shape()) {
             sample.push_back(extent);

@@ -6,6 +6,7 @@
 #include "explain/metrics/imputation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/clones.h"
@@ -24,46 +25,60 @@ struct Plane {
 /// 2 1) down and across, less the centre.
 BACKLIGHT_CLONES void neighbours(const Plane& plane, const double* p, double* across, double* sum) {
     const size_t n = plane.size(), step = plane.columns;
+    BACKLIGHT_INDEPENDENT
     for (size_t i = 1; i + 1 < n; ++i) {
         across[i] = p[i - 1] + 2 * p[i] + p[i + 1];
     }
+    BACKLIGHT_INDEPENDENT
     for (size_t i = step; i + step < n; ++i) {
         sum[i] = (across[i - step] + 2 * across[i] + across[i + step] - 4 * p[i]) * (1.0 / 12);
     }
 }
 
-/// image = A p, and <p, image>.
-BACKLIGHT_CLONES double apply(size_t n, const double* d, const double* unknown, const double* p,
-                              double* image) {
-    for (size_t i = 0; i < n; ++i) {
-        image[i] = unknown[i] * (d[i] * p[i] - image[i]);
+/// Summed in eight lanes, so that it runs at the speed of the loads and in the same order on every machine.
+BACKLIGHT_CLONES double dot(size_t n, const double* a, const double* b) {
+    constexpr size_t kLanes = 8;
+    std::array<double, kLanes> lanes{};
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        for (size_t l = 0; l < kLanes; ++l) {
+            lanes[l] += a[i + l] * b[i + l];
+        }
     }
-    double product = 0;
-    for (size_t i = 0; i < n; ++i) {
-        product += p[i] * image[i];
+    double total = 0;
+    for (; i < n; ++i) {
+        total += a[i] * b[i];
     }
-    return product;
+    for (const double lane : lanes) {
+        total += lane;
+    }
+    return total;
 }
 
-BACKLIGHT_CLONES void add_scaled(size_t n, double factor, const double* x, double* y) {
+/// y = A p, from the sum over neighbours in y.
+BACKLIGHT_CLONES void finish_product(size_t n, const double* d, const double* unknown, const double* p,
+                                     double* y) {
+    BACKLIGHT_INDEPENDENT
     for (size_t i = 0; i < n; ++i) {
-        y[i] += factor * x[i];
+        y[i] = unknown[i] * (d[i] * p[i] - y[i]);
+    }
+}
+
+/// u += step p, r -= step y.
+BACKLIGHT_CLONES void advance(size_t n, double step, const double* p, const double* y, double* u, double* r) {
+    BACKLIGHT_INDEPENDENT
+    for (size_t i = 0; i < n; ++i) {
+        u[i] += step * p[i];
+        r[i] -= step * y[i];
     }
 }
 
 /// p = r + keep p.
 BACKLIGHT_CLONES void turn(size_t n, double keep, const double* r, double* p) {
+    BACKLIGHT_INDEPENDENT
     for (size_t i = 0; i < n; ++i) {
         p[i] = r[i] + keep * p[i];
     }
-}
-
-double squared_norm(const std::vector<double>& r) {
-    double total = 0;
-    for (const double v : r) {
-        total += v * v;
-    }
-    return total;
 }
 
 class Solver {
@@ -97,15 +112,14 @@ public:
             unknowns += unknown_[i];
         }
         std::vector<double> direction = r;
-        double norm = squared_norm(r);
+        double norm = dot(n, r.data(), r.data());
         for (int64_t left = 10 * static_cast<int64_t>(unknowns);
              norm > unknowns * tolerance * tolerance && left > 0; --left) {
             neighbours(plane_, direction.data(), across_.data(), image.data());
-            const double step =
-                norm / apply(n, weights_.data(), unknown_.data(), direction.data(), image.data());
-            add_scaled(n, step, direction.data(), u.data());
-            add_scaled(n, -step, image.data(), r.data());
-            const double next = squared_norm(r);
+            finish_product(n, weights_.data(), unknown_.data(), direction.data(), image.data());
+            const double step = norm / dot(n, direction.data(), image.data());
+            advance(n, step, direction.data(), image.data(), u.data(), r.data());
+            const double next = dot(n, r.data(), r.data());
             turn(n, next / norm, r.data(), direction.data());
             norm = next;
         }

@@ -23,6 +23,7 @@ public:
         const int64_t classes = batch.forward->logits().dim(1);
         constexpr int64_t kAll = 20;
         const int64_t rounds = classes <= kAll ? classes - 1 : 1;
+        const std::vector<ComparedMap> own(explained.maps.begin(), explained.maps.end());
         std::vector<std::array<double, Similarity::kCount>> sums(batch.size()), counts(batch.size());
         for (int64_t round = 0; round < rounds; ++round) {
             std::vector<int64_t> others;
@@ -37,7 +38,7 @@ public:
             const auto maps = maps_of(explained, relevance);
             for (size_t unit = 0; unit < batch.size(); ++unit) {
                 const Similarity found =
-                    similarity(explained.maps[unit], maps[unit], batch.height(), batch.width(), window_);
+                    similarity(own[unit], ComparedMap(maps[unit]), batch.height(), batch.width(), window_);
                 for (size_t s = 0; s < Similarity::kCount; ++s) {
                     const bool known = !std::isnan(found.values[s]);
                     sums[unit][s] += known ? found.values[s] : 0.0;

@@ -57,7 +57,8 @@ public:
     [[nodiscard]] MetricResult measure(const ExplainedBatch& explained) override {
         const MetricBatch& batch = *explained.batch;
         NetworkCopy& copy = holder_.of(explained, "mprt");
-        const auto before = smooth_ > 0 ? maps(explained, copy.net()) : explained.maps;
+        const auto original = smooth_ > 0 ? maps(explained, copy.net()) : explained.maps;
+        const std::vector<ComparedMap> before(original.begin(), original.end());
         std::vector<MetricCurve> curves;
         for (const char* name : Similarity::kNames) {
             curves.push_back({.name = column_name(name), .points = {"original"}});
@@ -74,9 +75,9 @@ public:
             }
             for (size_t unit = 0; unit < batch.size(); ++unit) {
                 const bool known = is_finite(after[unit]);  // random weights may overflow
-                const Similarity found =
-                    known ? similarity(before[unit], after[unit], batch.height(), batch.width(), window_)
-                          : Similarity{.values = {kNan, kNan, kNan, kNan}};
+                const Similarity found = known ? similarity(before[unit], ComparedMap(after[unit]),
+                                                            batch.height(), batch.width(), window_)
+                                               : Similarity{.values = {kNan, kNan, kNan, kNan}};
                 for (size_t s = 0; s < Similarity::kCount; ++s) {
                     curves[s].values[unit].push_back(found.values[s]);
                 }

@@ -5,10 +5,16 @@
 
 namespace backlight {
 
-Similarity similarity(std::span<const double> a, std::span<const double> b, int64_t height, int64_t width,
+ComparedMap::ComparedMap(const std::vector<double>& map)
+    : values(map),
+      scaled(over_max_abs(map)),
+      ranks(mean_ranks(map)),
+      ranks_of_magnitude(mean_ranks(absolute(map))) {}
+
+Similarity similarity(const ComparedMap& a, const ComparedMap& b, int64_t height, int64_t width,
                       int64_t window) {
-    return {.values = {spearman(absolute(a), absolute(b)), spearman(a, b),
-                       ssim(over_max_abs(a), over_max_abs(b), height, width, window), pearson(a, b)}};
+    return {.values = {pearson(a.ranks_of_magnitude, b.ranks_of_magnitude), pearson(a.ranks, b.ranks),
+                       ssim(a.scaled, b.scaled, height, width, window), pearson(a.values, b.values)}};
 }
 
 Tensor explain_again(const ExplainedBatch& explained, const ExplainedForward& forward,

@@ -17,8 +17,13 @@ struct Similarity {
     static constexpr std::array<const char*, kCount> kNames{"spearman", "spearman_signed", "ssim", "pearson"};
     std::array<double, kCount> values{};
 };
-[[nodiscard]] Similarity similarity(std::span<const double> a, std::span<const double> b, int64_t height,
-                                    int64_t width, int64_t window);
+/// A map with what is sorted and scaled of it, for who compares one with many.
+struct ComparedMap {
+    explicit ComparedMap(const std::vector<double>& map);
+    std::vector<double> values, scaled, ranks, ranks_of_magnitude;
+};
+[[nodiscard]] Similarity similarity(const ComparedMap& a, const ComparedMap& b, int64_t height, int64_t width,
+                                    int64_t window);
 
 /// What `explained`'s method says of the inputs x under a network: relevance f64 as the method gives it. The
 /// classes are the batch's own unless others are given. Not checked to be finite.

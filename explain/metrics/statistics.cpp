@@ -75,17 +75,20 @@ double pearson(std::span<const double> a, std::span<const double> b) {
 }
 
 std::vector<double> mean_ranks(std::span<const double> values) {
-    std::vector<size_t> order(values.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+    std::vector<std::pair<double, size_t>> sorted;
+    sorted.reserve(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+        sorted.emplace_back(values[i], i);
+    }
+    std::sort(sorted.begin(), sorted.end());
     std::vector<double> ranks(values.size());
-    for (size_t first = 0; first < order.size();) {
+    for (size_t first = 0; first < sorted.size();) {
         size_t end = first + 1;
-        while (end < order.size() && values[order[end]] == values[order[first]]) {
+        while (end < sorted.size() && sorted[end].first == sorted[first].first) {
             ++end;
         }
         for (size_t i = first; i < end; ++i) {
-            ranks[order[i]] = static_cast<double>(first + end - 1) / 2;
+            ranks[sorted[i].second] = static_cast<double>(first + end - 1) / 2;
         }
         first = end;
     }

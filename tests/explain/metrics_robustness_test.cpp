@@ -218,7 +218,8 @@ TEST_SUITE("metrics") {
             const auto fresh = build_method("epsilon_plus");
             const auto after = maps_of(explained, map(copy.net(), *fresh));
             for (size_t n = 0; n < 2; ++n) {
-                const double expected = similarity(explained.maps[n], after[n], 8, 8, 7).values[0];
+                const double expected =
+                    similarity(ComparedMap(explained.maps[n]), ComparedMap(after[n]), 8, 8, 7).values[0];
                 CHECK(curve.values[n][step] == doctest::Approx(expected).epsilon(1e-12));
             }
         }
@@ -259,7 +260,8 @@ TEST_SUITE("metrics") {
         for (int64_t shift = 1; shift < 3; ++shift) {
             const auto others = maps_of(explained, map({(targets[0] + shift) % 3, (targets[1] + shift) % 3}));
             for (size_t n = 0; n < 2; ++n) {
-                expected[n] += similarity(explained.maps[n], others[n], 8, 8, 7).values[0] / 2;
+                expected[n] +=
+                    similarity(ComparedMap(explained.maps[n]), ComparedMap(others[n]), 8, 8, 7).values[0] / 2;
             }
         }
         const MetricResult found = build_metric("random_logit")->measure(explained);
