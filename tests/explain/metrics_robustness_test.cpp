@@ -66,7 +66,7 @@ TEST_SUITE("metrics") {
             }
             CHECK(mean[n] < largest[n]);
             CHECK(largest[n] < std::sqrt(bound / norm));
-            CHECK(mean[n] == doctest::Approx(std::sqrt(variance / norm)).epsilon(0.15));
+            CHECK(std::abs(mean[n] / std::sqrt(variance / norm) - 1) < 0.1);
         }
         CHECK(run(*net, {.x = x}, "input_x_gradient", "max_sensitivity", context) ==
               largest);  // the same seed
@@ -135,6 +135,25 @@ TEST_SUITE("metrics") {
         }
         CHECK(state_of(*net) == before);
         CHECK(contains(error_of([&] { NetworkCopy(*net, golden::network()); }), "not built like the first"));
+    }
+
+    TEST_CASE("similarity: magnitudes, signed values and structure are compared each on its own") {
+        const std::vector<double> a = random_tensor({64}, 1).to_vector<double>();
+        std::vector<double> opposite, scaled;
+        for (const double v : a) {
+            opposite.push_back(-v);
+            scaled.push_back(7 * v);
+        }
+        const auto of = [&](const std::vector<double>& b) {
+            return similarity(ComparedMap(a), ComparedMap(b), 8, 8, 7).values;
+        };
+        for (const double v : of(scaled)) {
+            CHECK(v == doctest::Approx(1));
+        }
+        CHECK(of(opposite)[0] == doctest::Approx(1));   // Spearman of |r|
+        CHECK(of(opposite)[1] == doctest::Approx(-1));  // of r
+        CHECK(of(opposite)[3] == doctest::Approx(-1));
+        CHECK(std::isnan(of(std::vector<double>(64, 0.5))[0]));  // a constant has no ranks
     }
 
     TEST_CASE(
