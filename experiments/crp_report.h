@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,10 @@ struct ChannelSurvey {
 /// Throws Error when the layer is unknown or has no activations, or a channel or sample of the run does not
 /// exist.
 [[nodiscard]] ChannelSurvey survey_channels(const CrpRun& run);
+
+/// The class that is explained for each sample of the forward pass: the predicted one, or its label.
+[[nodiscard]] std::vector<int64_t> explained_classes(const CrpRun& run, const ExplainedForward& forward,
+                                                     std::span<const int64_t> samples);
 
 /// channel_relevance.npy (C), class_relevance.npy (K,C), reference_samples.npy (C,keep),
 /// reference_values.npy, reference_positions.npy (C,keep,2), index.json and report.html. Where a channel has

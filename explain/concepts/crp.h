@@ -5,7 +5,6 @@
 // through concept relevance propagation", Nature Machine Intelligence, 2023.
 #pragma once
 
-#include <map>
 #include <set>
 #include <string>
 #include <vector>
