@@ -6,7 +6,7 @@
 #include "tests/explain/perturbation_support.h"
 
 using namespace backlight;
-using namespace backlight::test;
+using namespace backlight::perturbation_testing;
 
 namespace {
 

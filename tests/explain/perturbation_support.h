@@ -11,7 +11,9 @@
 #include "core/error.h"
 #include "tests/explain/support.h"
 
-namespace backlight::test {
+namespace backlight::perturbation_testing {
+
+using namespace test;
 
 inline Explanation found(const ExplainedForward& forward, const std::string& method,
                          const ExplainRequest& request, const ExplainContext& context = {}) {
@@ -74,4 +76,4 @@ inline double score_without(Module& net, const Tensor& x, const std::vector<int6
     return values_of(forward.logits().data())[static_cast<size_t>(target)];
 }
 
-}  // namespace backlight::test
+}  // namespace backlight::perturbation_testing

@@ -8,7 +8,7 @@
 #include "tests/explain/perturbation_support.h"
 
 using namespace backlight;
-using namespace backlight::test;
+using namespace backlight::perturbation_testing;
 
 TEST_SUITE("explain") {
     TEST_CASE("occlusion of a linear score: disjoint windows sum to f(x) - f(filled), cut ones too") {

@@ -2,7 +2,7 @@
 #include "tests/explain/perturbation_support.h"
 
 using namespace backlight;
-using namespace backlight::test;
+using namespace backlight::perturbation_testing;
 
 TEST_SUITE("explain") {
     TEST_CASE("rise: a constant score times the mean mask over p; twice the masks, half the variance") {
