@@ -324,7 +324,8 @@ int run_one(const Config& c) {
     loaded->context.progress = [&bar](int64_t done, int64_t of) { bar.update(done, of); };
     const auto explainer = build_method(methods[0], loaded->context);
     const Tensor x = read_input(c.input, loaded->model.model, loaded->dtype);
-    const ExplainedForward forward(*loaded->model.model.net, x);
+    const ExplainedForward forward(*loaded->model.model.net, x,
+                                   explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names);
     if (!forward.stripped().empty()) {
         std::cout << "explained: the input of the final " << forward.stripped() << "\n";
     }

@@ -95,6 +95,9 @@ public:
                 entry.node = entry.requested ? entry.node : NodePtr();
             }
         }
+        if (options_.rules != nullptr) {
+            options_.rules->finish();
+        }
     }
 
     [[nodiscard]] std::vector<Traversal::Entry>& entries() { return traversal_.entries_; }

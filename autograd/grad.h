@@ -49,6 +49,8 @@ public:
     /// Called for what has arrived at a node in full, before it is passed on; may replace it (masks of
     /// channels).
     [[nodiscard]] virtual Variable arrived(const NodeView& /*node*/, const Variable& r_y) { return r_y; }
+    /// Called at the end: what belongs to this graph is let go, so that it does not outlive its owner.
+    virtual void finish() {}
 };
 
 struct GradOptions {

@@ -122,13 +122,11 @@ Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
         const Span span(op->kind());
         return op->forward(inputs);
     }();
-    bool requires_grad = false;
-    if (grad_mode) {
-        for (const Variable& input : inputs) {
-            requires_grad = requires_grad || input.requires_grad();
-        }
+    InputMask differentiable = 0;
+    for (size_t i = 0; grad_mode && i < inputs.size(); ++i) {
+        differentiable |= inputs[i].requires_grad() ? InputMask{1} << i : 0;
     }
-    if (!requires_grad) {
+    if (differentiable == 0) {
         kept = std::move(result.kept);
         return {std::move(result.value)};
     }
@@ -136,7 +134,8 @@ Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
     node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
     node->op = op;
     Recording* recording = Recording::current();
-    const Saves saves = recording != nullptr ? Saves{kAllInputs, true} : op->saves();
+    const bool keeps_all = recording != nullptr && recording->keeps() == Recording::Keeps::values;
+    const Saves saves = keeps_all ? Saves{kAllInputs, true} : op->saves(differentiable);
     node->inputs.reserve(inputs.size());
     node->input_versions.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {

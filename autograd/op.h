@@ -30,6 +30,11 @@ struct Saves {
     bool output = false;
 };
 
+/// Of a function that is linear in each of its first two inputs: the gradient of one reads the other.
+[[nodiscard]] constexpr Saves saves_of_product(InputMask differentiable) {
+    return {.inputs = (wants(differentiable, 1) ? 0b01U : 0U) | (wants(differentiable, 0) ? 0b10U : 0U)};
+}
+
 /// What an op's forward returns: the value, and tensors that its vjp needs (pool indices, batch statistics).
 struct Forward {
     Tensor value;
@@ -76,7 +81,8 @@ public:
     /// Gradients of the inputs in `mask` (others may be undefined), in differentiable ops, so that any order
     /// follows. An undefined entry is a zero gradient.
     [[nodiscard]] virtual Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const = 0;
-    [[nodiscard]] virtual Saves saves() const { return {}; }
+    /// For gradients of the inputs in `differentiable`, the others are constants.
+    [[nodiscard]] virtual Saves saves(InputMask /*differentiable*/) const { return {}; }
     /// Whether forward computes on these inputs, of which some are bfloat16, as they are. Where it does not,
     /// `call` hands it float.
     [[nodiscard]] virtual bool takes_bf16(Inputs) const { return false; }

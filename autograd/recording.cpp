@@ -7,7 +7,7 @@ namespace {
 thread_local Recording* current_recording = nullptr;
 }
 
-Recording::Recording() : previous_(current_recording) { current_recording = this; }
+Recording::Recording(Keeps keeps) : previous_(current_recording), keeps_(keeps) { current_recording = this; }
 
 Recording::~Recording() { current_recording = previous_; }
 
@@ -35,7 +35,10 @@ std::string Recording::begin_call(const std::string& path) {
 
 void Recording::end_call(const std::string& call_name, const std::string& scope, const Variable& input,
                          const Variable& output) {
-    layers_.calls_[call_name] = {input, output};
+    const auto kept = [&](const Variable& v) {
+        return keeps_ == Keeps::values || !v.requires_grad() ? v : Variable(v.data().without_data(), v.node());
+    };
+    layers_.calls_[call_name] = {kept(input), kept(output)};
     if (!call_name.empty()) {  // the network itself has no name
         layers_.names_.push_back(call_name);
     }

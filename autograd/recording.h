@@ -1,5 +1,6 @@
 // Recording: while it lives, every node keeps its inputs, its output and a name, so that rules can read them,
-// and the input and output of every named module can be asked for.
+// and the input and output of every named module can be asked for. It can also keep names alone: enough for
+// gradients, also of layers, in a third of the memory.
 #pragma once
 
 #include <map>
@@ -15,7 +16,11 @@ namespace backlight {
 /// scope.
 class Recording {
 public:
-    Recording();
+    enum class Keeps : uint8_t {
+        values,  // inputs and outputs of all nodes
+        names,   // what vjp reads, as without a recording; layers have shapes, no data
+    };
+    explicit Recording(Keeps keeps = Keeps::values);
     ~Recording();
     Recording(const Recording&) = delete;
     Recording& operator=(const Recording&) = delete;
@@ -38,6 +43,7 @@ public:
         std::vector<std::string> names_;
     };
     [[nodiscard]] const Layers& layers() const { return layers_; }
+    [[nodiscard]] Keeps keeps() const { return keeps_; }
 
     /// The innermost recording of this thread, or null.
     [[nodiscard]] static Recording* current();
@@ -50,6 +56,7 @@ public:
 
 private:
     Recording* previous_;
+    Keeps keeps_;
     std::map<std::string, int> counts_;
     Layers layers_;
 };

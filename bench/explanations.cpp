@@ -40,6 +40,7 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
         targets.push_back(i % model.classes);
     }
     const auto explainer = build_method(method, {.cam_layer = model.cam_layer, .low = {-2.5}, .high = {2.5}});
+    const auto keeps = explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names;
     std::vector<double> milliseconds;
     std::optional<Profile> profiled;
     double after_ten = 0;
@@ -48,7 +49,7 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
             profiled.emplace();
         }
         const auto start = std::chrono::steady_clock::now();
-        const ExplainedForward forward(*model.net, pixels);
+        const ExplainedForward forward(*model.net, pixels, keeps);
         (void)forward.explain(*explainer, {.targets = targets});
         milliseconds.push_back(
             std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());

@@ -268,8 +268,11 @@ private:
             }
             for (const Method& method : methods_) {
                 const auto found = known_.find(key(i, method.text));
-                if (found != known_.end()) {
-                    const json& entry = index_["maps"][found->second];
+                if (found == known_.end()) {
+                    continue;
+                }
+                const json& entry = index_["maps"][found->second];
+                if (entry.at("shape").size() == 4) {
                     put(method.text, draw(read_npy(config_.out / entry.at("array").get<std::string>()), sample.input,
                                           entry.value("coarse", false)));
                 }

@@ -63,6 +63,7 @@ public:
     void prepare(const Traversal& traversal) override;
     [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
                                                     InputMask mask) override;
+    void finish() override;
 
     /// From now on each traversal also collects the relevance of weights and biases, by the name of the
     /// linear op's node ("features.3"): `parameters` has those of the last one. Merged weights are meant

@@ -28,13 +28,15 @@ std::string final_activation(const Variable& output) {
 
 }  // namespace
 
-ExplainedForward::ExplainedForward(Module& net, const Tensor& x) : net_(&net) {
+ExplainedForward::ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps)
+    : net_(&net), keeps_(keeps) {
     BACKLIGHT_CHECK(is_finite(x), "explain: the input holds values that are not finite");
     const EvaluationMode mode(net);
     const EnableGrad enabled;
     input_ = Variable::leaf(x);
     {
-        Recording recording;
+        const ConstantParameters constants(keeps == Recording::Keeps::names);
+        Recording recording(keeps);
         logits_ = net(input_);
         layers_ = recording.layers();
     }
@@ -169,6 +171,8 @@ std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, 
 }  // namespace
 
 Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainRequest& request) const {
+    BACKLIGHT_CHECK(keeps_ == Recording::Keeps::values || !explainer.reads_values(), explainer.name(),
+                    ": reads values that this forward pass has not kept");
     Explanation found = explainer.explain(*this, request, false);
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();

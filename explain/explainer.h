@@ -66,6 +66,8 @@ public:
     [[nodiscard]] virtual Start start() const { return Start::one; }
     /// Whether `create_graph` gives maps with a history, so that a loss may contain them.
     [[nodiscard]] virtual bool differentiable() const { return true; }
+    /// Whether it reads values of the forward pass, or derivatives alone (ExplainedForward's `keeps`).
+    [[nodiscard]] virtual bool reads_values() const { return true; }
     /// Throws Error when the network, the layer or the request does not suit the method.
     [[nodiscard]] virtual Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                               bool create_graph) = 0;
@@ -96,8 +98,9 @@ enum class Score : uint8_t { logit, probability, log_probability, sigmoid };
 /// A forward pass in evaluation mode, recorded, that any number of explanations read.
 class ExplainedForward {
 public:
-    /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input.
-    ExplainedForward(Module& net, const Tensor& x);
+    /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input. Keeps::names: for
+    /// explainers that do not read values, without history (explain, explain_all): less memory.
+    ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps = Recording::Keeps::values);
 
     [[nodiscard]] Module& net() const { return *net_; }
     [[nodiscard]] const Variable& input() const { return input_; }
@@ -108,7 +111,7 @@ public:
     [[nodiscard]] std::vector<int64_t> predicted() const;
 
     /// The same network on other inputs, recorded.
-    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x}; }
+    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x, keeps_}; }
 
     /// What is explained and what arrives there: the logits, or the layer of a neuron. Without `create_graph`
     /// the start has no history.
@@ -135,6 +138,7 @@ private:
     [[nodiscard]] Variable output_of(const Tensor& x, const ExplainRequest& request) const;
 
     Module* net_;
+    Recording::Keeps keeps_;
     Recording::Layers layers_;
     Variable input_, logits_;
     std::string stripped_;

@@ -9,12 +9,17 @@ namespace backlight {
 /// "(text)" -> "text": options that hold commas or equals signs stand in parentheses.
 [[nodiscard]] std::string inner_text(const std::string& value);
 
-/// One traversal with rules (null: the gradient), perhaps multiplied with the explained values, with the options
-/// start, detach_start, paths and handling (explain/traversal.cpp).
+/// What a traversal reads of the forward pass.
+enum class Reads : uint8_t {
+    derivatives,       // what the ops' own derivatives read
+    values,            // its rules also read inputs and outputs
+    explained_values,  // derivatives, and the result is multiplied with the explained values
+};
+/// One traversal with rules (null: the gradient), with the options start, detach_start, paths and handling
+/// (explain/traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& options,
                                                          const char* start,
-                                                         std::unique_ptr<BackwardRules> rules,
-                                                         bool times_input = false);
+                                                         std::unique_ptr<BackwardRules> rules, Reads reads);
 
 using MethodBuilder = std::unique_ptr<Explainer>(const Options& options, const ExplainContext& context);
 MethodBuilder build_gradient, build_saliency, build_input_x_gradient, build_composite;  // traversal.cpp
@@ -25,6 +30,8 @@ MethodBuilder build_cam, build_grad_cam, build_grad_cam_pp, build_hires_cam, bui
 MethodBuilder build_contrastive_eb;                   // excitation.cpp
 MethodBuilder build_deep_lift, build_deep_shap;       // deep_lift.cpp
 MethodBuilder build_contextual_decomposition;         // contextual.cpp
+MethodBuilder build_crp;                              // concepts/crp.cpp
+MethodBuilder build_prp;                              // concepts/prp.cpp
 MethodBuilder build_occlusion;                        // occlusion.cpp
 MethodBuilder build_ablation;                         // ablation.cpp
 MethodBuilder build_representation_erasure;           // erasure.cpp
@@ -34,5 +41,8 @@ MethodBuilder build_rise;                             // rise.cpp
 /// A preset of composites by name (traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
                                                       const ExplainContext& context);
+/// A composite by name with its options, for methods that use one: "epsilon_plus(epsilon=0.25)",
+/// "composite(parts=...)" (explain/traversal.cpp).
+[[nodiscard]] Composite named_composite(const std::string& text, const ExplainContext& context);
 
 }  // namespace backlight

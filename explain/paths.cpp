@@ -58,7 +58,7 @@ Shortcut shortcut_of(const Node& add) {
                                             distances_below(add.inputs[1].node().get())};
     const Node* meeting = nullptr;
     for (const auto& [node, passed] : below[0]) {
-        const bool common = below[1].contains(node) && node->output.defined() && !node->is_leaf();
+        const bool common = below[1].contains(node) && !node->is_leaf();
         if (common && (meeting == nullptr || node->sequence > meeting->sequence)) {
             meeting = node;
         }
@@ -120,6 +120,13 @@ void PathRules::prepare(const Traversal& traversal) {
 
 Variable PathRules::arrived(const NodeView& node, const Variable& r_y) {
     return rules_ ? rules_->arrived(node, r_y) : r_y;
+}
+
+void PathRules::finish() {
+    excluded_.clear();
+    if (rules_) {
+        rules_->finish();
+    }
 }
 
 std::optional<Variables> PathRules::backward(const NodeView& node, const Variable& r_y, InputMask mask) {

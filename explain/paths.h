@@ -35,6 +35,7 @@ public:
     [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
                                                     InputMask mask) override;
     [[nodiscard]] Variable arrived(const NodeView& node, const Variable& r_y) override;
+    void finish() override;
 
 private:
     std::unique_ptr<BackwardRules> rules_;

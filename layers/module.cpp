@@ -6,6 +6,14 @@
 
 namespace backlight {
 namespace {
+thread_local bool constant_parameters = false;
+}
+
+ConstantParameters::ConstantParameters(bool on) : previous_(constant_parameters) { constant_parameters = previous_ || on; }
+ConstantParameters::~ConstantParameters() { constant_parameters = previous_; }
+bool ConstantParameters::active() { return constant_parameters; }
+
+namespace {
 
 std::string join(const std::string& prefix, const std::string& name) {
     return prefix.empty() ? name : prefix + "." + name;

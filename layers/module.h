@@ -31,6 +31,20 @@ struct Buffer {
     Tensor* value;
 };
 
+/// While it lives, the parameters of all modules of this thread are constants: a forward pass keeps nothing for their
+/// gradients.
+class ConstantParameters {
+public:
+    explicit ConstantParameters(bool on = true);
+    ~ConstantParameters();
+    ConstantParameters(const ConstantParameters&) = delete;
+    ConstantParameters& operator=(const ConstantParameters&) = delete;
+    [[nodiscard]] static bool active();
+
+private:
+    bool previous_;
+};
+
 class Module {
 public:
     /// Sees a call of a module: may return a replacement for its output, or an undefined Variable.
@@ -92,7 +106,9 @@ protected:
         children_.emplace_back(std::move(name), std::move(module));
         return child;
     }
-    [[nodiscard]] const Variable& parameter(size_t i) const { return parameters_[i].value; }
+    [[nodiscard]] Variable parameter(size_t i) const {
+        return ConstantParameters::active() ? parameters_[i].value.detach() : parameters_[i].value;
+    }
     [[nodiscard]] Tensor& buffer(size_t i) { return buffers_[i].second; }
     [[nodiscard]] size_t child_count() const { return children_.size(); }
     [[nodiscard]] Module& child(size_t i) const { return *children_[i].second; }

@@ -237,8 +237,8 @@ void Progress::put(const std::string& text, int64_t columns, bool stay) {
     *out_ << out << std::flush;
 }
 
-PatientProgress::PatientProgress(std::string unit, double patience_seconds)
-    : unit_(std::move(unit)), patience_(patience_seconds), begin_(steady_seconds()) {}
+PatientProgress::PatientProgress(std::string unit)
+    : unit_(std::move(unit)), patience_(stderr_is_terminal() ? 1.5 : 30), begin_(steady_seconds()) {}
 
 void PatientProgress::update(int64_t done, int64_t of) {
     if (!bar_ && steady_seconds() - begin_ > patience_ && done < of) {

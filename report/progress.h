@@ -62,10 +62,11 @@ private:
     bool open_ = false;  // an epoch is running
 };
 
-/// A Progress of one epoch that appears only when the work takes longer than a moment.
+/// A Progress of one epoch that appears only when the work takes longer than a moment, in a file or a pipe half a
+/// minute.
 class PatientProgress {
 public:
-    explicit PatientProgress(std::string unit, double patience_seconds = 1.5);
+    explicit PatientProgress(std::string unit);
     /// `done` of `of`; the last call (done = of) ends it.
     void update(int64_t done, int64_t of);
 

@@ -12,7 +12,7 @@ class Convert final : public Op {
 public:
     explicit Convert(DType dtype) : dtype_(dtype) {}
     [[nodiscard]] std::string_view kind() const override { return "convert"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
     [[nodiscard]] Forward forward(Inputs inputs) const override { return {inputs[0].data().to(dtype_), {}}; }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {

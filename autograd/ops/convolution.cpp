@@ -25,7 +25,9 @@ class Conv2d final : public Op {
 public:
     explicit Conv2d(const Conv2dAttrs& attrs) : attrs_(attrs) {}
     [[nodiscard]] std::string_view kind() const override { return "conv2d"; }
-    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] Saves saves(InputMask differentiable) const override {
+        return saves_of_product(differentiable);
+    }
     [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_image_of_bf16(inputs); }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
@@ -96,7 +98,9 @@ public:
     [[nodiscard]] std::string_view kind() const override {
         return is_layer_ ? "conv_transpose2d" : "conv2d_backward_data";
     }
-    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] Saves saves(InputMask differentiable) const override {
+        return saves_of_product(differentiable);
+    }
     [[nodiscard]] bool takes_bf16(Inputs inputs) const override {
         return inputs.size() == 2 && is_image_of_bf16(inputs);
     }

@@ -76,7 +76,7 @@ public:
         : traits_(traits_of(op)), p_(p), kind_(kind.empty() ? traits_.kind : kind) {}
 
     [[nodiscard]] std::string_view kind() const override { return kind_; }
-    [[nodiscard]] Saves saves() const override {
+    [[nodiscard]] Saves saves(InputMask) const override {
         return {traits_.reads_input ? kAllInputs : InputMask{0}, traits_.reads_output};
     }
 
@@ -203,7 +203,10 @@ public:
     explicit Binary(const BinaryTraits& traits) : traits_(traits) {}
 
     [[nodiscard]] std::string_view kind() const override { return traits_.kind; }
-    [[nodiscard]] Saves saves() const override { return {traits_.reads_inputs, traits_.reads_output}; }
+    [[nodiscard]] Saves saves(InputMask differentiable) const override {
+        return traits_.op == BinaryOp::multiply ? saves_of_product(differentiable)
+                                                : Saves{traits_.reads_inputs, traits_.reads_output};
+    }
     [[nodiscard]] bool takes_bf16(Inputs inputs) const override {
         return inputs[0].dtype() == inputs[1].dtype() && inputs[0].shape() == inputs[1].shape() &&
                (traits_.op == BinaryOp::add || traits_.op == BinaryOp::subtract ||
@@ -282,7 +285,7 @@ class Where final : public Op {
 public:
     explicit Where(Tensor condition) : condition_(std::move(condition)) {}
     [[nodiscard]] std::string_view kind() const override { return "where"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         Tensor y = Tensor::empty_like(inputs[0].data());
         y.backend().select(condition_, inputs[0].data(), inputs[1].data(), y);

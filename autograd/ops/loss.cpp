@@ -28,7 +28,7 @@ void check_labels(const Tensor& labels, int64_t classes) {
 class Softmax final : public Op {
 public:
     [[nodiscard]] std::string_view kind() const override { return "softmax"; }
-    [[nodiscard]] Saves saves() const override { return {0, true}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, true}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         check_rows("softmax", inputs[0]);
         Tensor y = Tensor::empty_like(inputs[0].data());
@@ -44,7 +44,7 @@ public:
 class LogSoftmax final : public Op {
 public:
     [[nodiscard]] std::string_view kind() const override { return "log_softmax"; }
-    [[nodiscard]] Saves saves() const override { return {0, true}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, true}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         check_rows("log_softmax", inputs[0]);
         Tensor y = Tensor::empty_like(inputs[0].data());
@@ -60,7 +60,7 @@ class Dropout final : public Op {
 public:
     Dropout(double p, const RandomKey& key) : p_(p), key_(key) {}
     [[nodiscard]] std::string_view kind() const override { return "dropout"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const NoGrad off;
         const Tensor& x = inputs[0].data();

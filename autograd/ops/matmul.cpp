@@ -62,7 +62,9 @@ private:
 class Linear final : public Op {
 public:
     [[nodiscard]] std::string_view kind() const override { return "linear"; }
-    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] Saves saves(InputMask differentiable) const override {
+        return saves_of_product(differentiable);
+    }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();

@@ -15,7 +15,7 @@ public:
     explicit Reshape(const Shape& shape) : shape_(shape) {}
     [[nodiscard]] std::string_view kind() const override { return "reshape"; }
     [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         return {inputs[0].data().reshape(shape_), {}};
     }
@@ -31,7 +31,7 @@ class Permute final : public Op {
 public:
     explicit Permute(std::vector<int> axes) : axes_(std::move(axes)) {}
     [[nodiscard]] std::string_view kind() const override { return "permute"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Shape shape;
@@ -58,7 +58,7 @@ class Slice final : public Op {
 public:
     Slice(const Shape& start, const Shape& extents) : start_(start), extents_(extents) {}
     [[nodiscard]] std::string_view kind() const override { return "slice"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Tensor y = Tensor::empty(extents_, x.dtype(), x.device());
@@ -77,7 +77,7 @@ class Pad final : public Op {
 public:
     Pad(const Shape& start, const Shape& extents) : start_(start), extents_(extents) {}
     [[nodiscard]] std::string_view kind() const override { return "pad"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Tensor y = Tensor::empty(extents_, x.dtype(), x.device());
@@ -96,7 +96,7 @@ class Concat final : public Op {
 public:
     explicit Concat(int axis) : axis_(axis) {}
     [[nodiscard]] std::string_view kind() const override { return "concat"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         std::vector<Tensor> parts;
         int64_t extent = 0;
@@ -146,7 +146,7 @@ public:
         }
         return "";
     }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Tensor y = Tensor::empty(shape_, x.dtype(), x.device());

@@ -73,7 +73,7 @@ class BatchNormTrain final : public Op {
 public:
     explicit BatchNormTrain(double eps, bool relu = false) : eps_(eps), relu_(relu) {}
     [[nodiscard]] std::string_view kind() const override { return relu_ ? "batch_norm_relu" : "batch_norm"; }
-    [[nodiscard]] Saves saves() const override { return {0b011, relu_}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0b011, relu_}; }
     [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_batch_of_bf16(inputs); }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
@@ -143,7 +143,9 @@ public:
     BatchNormAffine(Tensor mean, Tensor variance, double eps)
         : mean_(std::move(mean)), variance_(std::move(variance)), eps_(eps) {}
     [[nodiscard]] std::string_view kind() const override { return "batch_norm"; }
-    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] Saves saves(InputMask differentiable) const override {
+        return saves_of_product(differentiable);
+    }
     [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_batch_of_bf16(inputs); }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         return affine_forward(inputs, mean_, variance_, eps_);
@@ -181,7 +183,7 @@ public:
     [[nodiscard]] std::string_view kind() const override {
         return groups_ == 0 ? "layer_norm" : "group_norm";
     }
-    [[nodiscard]] Saves saves() const override { return {0b011, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0b011, false}; }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const NoGrad off;

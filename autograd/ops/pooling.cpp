@@ -23,7 +23,7 @@ public:
         : attrs_(attrs), index_(std::move(index)), x_shape_(x_shape) {}
     [[nodiscard]] std::string_view kind() const override { return "max_pool_scatter"; }
     [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& d_y = inputs[0].data();
         Tensor d_x = Tensor::empty(x_shape_, d_y.dtype(), d_y.device());
@@ -44,7 +44,7 @@ public:
     MaxPoolGather(const PoolAttrs& attrs, Tensor index) : attrs_(attrs), index_(std::move(index)) {}
     [[nodiscard]] std::string_view kind() const override { return "max_pool_gather"; }
     [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Tensor y = Tensor::empty(index_.shape(), x.dtype(), x.device());
@@ -69,7 +69,7 @@ public:
     explicit MaxPool(const PoolAttrs& attrs) : attrs_(attrs) {}
     [[nodiscard]] std::string_view kind() const override { return "max_pool2d"; }
     [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         check_image("max_pool2d", x.shape());
@@ -104,7 +104,7 @@ public:
     [[nodiscard]] std::string_view kind() const override {
         return is_adjoint_ ? kernels_->adjoint_kind : kernels_->kind;
     }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         Tensor y = Tensor::empty(output_, x.dtype(), x.device());

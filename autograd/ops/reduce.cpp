@@ -41,7 +41,7 @@ public:
     explicit Sum(AxisMask mask) : mask_(mask) {}
     [[nodiscard]] std::string_view kind() const override { return "sum"; }
     [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }  // the sum is float
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), "sum: expected a floating type, got ",
                         inputs[0].dtype());
@@ -59,7 +59,7 @@ class Broadcast final : public Op {
 public:
     explicit Broadcast(const Shape& shape) : shape_(shape) {}
     [[nodiscard]] std::string_view kind() const override { return "broadcast"; }
-    [[nodiscard]] Saves saves() const override { return {0, false}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
         BACKLIGHT_CHECK(broadcast_shapes(x.shape(), shape_, "broadcast_to") == shape_,
@@ -83,7 +83,7 @@ public:
     [[nodiscard]] std::string_view kind() const override {
         return op_ == ReduceOp::maximum ? "amax" : "amin";
     }
-    [[nodiscard]] Saves saves() const override { return {kAllInputs, true}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {kAllInputs, true}; }
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         BACKLIGHT_CHECK(is_floating(inputs[0].dtype()), kind(), ": expected a floating type, got ",
                         inputs[0].dtype());

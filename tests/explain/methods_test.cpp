@@ -528,4 +528,66 @@ TEST_SUITE("explain") {
             }
         }
     }
+
+    TEST_CASE("a relevance that overflows is an error that names the op it comes from") {
+        Sequential net;
+        for (int layer = 0; layer < 3; ++layer) {
+            net.add(std::make_unique<Linear>(Linear::Config{.in = 2, .out = 2, .bias = false}));
+            Tensor weight = net.parameters().back().value.data();
+            weight.copy_from(Tensor::from({layer == 1 ? 1e3f : 1.0f, 0.0f, 0.0f, 1.0f}, {2, 2}));
+        }
+        const ExplainedForward forward(net, Tensor::from({1.0f, 1.0f}, {1, 2}));
+        CHECK_THROWS_WITH_AS((void)found(forward, "gradient", {.start = Tensor::from({1e37f, 0.0f}, {1, 2})}),
+                             doctest::Contains("not finite from linear 1"), Error);
+    }
+
+    TEST_CASE("networks that compute the same have the same gradients, path integrals and DeepLIFT") {
+        const auto one = cam_network(171);
+        const auto two = cam_network(171);
+        for (const char* name : {"0.weight", "0.bias"}) {  // twice as much, and half of it behind the ReLU
+            Tensor value = golden::parameter(*two, name).data();
+            const NoGrad off;
+            value.copy_from((Variable(value) * 2.0).data());
+        }
+        {
+            Tensor value = golden::parameter(*two, "2.weight").data();
+            const NoGrad off;
+            value.copy_from((Variable(value) * 0.5).data());
+        }
+        const Tensor x = random_tensor({2, 6, 6, 2}, 172);
+        const ExplainedForward a(*one, x);
+        const ExplainedForward b(*two, x);
+        for (const char* method : {"gradient", "input_x_gradient", "integrated_gradients(n=8)", "deep_lift", "epsilon(epsilon=1e-12)"}) {
+            CAPTURE(method);
+            CHECK(difference(map_of(a, method, {0, 1}), map_of(b, method, {0, 1})) < 1e-8);
+        }
+    }
+
+    TEST_CASE("guided backprop and deconvnet of a network without rectifiers are the gradient") {
+        Sequential net;
+        net.add(std::make_unique<Conv2d>(Conv2d::Config{.in = 2, .out = 3, .attrs = {.padding = {1, 1}}}));
+        net.add(make_global_avg_pool()).add(make_flatten());
+        net.add(std::make_unique<Linear>(Linear::Config{.in = 3, .out = 3}));
+        randomize(net, 181);
+        const ExplainedForward forward(net, random_tensor({2, 5, 5, 2}, 182));
+        const Tensor gradient = map_of(forward, "gradient", {0, 1});
+        CHECK(difference(map_of(forward, "guided_backprop", {0, 1}), gradient) == 0);
+        CHECK(difference(map_of(forward, "deconvnet", {0, 1}), gradient) == 0);
+    }
+
+    TEST_CASE("a forward pass that keeps names alone serves gradients, also of layers, and refuses rules") {
+        const auto net = random_network(191);
+        const Tensor x = random_images(192);
+        const ExplainedForward whole(*net, x);
+        const ExplainedForward lean(*net, x, Recording::Keeps::names);
+        for (const char* method : {"gradient", "saliency", "guided_backprop", "deconvnet", "gradient(paths=exclude_shortcuts)"}) {
+            CAPTURE(method);
+            CHECK_FALSE(build_method(method)->reads_values());
+            for (const char* layer : {"", "3"}) {
+                const ExplainRequest request{.targets = {0, 1}, .layers = {layer}};
+                CHECK(difference(found(lean, method, request).maps[0].data(), found(whole, method, request).maps[0].data()) == 0);
+            }
+        }
+        CHECK_THROWS_WITH_AS((void)map_of(lean, "epsilon_plus", {0, 1}), doctest::Contains("has not kept"), Error);
+    }
 }
