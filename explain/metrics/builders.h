@@ -16,6 +16,7 @@ MetricBuilder build_drop_prop, build_drop_mag, build_increase_prop, build_increa
 MetricBuilder build_pixel_flipping;                                                      // pixel_flipping.cpp
 MetricBuilder build_region_perturbation;        // region_perturbation.cpp
 MetricBuilder build_deletion, build_insertion;  // insertion_deletion.cpp
+MetricBuilder build_irof;                       // irof.cpp
 MetricBuilder build_road;                       // road.cpp
 MetricBuilder build_infidelity;                 // infidelity.cpp
 MetricBuilder build_faithfulness_correlation;   // faithfulness_correlation.cpp
@@ -40,7 +41,7 @@ using UnitFunction = std::function<double(const ExplainedBatch& explained, size_
                                                   UnitFunction chance = nullptr);
 
 /// What numbers are drawn for: streams of different uses never meet.
-enum class Draw : uint64_t { fill = 1, order, subset, noise, weights, other_class, imputation };
+enum class Draw : uint64_t { order = 1, subset, noise, weights, other_class, imputation };
 [[nodiscard]] RandomKey draw_key(const MetricContext& context, Draw use, int64_t sample, int64_t number = 0);
 
 /// The option `score=probability|logit`.

@@ -22,13 +22,9 @@ int64_t rows_at_once(const Tensor& x) {
 std::vector<double> scores_of(const MetricBatch& batch, const Tensor& rows, const std::vector<int64_t>& units,
                               Score score) {
     const bool as_sigmoid = batch.context->multi_label && score == Score::probability;
-    std::vector<double> scores = batch.timed(rows.dim(0), [&] {
-        return batch.forward->scores(rows, units, batch.request(), as_sigmoid ? Score::logit : score);
-    });
-    for (size_t i = 0; as_sigmoid && i < scores.size(); ++i) {
-        scores[i] = 1.0 / (1.0 + std::exp(-scores[i]));
-    }
-    return scores;
+    const Score read = as_sigmoid ? Score::sigmoid : score;
+    return batch.timed(rows.dim(0),
+                       [&] { return batch.forward->scores(rows, units, batch.request(), read); });
 }
 
 std::vector<double> hits_of(const MetricBatch& batch, const Tensor& rows, const std::vector<int64_t>& units) {

@@ -11,9 +11,9 @@
 
 #include "autograd/functions.h"
 #include "core/error.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 
 namespace backlight {
@@ -35,14 +35,14 @@ class DropIncrease final : public Metric {
 public:
     DropIncrease(const Options& options, std::string better, Value value)
         : value_(value),
-          fill_(fill_option(options, "zero")),
+          fill_(read_fill(options, "zero")),
           fraction_(options.get_within("fraction", 0.15, 0.0, 1.0)),
           occlude_(options.choose("mode", "keep", {"keep", "occlude"}) == "occlude"),
           soft_(options.choose("mask", "hard", {"hard", "soft"}) == "soft"),
           score_(score_option(options, Score::probability)) {
         std::ostringstream percent;
         percent << 100 * fraction_;
-        tags_ = {occlude_ ? "occlude" : "keep", fill_.tag, soft_ ? "soft" : percent.str(),
+        tags_ = {occlude_ ? "occlude" : "keep", text_of(fill_), soft_ ? "soft" : percent.str(),
                  score_tag(score_, Score::probability)};
         name_ = tagged(options.owner(), tags_);
         // Taking the salient pixels away turns what is wished for around.
@@ -96,7 +96,7 @@ private:
             masks.push_back(stays(map));
         }
         const Variable mask(pixel_tensor(batch, masks));
-        const Variable fill(fill_.of(batch.x, batch.context->explain, batch.sample));
+        const Variable fill(filled(batch.x, fill_, batch.context->explain, batch.sample));
         // One batch of the size of base_scores: a mask of ones gives the same bits, hence a tie.
         return scores_of(batch, (Variable(batch.x) * mask + fill * (1.0 - mask)).data(), units, score_);
     }
@@ -104,7 +104,7 @@ private:
     std::string name_, better_;
     std::vector<std::string> tags_;
     Value value_;
-    FillOption fill_;
+    Fill fill_;
     double fraction_;
     bool occlude_, soft_;
     Score score_;

@@ -7,9 +7,9 @@
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/statistics.h"
 
 namespace backlight {
@@ -18,11 +18,11 @@ namespace {
 class FaithfulnessCorrelation final : public Metric {
 public:
     explicit FaithfulnessCorrelation(const Options& options)
-        : fill_(fill_option(options, "zero")),
+        : fill_(read_fill(options, "zero")),
           size_(options.get_within("size", 224, 1, int64_t{1} << 24)),
           subsets_(options.get_within("n", 100, 2, 1'000'000)),
           score_(score_option(options, Score::probability)),
-          name_(tagged("faithfulness_correlation", {fill_.tag, score_tag(score_, Score::probability),
+          name_(tagged("faithfulness_correlation", {text_of(fill_), score_tag(score_, Score::probability),
                                                     option_tag(options, "size"), option_tag(options, "n")})) {
     }
 
@@ -30,7 +30,7 @@ public:
         const MetricBatch& batch = *explained.batch;
         const int64_t pixels = batch.pixels();
         const int64_t size = std::min(size_, (pixels + 1) / 2);  // small pictures: half of them
-        const Tensor fill = fill_.of(batch.x, batch.context->explain, batch.sample);
+        const Tensor fill = filled(batch.x, fill_, batch.context->explain, batch.sample);
         std::vector<std::vector<double>> relevance(batch.size());
         const auto make = [&](std::span<const Copy> copies) {
             std::vector<std::vector<double>> masks;
@@ -62,7 +62,7 @@ public:
     }
 
 private:
-    FillOption fill_;
+    Fill fill_;
     int64_t size_, subsets_;
     Score score_;
     std::string name_;

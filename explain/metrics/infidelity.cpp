@@ -10,9 +10,9 @@
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 
 namespace backlight {
 namespace {
@@ -26,9 +26,9 @@ public:
           score_(score_option(options, Score::logit)) {
         std::vector<std::string> tags{square_ ? "square" : "gaussian"};
         if (square_) {
-            fill_ = fill_option(options, "zero");
+            fill_ = read_fill(options, "zero");
             size_ = options.get_within("size", int64_t{0}, 0, 1 << 16);
-            tags.insert(tags.end(), {fill_.tag, option_tag(options, "size")});
+            tags.insert(tags.end(), {text_of(fill_), option_tag(options, "size")});
         } else {
             share_ = options.get_within("share", 0.5, 0.0, 1.0);
             noise_ = options.get_within("noise", 0.2, 0.0, 1e3);
@@ -42,7 +42,7 @@ public:
     [[nodiscard]] MetricResult measure(const ExplainedBatch& explained) override {
         const MetricBatch& batch = *explained.batch;
         const auto x = rows(batch.x), r = relevance(explained);
-        const auto fill = square_ ? rows(fill_.of(batch.x, batch.context->explain, batch.sample)) : x;
+        const auto fill = square_ ? rows(filled(batch.x, fill_, batch.context->explain, batch.sample)) : x;
         std::vector<std::vector<double>> predicted(batch.size());  // <I, R>
         const auto make = [&](std::span<const Copy> copies) {
             std::vector<double> changed;
@@ -150,7 +150,7 @@ private:
     int64_t count_, size_ = 0;
     bool scale_;
     Score score_;
-    FillOption fill_;
+    Fill fill_;
     double share_ = 0, noise_ = 0;
     std::string name_;
 };

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 #include "explain/metrics/statistics.h"
 
@@ -18,11 +18,11 @@ class InsertionDeletion final : public Metric {
 public:
     InsertionDeletion(const Options& options, bool insertion)
         : insertion_(insertion),
-          fill_(fill_option(options, insertion ? "blur" : "zero")),
+          fill_(read_fill(options, insertion ? "blur" : "zero")),
           steps_(options.get_within("steps", kSteps, 1, int64_t{1} << 24)),
           step_(options.get_within("step", int64_t{0}, 0, int64_t{1} << 24)),
           score_(score_option(options, Score::probability)),
-          name_(tagged(options.owner(), {fill_.tag, score_tag(score_, Score::probability),
+          name_(tagged(options.owner(), {text_of(fill_), score_tag(score_, Score::probability),
                                          option_tag(options, "steps"), option_tag(options, "step")})) {
         BACKLIGHT_CHECK(!options.has("steps") || !options.has("step"), options.owner(),
                         ": give steps (how many) or step (pixels each), not both");
@@ -36,7 +36,7 @@ public:
         for (const auto& map : explained.maps) {
             ranks.push_back(ranks_of(ranking(map)));
         }
-        const Tensor fill = fill_.of(batch.x, batch.context->explain, batch.sample);
+        const Tensor fill = filled(batch.x, fill_, batch.context->explain, batch.sample);
         const Removal removal{.rank = pixel_tensor(batch, ranks),
                               .replaced = insertion_ ? batch.x : fill,
                               .kept = insertion_ ? fill : batch.x,
@@ -53,7 +53,7 @@ public:
 private:
     static constexpr int64_t kSteps = 224;  // 224 pixels each in a picture of 224 x 224
     bool insertion_;
-    FillOption fill_;
+    Fill fill_;
     int64_t steps_, step_;
     Score score_;
     std::string name_;

@@ -34,6 +34,11 @@ const std::vector<MetricEntry>& list_metrics() {
          "accuracy while pixels are imputed from their neighbours: orders=morf:lerf, noise=0.01, "
          "score=accuracy|probability",
          "forwards", "high", build_road},
+        {"irof",
+         "area over the score while superpixels are replaced, as share of the start: fill=mean, "
+         "segments=slic|grid, "
+         "n_segments=50, compactness=10, score=probability",
+         "forwards", "high", build_irof},
         {"infidelity",
          "squared error of the map as a linear model: perturbation=square|gaussian, n=100, size=side/8, "
          "fill=zero, "

@@ -50,7 +50,7 @@ struct MetricBatch {
     [[nodiscard]] int64_t width() const { return x.rank() == 4 ? x.dim(2) : x.dim(1); }
     [[nodiscard]] int64_t channels() const { return x.rank() == 4 ? x.dim(3) : 1; }
     [[nodiscard]] int64_t pixels() const { return height() * width(); }
-    [[nodiscard]] ExplainRequest request() const { return {.targets = target}; }
+    [[nodiscard]] ExplainRequest request() const { return {.targets = target, .numbers = sample}; }
     /// Runs `work`, which puts `forwards` inputs through the network, and counts its time.
     template <typename Work>
     auto timed(int64_t forwards, const Work& work) const {

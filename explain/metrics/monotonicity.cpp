@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "autograd/functions.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 #include "explain/metrics/statistics.h"
 
@@ -16,16 +16,16 @@ namespace {
 class Monotonicity final : public Metric {
 public:
     explicit Monotonicity(const Options& options)
-        : fill_(fill_option(options, "zero")),
+        : fill_(read_fill(options, "zero")),
           size_(options.get_within("size", 9, 1, 1 << 16)),
           score_(score_option(options, Score::probability)),
-          name_(tagged("monotonicity",
-                       {fill_.tag, score_tag(score_, Score::probability), option_tag(options, "size")})) {}
+          name_(tagged("monotonicity", {text_of(fill_), score_tag(score_, Score::probability),
+                                        option_tag(options, "size")})) {}
 
     [[nodiscard]] MetricResult measure(const ExplainedBatch& explained) override {
         const MetricBatch& batch = *explained.batch;
         const Regions regions = square_regions(batch.height(), batch.width(), size_);
-        const Tensor fill = fill_.of(batch.x, batch.context->explain, batch.sample);
+        const Tensor fill = filled(batch.x, fill_, batch.context->explain, batch.sample);
         const auto make = [&](std::span<const Copy> copies) {
             std::vector<std::vector<double>> masks;
             for (const Copy& copy : copies) {
@@ -52,7 +52,7 @@ public:
     }
 
 private:
-    FillOption fill_;
+    Fill fill_;
     int64_t size_;
     Score score_;
     std::string name_;

@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 #include "explain/metrics/statistics.h"
 
@@ -19,14 +19,14 @@ namespace {
 class PixelFlipping final : public Metric {
 public:
     explicit PixelFlipping(const Options& options)
-        : fill_(fill_option(options, "zero")),
+        : fill_(read_fill(options, "zero")),
           step_(options.get_within("step", int64_t{0}, 0, int64_t{1} << 24)),
           channels_(options.choose("features", "pixels", {"pixels", "channels"}) == "channels"),
           include_start_(options.get("include_start", true)),
           norm_auc_(options.get("norm_auc", true)),
           max_fraction_(options.get_within("max_fraction", 1.0, 1e-9, 1.0)),
           score_(score_option(options, Score::probability)) {
-        tags_ = {fill_.tag, score_tag(score_, Score::probability)};
+        tags_ = {text_of(fill_), score_tag(score_, Score::probability)};
         for (const char* key : {"step", "features", "include_start", "norm_auc", "max_fraction"}) {
             tags_.push_back(option_tag(options, key));
         }
@@ -98,7 +98,7 @@ private:
         }
         return removal_curves(batch,
                               {.rank = pixel_tensor(batch, ranks, channels_),
-                               .replaced = fill_.of(batch.x, batch.context->explain, batch.sample),
+                               .replaced = filled(batch.x, fill_, batch.context->explain, batch.sample),
                                .kept = batch.x,
                                .counts = counts},
                               score_measure(batch, score_));
@@ -108,7 +108,7 @@ private:
         return norm_auc_ ? area(curve) : area(curve) * static_cast<double>(curve.size() - 1);
     }
 
-    FillOption fill_;
+    Fill fill_;
     int64_t step_;
     bool channels_, include_start_, norm_auc_;
     double max_fraction_;

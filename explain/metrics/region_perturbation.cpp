@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "explain/fill.h"
 #include "explain/metrics/builders.h"
 #include "explain/metrics/copies.h"
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 
 namespace backlight {
@@ -17,14 +17,14 @@ namespace {
 class RegionPerturbation final : public Metric {
 public:
     explicit RegionPerturbation(const Options& options)
-        : fill_(fill_option(options, "noise")),
+        : fill_(read_fill(options, "noise")),
           size_(options.get_within("size", 9, 1, 1 << 16)),
           most_(options.get_within("regions", 100, 1, 1 << 24)),
           score_(score_option(options, Score::logit)) {
         for (const std::string& name : options.get("orders", std::vector<std::string>{"morf"})) {
             orders_.push_back(parse_order(name, options.owner()));
         }
-        tags_ = {fill_.tag, score_tag(score_, Score::logit), option_tag(options, "size"),
+        tags_ = {text_of(fill_), score_tag(score_, Score::logit), option_tag(options, "size"),
                  option_tag(options, "regions")};
     }
 
@@ -77,7 +77,7 @@ private:
         }
         return removal_curves(batch,
                               {.rank = pixel_tensor(batch, ranks),
-                               .replaced = fill_.of(batch.x, batch.context->explain, batch.sample),
+                               .replaced = filled(batch.x, fill_, batch.context->explain, batch.sample),
                                .kept = batch.x,
                                .counts = counts},
                               score_measure(batch, score_));
@@ -98,7 +98,7 @@ private:
         result.columns.push_back(std::move(abpc));
     }
 
-    FillOption fill_;
+    Fill fill_;
     int64_t size_, most_;
     Score score_;
     std::vector<Order> orders_;

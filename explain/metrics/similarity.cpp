@@ -19,7 +19,11 @@ Similarity similarity(const ComparedMap& a, const ComparedMap& b, int64_t height
 
 Tensor explain_again(const ExplainedBatch& explained, const ExplainedForward& forward,
                      const std::vector<int64_t>& targets) {
-    return explained.explainer->explain(forward, {.targets = targets}, false).maps[0].data().to(DType::f64);
+    return explained.explainer
+        ->explain(forward, {.targets = targets, .numbers = explained.batch->sample}, false)
+        .maps[0]
+        .data()
+        .to(DType::f64);
 }
 
 Tensor explain_again(const ExplainedBatch& explained, Module& net, const Tensor& x) {

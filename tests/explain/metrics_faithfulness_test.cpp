@@ -1,7 +1,6 @@
 // Faithfulness: identities and properties of the measures that change the input.
 #include <numeric>
 
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 #include "explain/metrics/statistics.h"
 #include "tests/explain/golden_network.h"
@@ -134,6 +133,8 @@ TEST_SUITE("metrics") {
                   other("pixel_flipping", "pixel_flipping[gap"));
             CHECK(truth("region_perturbation(size=1, fill=zero)") >
                   other("region_perturbation(size=1, fill=zero)"));
+            CHECK(truth("irof(fill=zero, segments=grid, n_segments=9)") >
+                  other("irof(fill=zero, segments=grid, n_segments=9)"));
             CHECK(truth("faithfulness_correlation(score=logit)") >
                   other("faithfulness_correlation(score=logit)"));
             CHECK(truth("monotonicity(size=2, score=logit)") > other("monotonicity(size=2, score=logit)"));
@@ -188,6 +189,26 @@ TEST_SUITE("metrics") {
         CHECK(
             linear.scene(linear.relevance).result("region_perturbation(size=2, fill=zero)").columns[0].name ==
             "region_perturbation[morf,zero,size=2]");
+    }
+
+    TEST_CASE(
+        "irof: with square segments it is the area over region perturbation's curve, as share of the score") {
+        const LinearScene linear;
+        const double start = std::accumulate(linear.relevance.begin(), linear.relevance.end(), 0.0);
+        for (const auto& map : {linear.relevance, random_map(77)}) {
+            Scene scene = linear.scene(map);
+            const auto falls = scene.result("region_perturbation(size=2, fill=zero)").curves[0].values[0];
+            const std::string metric = "irof(segments=grid, n_segments=9, fill=zero, score=logit)";
+            CHECK(scene.values(metric)[0] == doctest::Approx(area(falls) / start).epsilon(1e-12));
+            CHECK(scene.result(metric).columns[0].name == "irof[zero,logit,segments=grid,n_segments=9]");
+        }
+        const auto net = random_network(14);
+        const Tensor x = random_images(15, 2);
+        Scene pictures(*net, x, {0, 1}, random_tensor({2, 8, 8, 1}, 16));
+        for (const double v : pictures.values("irof(n_segments=6)")) {
+            CHECK(std::isfinite(v));
+        }
+        CHECK(pictures.result("irof").columns[0].name == "irof[mean]");
     }
 
     TEST_CASE("pixel flipping by (pixel, channel) is the sum that Quantus takes") {

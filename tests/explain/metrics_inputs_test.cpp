@@ -2,7 +2,6 @@
 // vectors.
 #include <set>
 
-#include "explain/metrics/perturb.h"
 #include "explain/metrics/pixel_map.h"
 #include "tests/explain/golden_network.h"
 #include "tests/explain/metrics_support.h"
@@ -34,66 +33,6 @@ TEST_SUITE("metrics") {
         CHECK(top_count(0, 36) == 1);
         CHECK(square_regions(5, 7, 3).count == 6);
         CHECK(square_regions(5, 7, 3).of_pixel[4 * 7 + 6] == 5);  // the clipped corner
-    }
-
-    TEST_CASE("fills: zero, black, mean, min, blur and noise") {
-        const Tensor x = random_tensor({2, 9, 8, 3}, 4);
-        const FillContext context{.low = {-1, -2, -3},
-                                  .high = {1, 2, 3},
-                                  .mean = {0.5},
-                                  .std = {0.25, 0.5, 1},
-                                  .seed = 7,
-                                  .sample = {4, 9}};
-        const auto fill = [&](const std::string& kind) {
-            return fill_image(x, kind, context).to_vector<double>();
-        };
-        CHECK(fill("zero") == std::vector<double>(432, 0.0));
-        const auto black = fill("black");
-        CHECK(black[0] == -2);
-        CHECK(black[1] == -1);
-        CHECK(black[2] == -0.5);
-        const auto values = x.to_vector<double>();
-        double mean = 0;
-        for (size_t p = 0; p < 72; ++p) {
-            mean += values[216 + 3 * p + 1] / 72;
-        }
-        CHECK(fill("mean")[216 + 1] == doctest::Approx(mean));
-        CHECK(fill("min")[5] == *std::min_element(values.begin(), values.begin() + 216));
-        const auto noise = fill("noise");
-        for (size_t i = 0; i < noise.size(); ++i) {
-            CHECK(std::abs(noise[i]) <= 1 + static_cast<double>(i % 3));
-        }
-        CHECK(noise == fill("noise"));
-        // A sample's noise is its own, wherever it stands in a batch.
-        const Tensor second = slice(Variable(x), 0, 1, 1).data();
-        FillContext alone = context;
-        alone.sample = {9};
-        const auto again = fill_image(second, "noise", alone).to_vector<double>();
-        CHECK(std::equal(again.begin(), again.end(), noise.begin() + 216));
-        CHECK(contains(error_of([&] { (void)fill_image(x, "noise", {.sample = {0, 1}}); }), "input range"));
-        CHECK(contains(error_of([&] { (void)fill_image(x, "blurr", context); }), "did you mean blur"));
-    }
-
-    TEST_CASE("fills: a blur keeps constants, is a Gaussian window inside, and needs pictures") {
-        const Tensor constant = Tensor::full({1, 7, 6, 2}, 0.75, DType::f64);
-        for (const double v : fill_image(constant, "blur", {}).to_vector<double>()) {
-            CHECK(v == doctest::Approx(0.75).epsilon(1e-12));
-        }
-        std::vector<double> dot(13 * 13, 0.0);
-        dot[6 * 13 + 6] = 1;
-        const auto spread =
-            fill_image(Tensor::from(dot, {1, 13, 13, 1}), "blur", {.blur_kernel = 5, .blur_sigma = 2})
-                .to_vector<double>();
-        double total = 0;
-        for (int k = -2; k <= 2; ++k) {
-            total += std::exp(-k * k / 8.0);
-        }
-        CHECK(spread[6 * 13 + 6] == doctest::Approx(1 / (total * total)));
-        CHECK(spread[5 * 13 + 8] == doctest::Approx(std::exp(-5 / 8.0) / (total * total)));
-        CHECK(spread[6 * 13 + 9] == 0);
-        CHECK(contains(error_of([&] { (void)fill_image(random_tensor({2, 5}, 1), "blur", {}); }), "(2, 5)"));
-        CHECK(contains(error_of([&] { (void)fill_image(constant, "blur", {.blur_kernel = 4}); }),
-                       "odd kernel"));
     }
 
     TEST_CASE("degenerate maps: constant ones are ranked by index, a one-pixel picture works") {
@@ -134,7 +73,7 @@ TEST_SUITE("metrics") {
                 CHECK(std::isfinite(v));
             }
         }
-        CHECK(contains(error_of([&] { (void)scene.values("insertion"); }), "fill blur: expected pictures"));
+        CHECK(contains(error_of([&] { (void)scene.values("insertion"); }), "fill=blur: expected pictures"));
         CHECK(contains(error_of([&] {
                            Scene narrow(*net, random_tensor({1, 5}, 1), {0}, random_tensor({1, 1}, 1));
                            (void)narrow.values("gini");

@@ -45,14 +45,14 @@ TEST_SUITE("metrics") {
             CHECK(std::set<std::string>{"low", "high", "0"}.contains(entry.better));
             CHECK(build_metric(entry.name) != nullptr);
         }
-        CHECK(names.size() >= 28);
+        CHECK(names.size() >= 30);
     }
 
     TEST_CASE("run: one value a sample, the same however samples are cut into batches") {
         const auto net = random_network(1);
         const Tensor x = random_images(2, 7);
         const MetricRunConfig config{
-            .methods = {"gradient", "epsilon_plus"},
+            .methods = {"gradient", "epsilon_plus", "smoothgrad(n=2)"},
             .metrics = {"gini", "deletion", "pixel_flipping", "max_sensitivity(n=2)"},
             .context = {.explain = {.seed = 4}}};
         const MetricRun whole = measured(*net, config, {.x = x});
@@ -60,7 +60,7 @@ TEST_SUITE("metrics") {
         for (const auto& [first, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 2}, {2, 1}, {3, 4}}) {
             parts.add({.x = slice(Variable(x), 0, first, count).data()});
         }
-        REQUIRE(whole.series().size() == 2 * (1 + 1 + 4 + 1));
+        REQUIRE(whole.series().size() == 3 * (1 + 1 + 4 + 1));
         CHECK(parts.samples() == 7);
         for (size_t s = 0; s < whole.series().size(); ++s) {
             const MetricSeries a = whole.series()[s], b = parts.series()[s];
