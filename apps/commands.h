@@ -22,6 +22,7 @@ Run add_train(CLI::App& app, const Common& common);
 Run add_evaluate(CLI::App& app, const Common& common);
 Run add_predict(CLI::App& app, const Common& common);
 Run add_explain(CLI::App& app, const Common& common);
+Run add_concepts(CLI::App& app, const Common& common);
 Run add_info(CLI::App& app, const Common& common);
 Run add_list(CLI::App& app, const Common& common);
 Run add_data(CLI::App& app, const Common& common);

@@ -21,6 +21,7 @@
 #include "datasets/registry.h"
 #include "experiments/explain_run.h"
 #include "explain/explainer.h"
+#include "layers/state.h"
 #include "report/contact_sheet.h"
 #include "report/heatmap.h"
 #include "report/progress.h"
@@ -264,10 +265,16 @@ void write_maps(const Config& c, const Tensor& x, const std::vector<Explanation>
     write_safetensors(c.out, tensors);
 }
 
-void write_parameters(const std::string& file, const Explanation& found) {
+/// In the names and the layout of weight files, so that each value stands where its weight does.
+void write_parameters(const std::string& file, const Explanation& found, const Module& net) {
+    std::map<std::string, FileLayout> layouts;
+    for (const Parameter& parameter : net.parameters()) {
+        layouts[parameter.name] = parameter.layout;
+    }
     std::map<std::string, Tensor> tensors;
     for (const auto& [layer, relevance] : found.parameters) {
-        tensors[layer + ".weight"] = relevance.weight.data();
+        const std::string weight = layer + ".weight";
+        tensors[weight] = to_file_layout(relevance.weight.data(), layouts[weight]);
         if (relevance.bias.defined()) {
             tensors[layer + ".bias"] = relevance.bias.data();
         }
@@ -353,7 +360,7 @@ int run_one(const Config& c) {
     }
     write_maps(c, x, found, layers);
     if (!c.parameters.empty()) {
-        write_parameters(c.parameters, found[0]);
+        write_parameters(c.parameters, found[0], *loaded->model.model.net);
     }
     std::cout << "written: " << c.out << "\n";
     return 0;
@@ -451,7 +458,7 @@ Run add_explain(CLI::App& app, const Common&) {
     cmd->add_option("--out", c->out, "R.npy of the explained tensor's shape, R.png, or R.safetensors");
     cmd->add_option("--out-dir", c->out_dir,
                     "Folder for maps of many samples and methods, with an index and a page; what it holds is kept");
-    cmd->add_option("--parameters", c->parameters, "Also write the relevance of weights and biases (safetensors)");
+    cmd->add_option("--parameters", c->parameters, "Also write the relevance of weights and biases (safetensors, laid out as weights are)");
     cmd->add_flag("--conservation", c->conservation, "Print what arrived, was sent and was absorbed, op by op");
     cmd->add_option("--background", c->background,
                     "Samples to compare with (expected_gradients, deep_shap): B.npy, or a data set");

@@ -7,6 +7,7 @@
 #include "datasets/registry.h"
 #include "explain/composite.h"
 #include "explain/explainer.h"
+#include "explain/metrics/metric.h"
 #include "models/model.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -45,6 +46,11 @@ int run(const std::string& what) {
         print_all(list_rules());
     } else if (what == "composites") {
         print_all(list_composites());
+    } else if (what == "metrics") {
+        for (const MetricEntry& entry : list_metrics()) {
+            print(entry.name, entry.description);
+            print("", "    needs " + entry.needs + ", better: " + entry.better);
+        }
     } else if (what == "optimizers") {
         for (const auto& name : list_optimizers()) {
             print(name, "");
@@ -60,13 +66,13 @@ int run(const std::string& what) {
 }  // namespace
 
 Run add_list(CLI::App& app, const Common&) {
-    CLI::App* cmd =
-        app.add_subcommand("list", "Name what there is: models, data, methods, rules, composites, ...");
+    CLI::App* cmd = app.add_subcommand(
+        "list", "Name what there is: models, data, methods, metrics, rules, composites, ...");
     auto what = std::make_shared<std::string>();
-    cmd->add_option("what", *what, "models, data, methods, rules, composites, optimizers, schedules")
+    cmd->add_option("what", *what, "models, data, methods, metrics, rules, composites, optimizers, schedules")
         ->required()
-        ->check(
-            CLI::IsMember({"models", "data", "methods", "rules", "composites", "optimizers", "schedules"}));
+        ->check(CLI::IsMember(
+            {"models", "data", "methods", "metrics", "rules", "composites", "optimizers", "schedules"}));
     return [what] { return run(*what); };
 }
 

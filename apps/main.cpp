@@ -36,21 +36,27 @@ std::vector<std::string> names_of(const std::vector<const CLI::Option*>& options
 /// What the parser says, in one line; a mistyped command or option comes with the names that exist.
 std::string text_of(const CLI::ParseError& error, const CLI::App& app) {
     const std::vector<std::string> rest = app.remaining(true);
-    const auto chosen = app.get_subcommands();
+    const CLI::App* command = &app;  // the innermost that was named
+    while (!command->get_subcommands().empty()) {
+        command = command->get_subcommands().front();
+    }
+    const auto below = command->get_subcommands([](const CLI::App*) { return true; });
     const bool in_line = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
                          dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    if (in_line && chosen.empty()) {
+    if (in_line && !below.empty() && (rest.empty() || !rest[0].starts_with('-'))) {
         std::vector<std::string> commands;
-        for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-            commands.push_back(command->get_name());
+        for (const CLI::App* one : below) {
+            commands.push_back(one->get_name());
         }
-        return backlight::unknown_name("command", rest.empty() ? "" : rest[0], commands);
+        return backlight::unknown_name(command == &app ? "command" : "command of " + command->get_name(),
+                                       rest.empty() ? "" : rest[0], commands);
     }
     if (in_line && !rest.empty() && rest[0].starts_with('-')) {
-        const CLI::App& command = *chosen.front();
-        std::vector<std::string> names = names_of(command.get_options());
-        const std::vector<std::string> common = names_of(app.get_options());
-        names.insert(names.end(), common.begin(), common.end());
+        std::vector<std::string> names = names_of(command->get_options());
+        if (command != &app) {
+            const std::vector<std::string> common = names_of(app.get_options());
+            names.insert(names.end(), common.begin(), common.end());
+        }
         return backlight::unknown_name("option", rest[0].substr(0, rest[0].find('=')), names);
     }
     const bool in_file = dynamic_cast<const CLI::ConfigError*>(&error) != nullptr;
@@ -78,8 +84,9 @@ int run(int argc, char** argv) {
 
     using namespace backlight::apps;
     const std::vector<Run> runs = {
-        add_train(app, common), add_evaluate(app, common), add_predict(app, common), add_explain(app, common),
-        add_info(app, common),  add_list(app, common),     add_data(app, common),    add_demo(app, common)};
+        add_train(app, common),   add_evaluate(app, common), add_predict(app, common),
+        add_explain(app, common), add_concepts(app, common), add_info(app, common),
+        add_list(app, common),    add_data(app, common),     add_demo(app, common)};
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

@@ -221,7 +221,7 @@ private:
         return report::picture(report::batch_item(x.to(DType::f32), 0), low, std::max(high, low + 1e-9));
     }
 
-    /// A map, a coarse one over its picture.
+    /// A map, a coarse one over its picture; where that is positive everywhere it begins at its smallest value.
     [[nodiscard]] Tensor draw(const Tensor& map, const Tensor& x, bool coarse) const {
         const NoGrad off;
         const Tensor relevance =
@@ -230,7 +230,9 @@ private:
         if (!is_drawable(x) || !coarse) {
             return report::enlarge(report::heatmap_image(relevance, config_.heatmap), factor);
         }
-        return report::enlarge(report::overlay(picture_of(x), relevance, {.alpha = 0.7, .heatmap = config_.heatmap}),
+        const double least = amin(Variable(relevance)).item();
+        const Tensor above = least > 0 ? (Variable(relevance) - least).data() : relevance;
+        return report::enlarge(report::overlay(picture_of(x), above, {.alpha = 0.7, .heatmap = config_.heatmap}),
                                factor);
     }
 
@@ -272,7 +274,8 @@ private:
                     continue;
                 }
                 const json& entry = index_["maps"][found->second];
-                if (entry.at("shape").size() == 4) {
+                const json& shape = entry.at("shape");
+                if (shape.size() == 4 && shape[1] != 1 && shape[2] != 1) {  // one has nothing to show
                     put(method.text, draw(read_npy(config_.out / entry.at("array").get<std::string>()), sample.input,
                                           entry.value("coarse", false)));
                 }
@@ -288,7 +291,7 @@ private:
             grid.caption =
                 "Red speaks for the class that is explained, blue against it, white (or the picture itself) is zero. "
                 "Each map has its own scale; its strongest colour is the " +
-                std::to_string(config_.heatmap.percentile).substr(0, 4) + "th percentile of its magnitude.";
+                std::to_string(config_.heatmap.percentile).substr(0, 4) + "th percentile of its magnitude. Maps of regions that are positive everywhere begin at their smallest value.";
             page.section("Maps");
             constexpr size_t kFew = 2;  // a column of pictures would leave the page empty
             if (columns.size() <= kFew) {

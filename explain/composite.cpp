@@ -25,6 +25,28 @@ bool is_rectifier(const Node& node) {
     return !node.is_leaf() && (node.op->kind() == "relu" || node.op->kind() == "relu6");
 }
 
+/// The nodes of a traversal and all below them, earliest first. A traversal ends at the layer that is asked for, but
+/// places are counted from the input: a rule for the first layer must not move up with the request.
+std::vector<const Node*> with_ancestors(const std::vector<Merging::Entry>& entries) {
+    std::set<const Node*> seen;
+    std::vector<const Node*> pending;
+    for (const Merging::Entry& entry : entries) {
+        pending.push_back(entry.node.get());
+    }
+    while (!pending.empty()) {
+        const Node* node = pending.back();
+        pending.pop_back();
+        if (node != nullptr && seen.insert(node).second) {
+            for (const Variable& input : node->inputs) {
+                pending.push_back(input.node().get());
+            }
+        }
+    }
+    std::vector<const Node*> nodes(seen.begin(), seen.end());
+    std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
+    return nodes;
+}
+
 }  // namespace
 
 Composite Composite::overridden_by(CompositePart part) const {
@@ -79,16 +101,15 @@ void LrpRules::finish() {
 void LrpRules::find_places(const std::vector<Merging::Entry>& entries) {
     std::set<const Node*> above_weights;  // a weighted op lies below the value
     int64_t count = 0;
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {  // earliest first
-        const Node& node = *entry->node;
-        const bool above = std::any_of(node.inputs.begin(), node.inputs.end(), [&](const Variable& input) {
+    for (const Node* node : with_ancestors(entries)) {
+        const bool above = std::any_of(node->inputs.begin(), node->inputs.end(), [&](const Variable& input) {
             return above_weights.contains(input.node().get());
         });
-        if (is_weighted(node)) {
-            places_[&node] = {.first = !above, .last = true, .depth = count++};
+        if (is_weighted(*node)) {
+            places_[node] = {.first = !above, .last = true, .depth = count++};
         }
-        if (above || is_weighted(node)) {
-            above_weights.insert(&node);
+        if (above || is_weighted(*node)) {
+            above_weights.insert(node);
         }
     }
     std::set<const Node*> below_weights;  // the value is read by a weighted op, directly or not

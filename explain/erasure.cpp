@@ -1,7 +1,7 @@
 // Representation erasure: what the negative log-likelihood of the target owes to one dimension of the input,
 // or of a layer's output, at all of its positions.
 //   I(d) = (S(x) - S(x without d)) / S(x),   S = -log p_c
-// Negative where the dimension speaks for the target (without it S grows).
+// Negative where the dimension speaks for the target (without it S grows). Maps are (N,1,1,C) or (N,D).
 //   Li, Monroe and Jurafsky, "Understanding neural networks through representation erasure", 2016.
 #include <algorithm>
 #include <iomanip>
@@ -44,11 +44,13 @@ private:
             request.neuron.empty() && !request.start.defined(),
             "representation_erasure: compares likelihoods of a class; a start or a neuron has none");
         const Tensor x = forward.points({.layers = {layer_}})[0].data();
+        BACKLIGHT_CHECK(x.rank() == 2 || x.rank() == 4, "representation_erasure: layer ", layer_,
+                        " has outputs ", x.shape(), ", expected (N,H,W,C) or (N,D)");
         const int64_t samples = x.dim(0), dimensions = x.dim(-1);
-        Shape grain;  // 1 but for the last axis: every position of a channel goes together
-        for (int axis = 1; axis < x.rank(); ++axis) {
-            grain.push_back(axis + 1 < x.rank() ? 1 : dimensions);
-        }
+        // Every position of a channel goes together.
+        const bool is_picture = x.rank() == 4;
+        const Shape grain = is_picture ? Shape{1, 1, dimensions} : Shape{dimensions};
+        const Shape shape = is_picture ? Shape{samples, 1, 1, dimensions} : Shape{samples, dimensions};
         const std::vector<int64_t> parts(static_cast<size_t>(samples), dimensions);
         ChangedCopies copies(forward, request, Tensor::zeros(x.shape(), x.dtype(), x.device()), grain,
                              {.layer = layer_,
@@ -68,11 +70,12 @@ private:
                 map.push_back(-effect / surprise);
             }
         }
-        return {.maps = {Variable(Tensor::from(map, {samples, dimensions}, x.device()).to(x.dtype()))},
+        return {.maps = {Variable(Tensor::from(map, shape, x.device()).to(x.dtype()))},
                 .notes = {concat_text("representation erasure of ",
                                       layer_.empty() ? "the input" : "layer " + layer_, ": ", dimensions,
                                       " dimensions, ", dimensions + 1, " forward passes a sample"),
-                          concat_text("mean over ", samples, " samples, the strongest dimensions: ",
+                          concat_text("the strongest dimensions, mean over ", samples,
+                                      samples == 1 ? " sample: " : " samples: ",
                                       strongest(map, static_cast<size_t>(samples)))}};
     }
 

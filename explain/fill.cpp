@@ -42,6 +42,9 @@ Tensor black(const Tensor& x, const ExplainContext& context) {
 
 Tensor blur(const Tensor& x, const Fill& fill) {
     BACKLIGHT_CHECK(x.rank() == 4, "fill=blur: expected pictures (N,H,W,C), got ", x.shape());
+    BACKLIGHT_CHECK(fill.kernel >= 1 && fill.kernel % 2 == 1 && fill.sigma > 0,
+                    "fill=blur: expected an odd kernel and sigma > 0, got ", fill.kernel, " and ",
+                    fill.sigma);
     const int64_t channels = x.dim(3), half = fill.kernel / 2;
     std::vector<double> window;
     for (int64_t c = 0; c < channels; ++c) {

@@ -184,7 +184,7 @@ public:
         Variable total;
         const auto share = 1.0 / static_cast<double>(config_.pairs);
         for_each_pass(config_.pairs, x.shape(), progress_, [&](int64_t first, int64_t count) {
-            const auto [places, ways] = draw(x, first, count);
+            const auto [places, ways] = draw(x, request, first, count);
             const ExplainedForward there = forward.at(places);
             const auto output = there.begin(repeat_request(request, count), Start::one, false).output;
             const EnableGrad enabled;
@@ -202,7 +202,8 @@ public:
 
 private:
     /// Points between each sample and a random one of the background, and the ways that lead there.
-    [[nodiscard]] std::pair<Tensor, Tensor> draw(const Tensor& x, int64_t first, int64_t count) const {
+    [[nodiscard]] std::pair<Tensor, Tensor> draw(const Tensor& x, const ExplainRequest& request, int64_t first,
+                                                 int64_t count) const {
         const NoGrad off;
         std::vector<int64_t> index;
         std::vector<double> positions;
@@ -211,7 +212,7 @@ private:
                 RandomStream stream(RandomKey{.seed = config_.seed,
                                               .purpose = purpose::kExplainer,
                                               .step = static_cast<uint64_t>(k),
-                                              .sample = static_cast<uint32_t>(n)});
+                                              .sample = static_cast<uint32_t>(request.number(n))});
                 index.push_back(stream.below(background_.dim(0)));
                 positions.push_back(config_.stratified ? (static_cast<double>(k) + 0.5) /
                                                              static_cast<double>(config_.pairs)

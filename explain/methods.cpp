@@ -39,6 +39,14 @@ const std::vector<MethodEntry>& list_methods() {
         {"contextual_decomposition",
          "what each window contributes, carried forward: window=side/7, masks=FILE.npy",
          build_contextual_decomposition},
+        {"crp",
+         "relevance through chosen channels of a layer: layer=L, channels=3:5 (or conditions=(L:3:5; M:1)), "
+         "composite=epsilon_plus_flat, exclude_parallel=true, start=logit",
+         build_crp},
+        {"prp",
+         "similarity of a layer's best position to a prototype: layer=L, prototypes=FILE.npy, prototype=0, power=2, "
+         "low, high",
+         build_prp},
         {"occlusion",
          "what the score loses under a sliding window: window=side/14, stride=side/28, "
          "fill=zero|black|mean|blur|noise|min, score=logit|probability|sigmoid, share=false",

@@ -30,6 +30,8 @@ MethodBuilder build_cam, build_grad_cam, build_grad_cam_pp, build_hires_cam, bui
 MethodBuilder build_contrastive_eb;                   // excitation.cpp
 MethodBuilder build_deep_lift, build_deep_shap;       // deep_lift.cpp
 MethodBuilder build_contextual_decomposition;         // contextual.cpp
+MethodBuilder build_crp;                              // concepts/crp.cpp
+MethodBuilder build_prp;                              // concepts/prp.cpp
 MethodBuilder build_occlusion;                        // occlusion.cpp
 MethodBuilder build_ablation;                         // ablation.cpp
 MethodBuilder build_representation_erasure;           // erasure.cpp
@@ -39,5 +41,8 @@ MethodBuilder build_rise;                             // rise.cpp
 /// A preset of composites by name (traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
                                                       const ExplainContext& context);
+/// A composite by name with its options, for methods that use one: "epsilon_plus(epsilon=0.25)",
+/// "composite(parts=...)" (explain/traversal.cpp).
+[[nodiscard]] Composite named_composite(const std::string& text, const ExplainContext& context);
 
 }  // namespace backlight

@@ -42,8 +42,7 @@ std::vector<std::array<int64_t, 2>> stretches(int64_t extent, int64_t window, in
 class Occlusion final : public PerturbationExplainer {
 public:
     struct Config {
-        std::vector<int64_t> window,
-            stride;  // rows and columns, one number for both; empty: of the input's size
+        std::vector<int64_t> window, stride;  // rows and columns, or both; empty: by the input's size
         Fill fill;
         Score score = Score::logit;
         bool share = false;
@@ -107,6 +106,9 @@ private:
                     .stride = both(config_.stride, share_of_side(28))};
         if (!is_picture) {
             sizes.window[0] = sizes.stride[0] = 1;
+        }
+        for (size_t axis = 0; config_.stride.empty() && axis < 2; ++axis) {
+            sizes.stride[axis] = std::min(sizes.stride[axis], sizes.window[axis]);
         }
         for (const size_t axis : {0U, 1U}) {
             BACKLIGHT_CHECK(sizes.window[axis] <= (axis == 0 ? height : width), "occlusion: a window of ",

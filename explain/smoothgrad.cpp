@@ -36,7 +36,7 @@ public:
         const Tensor& x = forward.input().data();
         std::vector<Variables> passes;  // [pass][layer], of the shape (copies, N, ...)
         for_each_pass(config_.samples, x.shape(), progress_, [&](int64_t first, int64_t count) {
-            const Explanation found = method_->explain(forward.at(noisy(x, first, count)),
+            const Explanation found = method_->explain(forward.at(noisy(x, request, first, count)),
                                                        repeat_request(request, count), create_graph);
             Variables maps;
             for (const Variable& map : found.maps) {
@@ -57,7 +57,8 @@ public:
 
 private:
     /// The copies `first` and on; the noise of a copy depends on seed, sample and copy alone.
-    [[nodiscard]] Tensor noisy(const Tensor& x, int64_t first, int64_t count) const {
+    [[nodiscard]] Tensor noisy(const Tensor& x, const ExplainRequest& request, int64_t first,
+                               int64_t count) const {
         const auto values = x.to(DType::f64).to_vector<double>();
         const auto samples = static_cast<size_t>(x.dim(0));
         const size_t size = values.size() / std::max<size_t>(samples, 1);
@@ -71,7 +72,8 @@ private:
                 RandomStream stream(RandomKey{.seed = config_.seed,
                                               .purpose = purpose::kExplainer,
                                               .step = static_cast<uint64_t>(copy),
-                                              .sample = static_cast<uint32_t>(n)});
+                                              .sample = static_cast<uint32_t>(
+                                                  request.number(static_cast<int64_t>(n)))});
                 std::transform(begin, begin + static_cast<int64_t>(size), std::back_inserter(rows),
                                [&](double v) { return v + deviation * stream.normal(); });
             }

@@ -124,22 +124,23 @@ std::unique_ptr<Explainer> build_input_x_gradient(const Options& options, const 
 
 namespace {
 
+/// The option `composite`: parts in front.
+Composite with_overrides(const Composite& composite, const Options& options) {
+    return options.has("composite")
+               ? composite.overridden_by(parse_composite(inner_text(options.get("composite", ""))))
+               : composite;
+}
+
 std::unique_ptr<Explainer> lrp_explainer(const std::string& name, const Options& options, const char* start,
-                                         Composite composite) {
-    if (options.has("composite")) {  // parts that override
-        composite = composite.overridden_by(parse_composite(inner_text(options.get("composite", ""))));
-    }
-    auto rules = std::make_unique<LrpRules>(std::move(composite));
+                                         const Composite& composite) {
+    auto rules = std::make_unique<LrpRules>(with_overrides(composite, options));
     LrpRules* const lrp = rules.get();
     return std::make_unique<TraversalExplainer>(name, start_option(options, start),
                                                 options.get("detach_start", false),
                                                 with_paths(std::move(rules), options, "reroute"), false, lrp);
 }
 
-}  // namespace
-
-std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
-                                        const ExplainContext& context) {
+Composite preset_composite(const CompositeEntry& entry, const Options& options, const ExplainContext& context) {
     PresetOptions preset;
     preset.epsilon = options.get_within("epsilon", entry.epsilon, 0.0, 1e6);
     preset.rule = read_rule_options(options, preset.epsilon);
@@ -154,15 +155,47 @@ std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Optio
         preset.innvestigate =
             options.choose("variant", "standard", {"standard", "innvestigate"}) == "innvestigate";
     }
-    return lrp_explainer(entry.name, options, entry.start, entry.build(preset));
+    return entry.build(preset);
 }
 
-std::unique_ptr<Explainer> build_composite(const Options& options, const ExplainContext&) {
+Composite own_composite(const Options& options) {
     const std::string parts = options.get("parts", "");
     BACKLIGHT_CHECK(!parts.empty(), "composite: expected composite(parts=(conv:zplus; linear:epsilon))");
     Composite composite = parse_composite(inner_text(parts));
     composite.sum_rule = rules::norm({.eps = options.get_within("stabilizer", 1e-6, 0.0, 1e6)});
-    return lrp_explainer("composite", options, "logit", std::move(composite));
+    return composite;
+}
+
+}  // namespace
+
+std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
+                                        const ExplainContext& context) {
+    return lrp_explainer(entry.name, options, entry.start, preset_composite(entry, options, context));
+}
+
+std::unique_ptr<Explainer> build_composite(const Options& options, const ExplainContext&) {
+    return lrp_explainer("composite", options, "logit", own_composite(options));
+}
+
+Composite named_composite(const std::string& text, const ExplainContext& context) {
+    const Spec spec = parse_spec(text);
+    const Options options(spec);
+    const std::string name = spec.name == "lrp" ? "epsilon_plus" : spec.name;
+    std::vector<std::string> known{"composite"};
+    std::optional<Composite> found;
+    for (const CompositeEntry& entry : list_composites()) {
+        known.push_back(entry.name);
+        if (entry.name == name) {
+            found = preset_composite(entry, options, context);
+        }
+    }
+    if (name == "composite") {
+        found = own_composite(options);
+    }
+    BACKLIGHT_CHECK(found.has_value(), unknown_name("composite", spec.name, known), " (backlight list composites)");
+    const Composite composite = with_overrides(*found, options);
+    options.finish();
+    return composite;
 }
 
 }  // namespace backlight

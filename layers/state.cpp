@@ -17,22 +17,6 @@ Shape file_shape(const Shape& shape, const FileLayout& layout) {
                                                          : shape;
 }
 
-Tensor to_file(const Tensor& value, const FileLayout& layout) {
-    const NoGrad off;
-    switch (layout.kind) {
-        case FileLayout::Kind::same:
-            return value.clone();
-        case FileLayout::Kind::image_kernel:
-            return permute(value, {0, 3, 1, 2}).data().clone();
-        case FileLayout::Kind::flattened_image: {  // (O, H W C) -> (O, C H W)
-            const Shape& image = layout.image;
-            const Variable images = reshape(value, Shape{value.dim(0), image[0], image[1], image[2]});
-            return permute(images, {0, 3, 1, 2}).data().clone().reshape(value.shape());
-        }
-    }
-    return {};
-}
-
 /// Writes `value`, in the layout of files, into `target`.
 void load_into(Tensor target, const Tensor& value, const FileLayout& layout) {
     if (layout.kind == FileLayout::Kind::same) {
@@ -94,10 +78,26 @@ void list(std::string& text, std::string_view what, const std::vector<std::strin
 
 }  // namespace
 
+Tensor to_file_layout(const Tensor& value, const FileLayout& layout) {
+    const NoGrad off;
+    switch (layout.kind) {
+        case FileLayout::Kind::same:
+            return value.clone();
+        case FileLayout::Kind::image_kernel:
+            return permute(value, {0, 3, 1, 2}).data().clone();
+        case FileLayout::Kind::flattened_image: {  // (O, H W C) -> (O, C H W)
+            const Shape& image = layout.image;
+            const Variable images = reshape(value, Shape{value.dim(0), image[0], image[1], image[2]});
+            return permute(images, {0, 3, 1, 2}).data().clone().reshape(value.shape());
+        }
+    }
+    return {};
+}
+
 StateDict state_dict(Module& module) {
     StateDict state;
     for (const auto& [name, slot] : slots_of(module)) {
-        state[name] = to_file(slot.value, slot.layout);
+        state[name] = to_file_layout(slot.value, slot.layout);
     }
     return state;
 }

@@ -10,6 +10,9 @@ namespace backlight {
 
 using StateDict = std::map<std::string, Tensor>;
 
+/// A value of a parameter's shape as files lay it out: images' kernels as (O,I,Kh,Kw), see FileLayout.
+[[nodiscard]] Tensor to_file_layout(const Tensor& value, const FileLayout& layout);
+
 /// Parameters and buffers: convolution kernels as (O,I,Kh,Kw), linear layers behind a flatten with features
 /// in (C,H,W) order.
 [[nodiscard]] StateDict state_dict(Module& module);

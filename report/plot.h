@@ -65,6 +65,22 @@ struct BarChart {
 /// finite.
 [[nodiscard]] std::string bar_chart(const BarChart& chart);
 
+/// Points in a plane without axes (an embedding), some of them as small pictures.
+struct ScatterPlot {
+    std::string title{};
+    std::vector<std::string> groups{};  // names, in the legend
+    std::vector<double> x{}, y{};
+    std::vector<int64_t> group{};         // one a point, a number of `groups`; -1: none of them
+    std::vector<Tensor> thumbnails{};     // empty, or one a point: u8 (H,W,1|3|4); undefined: a dot
+    std::vector<std::string> tooltips{};  // empty, or one a point
+    double thumbnail = 26;                // longer edge of a thumbnail in pixels
+    int64_t width = 850, height = 600;
+};
+
+/// Thumbnails lie over dots, and have a frame of their group's colour; group g has colour g mod 8. Throws
+/// Error when numbers of points differ, a coordinate is not finite, or there is nothing to draw.
+[[nodiscard]] std::string scatter_plot(const ScatterPlot& plot);
+
 /// The legend of a heatmap: the colormap with three labels ("-", "0", "+" by default; `low`, `middle`,
 /// `high`).
 struct ColorBar {

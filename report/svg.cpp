@@ -8,6 +8,7 @@
 #include <pugixml.hpp>
 #include <sstream>
 
+#include "core/io/image.h"
 #include "report/text.h"
 
 namespace backlight::report {
@@ -161,12 +162,37 @@ void Svg::swatch(Point corner, double width, double height, Color color) {
     set(node, "shape-rendering", "crispEdges");  // neighbours touch without a seam
 }
 
-void Svg::circle(Point centre, double radius, Role role) {
+void Svg::circle(Point centre, double radius, Role role, std::string_view tooltip) {
     pugi::xml_node node = document_->shape("circle");
     set(node, "cx", number(centre.x));
     set(node, "cy", number(centre.y));
     set(node, "r", number(radius));
     document_->fill(node, role);
+    if (!tooltip.empty()) {
+        node.append_child("title").text().set(clean_text(tooltip).c_str());
+    }
+}
+
+void Svg::frame(Point corner, double width, double height, Role role, double line_width) {
+    pugi::xml_node node = document_->shape("rect");
+    set(node, "x", number(corner.x));
+    set(node, "y", number(corner.y));
+    set(node, "width", number(width));
+    set(node, "height", number(height));
+    document_->stroke(node, role, line_width, "");
+}
+
+void Svg::image(Point corner, double width, double height, const Tensor& pixels, std::string_view tooltip) {
+    pugi::xml_node node = document_->shape("image");
+    set(node, "x", number(corner.x));
+    set(node, "y", number(corner.y));
+    set(node, "width", number(width));
+    set(node, "height", number(height));
+    set(node, "image-rendering", "pixelated");
+    set(node, "href", "data:image/png;base64," + base64_encode(encode_png(pixels)));
+    if (!tooltip.empty()) {
+        node.append_child("title").text().set(clean_text(tooltip).c_str());
+    }
 }
 
 void Svg::text(Point anchor, std::string_view text, const TextStyle& style) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/tensor.h"
 #include "report/colormap.h"
 
 namespace backlight::report {
@@ -62,7 +63,12 @@ public:
                    double radius = 0, std::string_view tooltip = "");
     /// One colour in every theme.
     void swatch(Point corner, double width, double height, Color color);
-    void circle(Point centre, double radius, Role role);
+    void circle(Point centre, double radius, Role role, std::string_view tooltip = "");
+    /// An outline.
+    void frame(Point corner, double width, double height, Role role, double line_width);
+    /// A picture u8 (H,W,1|3|4), its pixels visible, in the drawing itself.
+    void image(Point corner, double width, double height, const Tensor& pixels,
+               std::string_view tooltip = "");
     void text(Point anchor, std::string_view text, const TextStyle& style = {});
 
     /// Without an XML declaration; may be put into HTML.

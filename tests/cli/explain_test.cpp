@@ -72,7 +72,7 @@ TEST_CASE("cli: explain writes the relevance of parameters, prints what is absor
         shop.succeed(shop.call("r.npy") + Arguments{"--parameters", shop / "p.safetensors", "--conservation"});
     CHECK(contains(printed, "absorbed"));
     const auto parameters = read_safetensors(shop / "p.safetensors").tensors;
-    CHECK(parameters.at("0.weight").shape() == Shape{16, 3, 3, 1});
+    CHECK(parameters.at("0.weight").shape() == Shape{16, 1, 3, 3});  // as weight files have it
     CHECK(equal(shop.map({"--composite", "conv:zplus; linear:epsilon"}), shop.map({"--method", "epsilon_plus"})));
     shop.refuse(shop.call("none.npy") + Arguments{"--composite", "convv:zplus"}, {"did you mean conv"}, shop / "none.npy");
     shop.refuse(shop.call("none.npy") + Arguments{"--method", "gradient", "--parameters", shop / "p2.safetensors"},

@@ -145,6 +145,27 @@ TEST_CASE("cli: explain at a layer has the shape of its output, or of its input 
                 {"unknown layer \"77\"", "known: "}, shop / "none.npy");
 }
 
+TEST_CASE("cli: relevance of parameters lies as weights do, features behind a flatten in (C,H,W) order") {
+    const Workshop shop;
+    const std::string spec = "cnn_s(in=3, channels=2:4, head=fc, size=8, hidden=5)";
+    const std::string weights = shop.weights("w.safetensors", spec);
+    const Arguments explain = {"explain", "--model", spec, "--weights", weights, "--input", shop.input("x.npy", {1, 8, 8, 3}),
+                               "--method", "epsilon", "--out", shop / "r.npy"};
+    shop.succeed(explain + Arguments{"--parameters", shop / "p.safetensors"});
+    shop.succeed(explain + Arguments{"--layer", "features.4"});
+    const auto relevance = read_safetensors(shop / "p.safetensors").tensors;
+    for (const auto& [name, value] : read_safetensors(weights).tensors) {
+        CAPTURE(name);
+        REQUIRE(relevance.contains(name));
+        CHECK(relevance.at(name).shape() == value.shape());
+    }
+    // Relevance passes through weights: what a feature gets is the sum over the weights that read it.
+    const NoGrad off;
+    const Tensor at_features = permute(Variable(read_npy(shop / "r.npy")), {0, 3, 1, 2}).data();  // (1,C,H,W)
+    const Tensor through = sum(Variable(relevance.at("classifier.0.weight")), {0}).data();
+    CHECK(largest_difference(through, at_features.reshape({at_features.numel()})) < 1e-5);
+}
+
 TEST_CASE("cli: explain keeps vectors as they came, (N,D) or (N,1,1,D)") {
     const Workshop shop;
     const std::string w = shop.weights("w.safetensors", "toy1");

@@ -101,6 +101,8 @@ TEST_SUITE("explain") {
         CHECK_THROWS_AS((void)parsed("m(fill=zero, sigma=2)"), Error);  // it has none
         const Tensor x = Tensor::zeros({1, 2, 2, 3}, DType::f64);
         CHECK_THROWS_WITH_AS((void)filled(x, {.kind = "grey"}, {}), doctest::Contains("unknown fill"), Error);
+        CHECK_THROWS_WITH_AS((void)filled(x, {.kind = "blur", .kernel = 4}, {}),
+                             doctest::Contains("odd kernel"), Error);
         CHECK_THROWS_WITH_AS((void)filled(x, {.kind = "noise"}, {}), doctest::Contains("input range"), Error);
         CHECK_THROWS_WITH_AS((void)filled(x, {.kind = "black"}, {.mean = {0.5, 0.5}}),
                              doctest::Contains("3 channels"), Error);

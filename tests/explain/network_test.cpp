@@ -385,4 +385,21 @@ TEST_SUITE("explain") {
         CHECK(glob_match("layer4.*.conv?", "layer4.2.conv3"));
         CHECK_FALSE(glob_match("features.*", "classifier.0"));
     }
+
+    TEST_CASE("relevance at a layer is what passes through it on the way to the input: places do not move up") {
+        const auto net = random_network(71);
+        const ExplainedForward forward(*net, random_images(72));
+        for (const char* method : {"epsilon_plus_flat", "w2_first", "preset_b_flat_until(k=1)",
+                                   "composite(parts=(depth=2:gamma; any:zplus))"}) {
+            const auto explainer = build_method(method);
+            for (const char* layer : {"2", "4", "5", "8"}) {
+                CAPTURE(method);
+                CAPTURE(layer);
+                const auto at = [&](const std::vector<std::string>& layers) {
+                    return forward.explain_all(*explainer, {.targets = {0, 1}, .layers = layers}).maps[0].data();
+                };
+                CHECK(difference(at({layer}), at({layer, ""})) == 0);
+            }
+        }
+    }
 }

@@ -54,7 +54,8 @@ TEST_SUITE("explain") {
                                             "epsilon(form=clip, epsilon=0.1)",
                                             "gradient(paths=exclude_shortcuts)",
                                             "epsilon_plus(paths=exclude_shortcuts)",
-                                            "epsilon_plus(start=contrastive)"};
+                                            "epsilon_plus(start=contrastive)",
+                                            "crp(layer=2, channels=0:1)"};
         for (const std::string& name : method_names()) {
             const bool has_variant = name == "composite" || name == "preset_b_flat_until" || name == "smoothgrad" ||
                                      name == "smoothgrad_sq" || name == "vargrad" || name == "integrated_gradients" ||
