@@ -425,6 +425,7 @@ private:
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
         int64_t trained = 0;
         double value = 0, total = 0;
+        step_begin_ = state_.batch;
         const std::vector<Augmentation*> active = active_systems();
         for (int64_t i = 0; i < batches; ++i) {
             auto batch = loader.next();
@@ -506,7 +507,7 @@ private:
         if (std::isfinite(value)) {
             return;
         }
-        state_.batch = std::max<int64_t>(state_.batch - config_.accumulate, 0);
+        state_.batch = step_begin_;
         save();
         throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
                                 "; a smaller lr or clip-norm may help",
@@ -654,6 +655,7 @@ private:
     WeightAverage average_;
     Augmentations systems_;
     TrainingRun run_;
+    int64_t step_begin_ = 0;  // the first batch of the present step
     MetricsLog* log_ = nullptr;
 };
 
