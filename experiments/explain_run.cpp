@@ -13,6 +13,7 @@
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "datasets/corrupt.h"
+#include "report/colormap.h"
 #include "report/contact_sheet.h"
 #include "report/page.h"
 #include "report/plot.h"
@@ -38,7 +39,14 @@ std::string slug(const std::string& method) {
     while (name.ends_with('_')) {
         name.pop_back();
     }
-    return name;
+    if (name == method) {
+        return name;
+    }
+    // What was left out, or cut, still tells two methods apart.
+    std::ostringstream hash;
+    hash << std::hex << (std::hash<std::string>{}(method) & 0xffffff);
+    constexpr size_t kLongest = 80;
+    return name.substr(0, kLongest) + "-" + hash.str();
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -100,18 +108,21 @@ private:
         if (!std::filesystem::exists(file)) {
             return;
         }
-        json before;
         try {
             const std::vector<uint8_t> bytes = read_file_bytes(file);
-            before = json::parse(bytes.begin(), bytes.end());
+            read_index(json::parse(bytes.begin(), bytes.end()));
         } catch (const json::exception&) {
             throw_error(concat_text(file.string(), ": is damaged; remove it, or take another folder"));
         }
+    }
+
+    void read_index(const json& before) {
         BACKLIGHT_CHECK(before.value("explained", "") == config_.identity, config_.out.string(),
                         " holds explanations of something else: ", before.value("explained", "?"), "; now: ",
                         config_.identity);
         for (const json& entry : before.at("maps")) {
-            if (std::filesystem::exists(config_.out / entry.value("array", "?"))) {
+            (void)entry.at("shape").size();
+            if (std::filesystem::exists(config_.out / entry.at("array").get<std::string>())) {
                 known_[key(entry.at("sample"), entry.at("method"))] = index_["maps"].size();
                 index_["maps"].push_back(entry);
             }
@@ -172,7 +183,7 @@ private:
                       {"target", target},
                       {"target_name", class_name(target)},
                       {"method", method.text},
-                      {"start", name_of(method.explainer->start())},
+                      {"start", method.explainer->start_name()},
                       {"array", array.generic_string()},
                       {"shape", std::vector<int64_t>(map.shape().begin(), map.shape().end())},
                       {"sum", backlight::sum(Variable(map.to(DType::f64))).item()},
@@ -224,8 +235,10 @@ private:
     /// A map, a coarse one over its picture; where that is positive everywhere it begins at its smallest value.
     [[nodiscard]] Tensor draw(const Tensor& map, const Tensor& x, bool coarse) const {
         const NoGrad off;
-        const Tensor relevance =
-            report::batch_item(report::reduce_channels(map.to(DType::f32), config_.reduce), 0);
+        Tensor relevance = report::batch_item(report::reduce_channels(map.to(DType::f32), config_.reduce), 0);
+        if (!report::colormap(config_.heatmap.colormap).diverging()) {  // such a map has no colour for what speaks against
+            relevance = abs(Variable(relevance)).data();
+        }
         const int64_t factor = std::max<int64_t>(1, 128 / std::max<int64_t>(relevance.dim(0), 1));
         if (!is_drawable(x) || !coarse) {
             return report::enlarge(report::heatmap_image(relevance, config_.heatmap), factor);
@@ -360,7 +373,7 @@ private:
                 stream << std::setprecision(4) << value / static_cast<double>(n);
                 return n > 0 ? stream.str() : std::string("–");
             };
-            table.rows.push_back({method.text, name_of(method.explainer->start()), std::to_string(count),
+            table.rows.push_back({method.text, method.explainer->start_name(), std::to_string(count),
                                   text(total, count), text(expected, complete), text(gap, complete),
                                   text(seconds, count)});
         }

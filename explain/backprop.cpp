@@ -5,6 +5,11 @@
 
 namespace backlight {
 
+Variable RectifierRules::smooth_slope(const NodeView& node) const {
+    const Variable up = sigmoid(node.input(0) * beta_);
+    return node.kind() == "relu6" ? up * sigmoid((6.0 - node.input(0)) * beta_) : up;  // flat again beyond 6
+}
+
 std::optional<Variables> RectifierRules::backward(const NodeView& node, const Variable& r_y, InputMask mask) {
     if (node.kind() != "relu" && node.kind() != "relu6") {
         return std::nullopt;
@@ -15,7 +20,7 @@ std::optional<Variables> RectifierRules::backward(const NodeView& node, const Va
         case Kind::deconvnet:
             return Variables{positive_part(r_y)};
         case Kind::smooth:
-            return Variables{r_y * sigmoid(node.input(0) * beta_)};
+            return Variables{r_y * smooth_slope(node)};
     }
     return std::nullopt;
 }

@@ -18,6 +18,8 @@ public:
                                                     InputMask mask) override;
 
 private:
+    [[nodiscard]] Variable smooth_slope(const NodeView& node) const;
+
     Kind kind_;
     double beta_;
 };

@@ -78,6 +78,7 @@ class ClassActivationMap final : public Explainer {
 public:
     explicit ClassActivationMap(CamOptions options) : options_(std::move(options)) {}
     [[nodiscard]] std::string name() const override { return "cam"; }
+    [[nodiscard]] Start start() const override { return options_.start; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         BACKLIGHT_CHECK(request.neuron.empty() && (request.layers.empty() || request.layers[0].empty()),

@@ -235,6 +235,8 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
         }
         case Rule::Kind::norm:
         case Rule::Kind::even:
+            BACKLIGHT_CHECK(!is_weighted(*node.node()), "composite ", composite_.name, ": rule ", rule.name(),
+                            " is for sums, averages and max pools, not for ", node.kind(), " ", node.name());
             break;
     }
     // A constant that is added carries no activation: what the sum received belongs to the other input.

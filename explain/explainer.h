@@ -64,6 +64,8 @@ public:
     virtual ~Explainer() = default;
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual Start start() const { return Start::one; }
+    /// What arrives at the output, for the reader.
+    [[nodiscard]] virtual std::string start_name() const { return name_of(start()); }
     /// Whether `create_graph` gives maps with a history, so that a loss may contain them.
     [[nodiscard]] virtual bool differentiable() const { return true; }
     /// Whether it reads values of the forward pass, or derivatives alone (ExplainedForward's `keeps`).

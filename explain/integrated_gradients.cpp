@@ -160,6 +160,8 @@ private:
     std::function<void(int64_t, int64_t)> progress_;
 };
 
+constexpr uint64_t kPairs = uint64_t{1} << 32;  // numbers that no other method draws
+
 class ExpectedGradients final : public Explainer {
 public:
     struct Config {
@@ -211,7 +213,7 @@ private:
             for (int64_t n = 0; n < x.dim(0); ++n) {
                 RandomStream stream(RandomKey{.seed = config_.seed,
                                               .purpose = purpose::kExplainer,
-                                              .step = static_cast<uint64_t>(k),
+                                              .step = kPairs + static_cast<uint64_t>(k),
                                               .sample = static_cast<uint32_t>(request.number(n))});
                 index.push_back(stream.below(background_.dim(0)));
                 positions.push_back(config_.stratified ? (static_cast<double>(k) + 0.5) /

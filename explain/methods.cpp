@@ -16,7 +16,7 @@ const std::vector<MethodEntry>& list_methods() {
         {"vargrad", "variance over noisy inputs: as smoothgrad", build_vargrad},
         {"integrated_gradients",
          "gradients along the way from a baseline: n=50, rule=gauss-legendre|midpoint|right|left|trapezoid, "
-         "baseline=zero|black|mean|FILE.npy",
+         "baseline=zero|black|mean|blur|FILE.npy",
          build_integrated_gradients},
         {"expected_gradients", "the same from random training samples: k=200, stratified=false",
          build_expected_gradients},
@@ -34,7 +34,7 @@ const std::vector<MethodEntry>& list_methods() {
         {"guided_grad_cam", "Grad-CAM times guided backprop: as grad_cam", build_guided_grad_cam},
         {"contrastive_eb", "excitation backprop, for the target minus against it: contrast=LAYER",
          build_contrastive_eb},
-        {"deep_lift", "DeepLIFT, rescale rule: baseline=zero|black|mean|FILE.npy", build_deep_lift},
+        {"deep_lift", "DeepLIFT, rescale rule: baseline=zero|black|mean|blur|FILE.npy", build_deep_lift},
         {"deep_shap", "mean of deep_lift over training samples", build_deep_shap},
         {"contextual_decomposition",
          "what each window contributes, carried forward: window=side/7, masks=FILE.npy",

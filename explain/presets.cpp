@@ -10,7 +10,9 @@ using Kinds = std::set<std::string, std::less<>>;
 
 Kinds convolutions() { return {"conv2d", "conv_transpose2d"}; }
 
-Rule sums(const PresetOptions& o) { return rules::norm({.eps = o.rule.stabilizer, .form = o.rule.form}); }
+Rule sums(const PresetOptions& o) {
+    return rules::norm({.eps = o.rule.stabilizer, .form = o.rule.form, .scale_by_rms = o.rule.scale_by_rms});
+}
 
 /// ε on linear layers, `convolution` on convolutions.
 Composite preset(std::string name, const PresetOptions& o, const Rule& convolution) {
