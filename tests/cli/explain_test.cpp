@@ -134,3 +134,56 @@ TEST_CASE("cli: all methods on a data set; those that cannot work are named with
     }
     shop.refuse({"explain", "--model", shop.spec, "--weights", shop.w, "--out", shop / "r.npy"}, {"--input or --data"}, "");
 }
+
+TEST_CASE("cli: a folder of maps tells methods, weights and backgrounds apart") {
+    const Shop shop;
+    shop.succeed(shop.folder("d") + Arguments{"--method", "epsilon_plus(composite=(depth<=1:flat))", "--method",
+                                              "epsilon_plus(composite=(depth>=1:flat))", "--no-pictures"});
+    const nlohmann::json index = index_of(shop, "d");
+    REQUIRE(index.at("maps").size() == 6);
+    CHECK(index.at("maps")[0].at("array") != index.at("maps")[1].at("array"));
+    write_npy(shop / "b.npy", read_npy(shop.x));
+    const Arguments lift = shop.folder("e") + Arguments{"--method", "deep_shap", "--no-pictures", "--background"};
+    shop.succeed(lift + Arguments{shop / "b.npy"});
+    shop.refuse(lift + Arguments{"digits"}, {"explanations of something else"}, "");
+    // Other weights under the same name.
+    const Model model = build_model(shop.spec, 10, 8);
+    write_safetensors(shop.w, state_dict(*model.net));
+    shop.refuse(lift + Arguments{shop / "b.npy"}, {"explanations of something else"}, "");
+    testing::write_text(shop / "d/index.json", "[]");
+    shop.refuse(shop.folder("d"), {"is damaged"}, "");
+    shop.refuse(shop.folder("b.npy"), {"--out-dir"}, "");
+}
+
+TEST_CASE("cli: a folder of pictures is explained, and sequential colours show magnitudes") {
+    const Shop shop;
+    std::filesystem::create_directories(shop / "pictures");
+    for (const char* name : {"a.png", "b.png"}) {
+        write_png(shop / (std::string("pictures/") + name), Tensor::zeros({8, 8, 3}, DType::u8));
+    }
+    const std::string w = shop.weights("rgb.safetensors", "cnn_small(in=3)");
+    shop.succeed({"explain", "--model", "cnn_small(in=3)", "--weights", w, "--input", shop / "pictures", "--method",
+                  "gradient", "--colormap", "viridis", "--out-dir", shop / "maps"});
+    CHECK(index_of(shop, "maps").at("maps").size() == 2);
+    CHECK(std::filesystem::exists(shop / "maps/a.png/gradient.npy"));
+}
+
+TEST_CASE("cli: wrong options of explain are refused before the work, in one line") {
+    const Shop shop;
+    for (const auto& [more, parts] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
+             {{"--colormap", "pink"}, {"pink"}},
+             {{"--reduce", "pink"}, {"pink"}},
+             {{"--norm", "pink"}, {"pink"}},
+             {{"--parameters", shop / "none/p.safetensors"}, {"--parameters"}},
+             {{"--parameters", shop / "p.txt"}, {".safetensors"}},
+             {{"--parameters", shop / "p.safetensors", "--target", "all"}, {"--target all"}},
+             {{"--composite", "any:norm"}, {"sums, averages and max pools"}}}) {
+        CAPTURE(more[1]);
+        shop.refuse(shop.call("none.npy") + more, parts, shop / "none.npy");
+    }
+    shop.refuse(shop.call("none.png") + Arguments{"--method", "gradient", "--colormap", "grey"}, {"grey"}, shop / "none.png");
+    // Reduced and scaled maps of files.
+    const Tensor map = shop.map({"--method", "gradient", "--reduce", "max-abs", "--norm", "max-abs"});
+    CHECK(map.shape() == Shape{3, 8, 8, 1});
+    CHECK(amax(Variable(map)).item() == 1);
+}

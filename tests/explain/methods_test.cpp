@@ -391,6 +391,10 @@ TEST_SUITE("explain") {
         };
         check_near(total(""), logits_at(forward, {0, 1, 2, 0}), 1e-8);
         CHECK(std::abs(total(", handling=drop")[0] - total("")[0]) > 1e-3);
+        const Explanation partial = found(forward, "z_plus(paths=exclude_shortcuts)", {.targets = {0, 1, 2, 0}});
+        CHECK(partial.expected.empty());  // it is not what the logit is made of
+        REQUIRE(partial.notes.size() == 1);
+        CHECK(partial.notes[0].find("partial") != std::string::npos);
         CHECK(difference(map_of(forward, "gradient(paths=exclude_shortcuts)", {0, 1, 2, 0}),
                          map_of(forward, "gradient", {0, 1, 2, 0})) > 1e-3);
         const auto plain = golden::network();
