@@ -4,6 +4,7 @@
 // With `profile` the last one's time is broken down by op on stderr.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "autograd/functions.h"
+#include "autograd/op.h"
 #include "core/backend.h"
 #include "core/profile.h"
 #include "explain/explainer.h"
@@ -31,8 +34,30 @@ double megabytes(const std::string& which) {
     return 0;
 }
 
+/// As He et al. draw them; the peak of memory is then that of what is measured.
+void fill_weights(Module& net) {
+    const NoGrad off;
+    uint64_t seed = 0;
+    for (const Parameter& parameter : net.parameters()) {
+        Tensor value = parameter.value.data();
+        if (value.rank() < 2) {
+            if (parameter.name.ends_with("weight")) {
+                value.fill(1);
+            }
+            continue;
+        }
+        value.backend().random_normal(value, {.seed = ++seed});
+        if (value.numel() > (1 << 24)) {  // the first linear layer of VGG: scaling it would be the peak of memory
+            continue;
+        }
+        const double fan_in = static_cast<double>(value.numel() / value.dim(0));
+        value.copy_from((Variable(value) * std::sqrt(2 / fan_in)).data());
+    }
+}
+
 void run(const std::string& spec, const std::string& method, int64_t batch, int64_t side, int steps, bool profile) {
-    Model model = build_model(spec);
+    Model model = build_network(spec);  // its own way of drawing weights takes more memory than an explanation
+    fill_weights(*model.net);
     Tensor pixels = Tensor::empty({batch, side, side, 3});
     pixels.backend().random_normal(pixels, {.seed = 1});
     std::vector<int64_t> targets;

@@ -95,13 +95,13 @@ Variable forward_of(const RuleTerm& term, const LinearView& op) {
 struct Sent {
     Variable x, weight, s;
 };
+bool is_same(const Variable& a, const Variable& b) {
+    return a.defined() == b.defined() && a.node() == b.node() &&
+           (!a.defined() || a.data().storage_id() == b.data().storage_id());
+}
 void add_sent(std::vector<Sent>& all, const RuleTerm& term, const Variable& s) {
-    const auto same = [](const Variable& a, const Variable& b) {
-        return a.defined() == b.defined() && a.node() == b.node() &&
-               (!a.defined() || a.data().storage_id() == b.data().storage_id());
-    };
     for (Sent& sent : all) {
-        if (same(sent.x, term.x) && same(sent.weight, term.weight)) {
+        if (is_same(sent.x, term.x) && is_same(sent.weight, term.weight)) {
             sent.s = sent.s + scaled(s, term.scale);
             return;
         }
@@ -144,9 +144,13 @@ Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
         }
     }
     Variable r_x;
-    for (const Sent& part : sent) {
-        const Variable below = op.adjoint(part.s, part.weight);
-        add_to(r_x, part.x.defined() ? part.x * below : below);
+    for (size_t i = 0; i < sent.size();) {  // x ⊙ (B(s; W) + B(s'; W')): one product for neighbours with the same x
+        const Variable x = sent[i].x;
+        Variable below;
+        for (; i < sent.size() && is_same(sent[i].x, x); ++i) {
+            add_to(below, op.adjoint(sent[i].s, sent[i].weight));
+        }
+        add_to(r_x, x.defined() ? x * below : below);
     }
     if (distributed_bias_) {
         const Tensor& w = op.weight.data();
