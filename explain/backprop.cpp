@@ -27,12 +27,14 @@ std::optional<Variables> RectifierRules::backward(const NodeView& node, const Va
 
 std::unique_ptr<Explainer> build_guided_backprop(const Options& options, const ExplainContext&) {
     return rules_explainer("guided_backprop", options, "one",
-                           std::make_unique<RectifierRules>(RectifierRules::Kind::guided), Reads::derivatives);
+                           std::make_unique<RectifierRules>(RectifierRules::Kind::guided),
+                           Reads::derivatives);
 }
 
 std::unique_ptr<Explainer> build_deconvnet(const Options& options, const ExplainContext&) {
     return rules_explainer("deconvnet", options, "one",
-                           std::make_unique<RectifierRules>(RectifierRules::Kind::deconvnet), Reads::derivatives);
+                           std::make_unique<RectifierRules>(RectifierRules::Kind::deconvnet),
+                           Reads::derivatives);
 }
 
 std::unique_ptr<Explainer> build_smooth_relu(const Options& options, const ExplainContext&) {

@@ -7,8 +7,8 @@
 
 namespace backlight {
 
-/// The option `baseline`: zero (of the network's input space) or another fill (explain/fill.h), or a file .npy of one
-/// sample or as many as the batch.
+/// The option `baseline`: zero (of the network's input space) or another fill (explain/fill.h), or a file
+/// .npy of one sample or as many as the batch.
 class Baseline {
 public:
     Baseline(const Options& options, const ExplainContext& context);

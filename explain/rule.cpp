@@ -144,7 +144,8 @@ Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
         }
     }
     Variable r_x;
-    for (size_t i = 0; i < sent.size();) {  // x ⊙ (B(s; W) + B(s'; W')): one product for neighbours with the same x
+    for (size_t i = 0;
+         i < sent.size();) {  // x ⊙ (B(s; W) + B(s'; W')): one product for neighbours with the same x
         const Variable x = sent[i].x;
         Variable below;
         for (; i < sent.size() && is_same(sent[i].x, x); ++i) {
@@ -253,17 +254,17 @@ Rule alpha_beta(double alpha, double beta, const RuleOptions& options) {
                     "alpha_beta: expected alpha - beta = 1 with alpha >= 1 and beta >= 0, got alpha=", alpha,
                     " beta=", beta);
     return linear_rule("alpha_beta", options, [alpha, beta](const RuleInput& in) -> std::vector<RuleGroup> {
-        RuleGroup excite{.coefficient = alpha,
-                         .terms = split_terms(in, in.positive_weight(), in.x_is_nonnegative && beta == 0
-                                                                            ? Variable()
-                                                                            : in.negative_weight(),
-                                              positive(bias_of(in)))};
+        RuleGroup excite{
+            .coefficient = alpha,
+            .terms = split_terms(in, in.positive_weight(),
+                                 in.x_is_nonnegative && beta == 0 ? Variable() : in.negative_weight(),
+                                 positive(bias_of(in)))};
         if (beta == 0) {
             return {excite};
         }
-        RuleGroup inhibit{.coefficient = -beta,
-                          .terms = split_terms(in, in.negative_weight(), in.positive_weight(),
-                                               negative(bias_of(in)))};
+        RuleGroup inhibit{
+            .coefficient = -beta,
+            .terms = split_terms(in, in.negative_weight(), in.positive_weight(), negative(bias_of(in)))};
         if (in.x_is_nonnegative && takes_difference(in)) {
             // z is known: its negative part is what the positive one leaves, and never above 0.
             excite.denominator = forward_of(excite.terms[0], in.linear);
@@ -310,7 +311,8 @@ Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& 
     }
     return linear_rule(
         "zbox", options,
-        [low = std::move(low), high = std::move(high), expand](const RuleInput& in) -> std::vector<RuleGroup> {
+        [low = std::move(low), high = std::move(high),
+         expand](const RuleInput& in) -> std::vector<RuleGroup> {
             const Variable& x = in.linear.x;
             Variable above_low = x - constant_image(low, x, "low");
             Variable below_high = x - constant_image(high, x, "high");

@@ -154,7 +154,8 @@ std::unique_ptr<Explainer> lrp_explainer(const std::string& name, const Options&
     return explainer;
 }
 
-Composite preset_composite(const CompositeEntry& entry, const Options& options, const ExplainContext& context) {
+Composite preset_composite(const CompositeEntry& entry, const Options& options,
+                           const ExplainContext& context) {
     PresetOptions preset;
     preset.epsilon = options.get_within("epsilon", entry.epsilon, 0.0, 1e6);
     preset.rule = read_rule_options(options, preset.epsilon);
@@ -206,7 +207,8 @@ Composite named_composite(const std::string& text, const ExplainContext& context
     if (name == "composite") {
         found = own_composite(options);
     }
-    BACKLIGHT_CHECK(found.has_value(), unknown_name("composite", spec.name, known), " (backlight list composites)");
+    BACKLIGHT_CHECK(found.has_value(), unknown_name("composite", spec.name, known),
+                    " (backlight list composites)");
     const Composite composite = with_overrides(*found, options);
     options.finish();
     return composite;
