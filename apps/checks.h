@@ -9,16 +9,19 @@
 
 namespace backlight::apps {
 
-/// A whole number of at least 1.
-inline CLI::Validator at_least_one() {
-    return {[](std::string& text) {
+inline CLI::Validator at_least(int64_t least) {
+    const std::string bound = std::to_string(least);
+    return {[least, bound](std::string& text) {
                 int64_t value = 0;
-                return CLI::detail::lexical_cast(text, value) && value >= 1
+                return CLI::detail::lexical_cast(text, value) && value >= least
                            ? std::string()
-                           : "expected a whole number of at least 1, got " + text;
+                           : "expected a whole number of at least " + bound + ", got " + text;
             },
-            "INT >= 1"};
+            "INT >= " + bound};
 }
+/// Whole numbers of at least 1, of at least 0.
+inline CLI::Validator at_least_one() { return at_least(1); }
+inline CLI::Validator at_least_zero() { return at_least(0); }
 
 /// That a file can be made there, before the work that it is for. Throws Error that names the option.
 inline void check_output(const char* option, const std::filesystem::path& file) {

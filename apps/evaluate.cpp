@@ -75,14 +75,14 @@ Run add_evaluate(CLI::App& app, const Common&) {
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--batch-size", c->batch_size, "Samples at once; if not given 256, or fewer large ones")
         ->check(at_least_one());
-    cmd->add_option("--top-k", c->top_k, "Also measure top-k accuracy; 0: no")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--top-k", c->top_k, "Also measure top-k accuracy; 0: no")->check(at_least_zero());
     cmd->add_option("--on-corrupt", c->on_corrupt,
                     "Samples that cannot be read: skip (counted and named at the end) or stop")
         ->check(CLI::IsMember({"skip", "stop"}));
     cmd->add_flag("--ten-crop", c->ten_crop,
                   "Average the probabilities of ten crops: corners, centre, and their mirror images");
     cmd->add_option("--limit", c->limit, "Only so many samples, evenly spread; 0: all")
-        ->check(CLI::NonNegativeNumber);
+        ->check(at_least_zero());
     cmd->add_option("--out", c->out, "Also write the numbers as JSON");
     add_metric_options(*cmd, c->explain, c->metrics_out);
     return [c] {
@@ -112,6 +112,12 @@ Run add_evaluate(CLI::App& app, const Common&) {
         const Evaluation result = evaluate(*loaded.model.net, *measured, c->batch_size, c->top_k, corrupt);
         BACKLIGHT_CHECK(std::isfinite(result.loss), c->weights,
                         ": the loss is not finite: values overflow in this network");
+        std::optional<MetricRun> metrics;  // wrong options show before anything is printed
+        if (!c->explain.metrics.empty()) {
+            c->explain.batch_size = c->batch_size;
+            const auto skipped = corrupt ? std::make_shared<CorruptSamples>() : nullptr;  // named already
+            metrics = measure_explanations(loaded, *data, c->split, samples, c->explain, skipped);
+        }
         print_evaluation(std::cout, result, split.class_names());
         if (c->top_k > 0) {
             std::cout << "top-" << c->top_k << " accuracy " << percent_text(result.top_k_accuracy) << "\n";
@@ -120,11 +126,7 @@ Run add_evaluate(CLI::App& app, const Common&) {
         if (corrupt && corrupt->count() > 0) {
             std::cout << corrupt->summary() << "\n";
         }
-        std::optional<MetricRun> metrics;
-        if (!c->explain.metrics.empty()) {
-            c->explain.batch_size = c->batch_size;
-            const auto skipped = corrupt ? std::make_shared<CorruptSamples>() : nullptr;  // named already
-            metrics = measure_explanations(loaded, *data, c->split, samples, c->explain, skipped);
+        if (metrics) {
             print_metrics(std::cout, *metrics);
         }
         if (!c->metrics_out.empty()) {

@@ -14,14 +14,17 @@
 #include "autograd/op.h"
 #include "core/error.h"
 #include "core/glob.h"
+#include "core/io/file.h"
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "core/io/safetensors.h"
 #include "core/random.h"
 #include "datasets/registry.h"
+#include "experiments/concept_data.h"
 #include "experiments/explain_run.h"
 #include "explain/explainer.h"
 #include "layers/state.h"
+#include "report/colormap.h"
 #include "report/contact_sheet.h"
 #include "report/heatmap.h"
 #include "report/progress.h"
@@ -35,8 +38,8 @@ struct Config {
     std::string model, weights, input, data, split = "test", out, out_dir, precision = "f32";
     std::vector<std::string> methods, layers;
     std::string composite, target = "predicted", start, neuron, background, parameters;
-    std::string reduce = "sum", colormap = "blue-white-red", view = "overlay";
-    double percentile = 100;
+    std::string reduce, norm = "none", colormap = "blue-white-red", view = "overlay";
+    double percentile = 99.5;
     int64_t classes = 0, limit = 0, background_size = 20, shown = 8;
     uint64_t seed = 0;
     bool conservation = false, no_pictures = false;
@@ -44,7 +47,8 @@ struct Config {
 
 /// The method texts: those given, or the one that --composite spells.
 std::vector<std::string> methods_of(const Config& c) {
-    BACKLIGHT_CHECK(c.composite.empty() || c.methods.empty(), "--composite is a method of its own: leave out --method");
+    BACKLIGHT_CHECK(c.composite.empty() || c.methods.empty(),
+                    "--composite is a method of its own: leave out --method");
     if (!c.composite.empty()) {
         (void)parse_composite(c.composite);  // its own message before the option's
         return {"composite(parts=(" + c.composite + "))"};
@@ -124,8 +128,8 @@ std::vector<std::vector<int64_t>> targets_of(const Config& c, const ExplainedFor
 }
 
 /// Prints sum, explained logit and gap of each sample; the gap is that to what the sum should be.
-void print_sums(const Explanation& found, const Tensor& logits, const std::vector<int64_t>& targets,
-                const Explainer& method) {
+void print_sums(std::ostream& out, const Explanation& found, const Tensor& logits,
+                const std::vector<int64_t>& targets, const Explainer& method, const std::string& start) {
     const NoGrad off;
     const Tensor relevance = found.maps[0].data();
     const Tensor per_sample = sum(flatten(Variable(relevance.to(DType::f64))), {1}).data();
@@ -134,23 +138,25 @@ void print_sums(const Explanation& found, const Tensor& logits, const std::vecto
     const auto classes = static_cast<size_t>(logits.dim(1));
     constexpr size_t kShown = 10;
     for (size_t n = 0; n < std::min(sums.size(), kShown); ++n) {
-        std::cout << method.name() << " (start=" << name_of(method.start()) << ") sample " << n << std::setprecision(9);
+        out << method.name() << " (start=" << start << ") sample " << n << std::setprecision(9);
         if (!targets.empty()) {
-            std::cout << " target " << targets[n] << ": sum " << sums[n] << "  logit "
-                      << scores[n * classes + static_cast<size_t>(targets[n])];
+            out << " target " << targets[n] << ": sum " << sums[n] << "  logit "
+                << scores[n * classes + static_cast<size_t>(targets[n])];
         } else {
-            std::cout << ": sum " << sums[n];
+            out << ": sum " << sums[n];
         }
         if (!found.expected.empty()) {
-            std::cout << "  should be " << found.expected[n] << "  gap " << found.expected[n] - sums[n];
+            const double target = found.expected[n], gap = sums[n] - target;
+            out << "  should be " << target << "  gap " << gap << std::setprecision(3) << " ("
+                << 100 * std::abs(gap) / std::max(std::abs(target), 1e-8) << " %)";
         }
-        std::cout << "\n";
+        out << "\n";
     }
     if (sums.size() > kShown) {
-        std::cout << "... and " << sums.size() - kShown << " more samples\n";
+        out << "... and " << sums.size() - kShown << " more samples\n";
     }
     for (const std::string& note : found.notes) {
-        std::cout << note << "\n";
+        out << note << "\n";
     }
 }
 
@@ -168,14 +174,15 @@ public:
                              sum(Variable(arrived.data().to(DType::f64))).item(), total});
         };
     }
-    void print() const {
-        std::cout << "relevance of all samples, from the output on:\n"
-                  << std::left << std::setw(36) << "layer" << std::setw(22) << "op" << std::right << std::setw(16)
-                  << "arrived" << std::setw(16) << "sent" << std::setw(16) << "absorbed" << "\n";
+    void print(std::ostream& out) const {
+        out << "relevance of all samples, from the output on:\n"
+            << std::left << std::setw(36) << "layer" << std::setw(22) << "op" << std::right << std::setw(16)
+            << "arrived" << std::setw(16) << "sent" << std::setw(16) << "absorbed"
+            << "\n";
         for (const Row& row : rows_) {
-            std::cout << std::left << std::setw(36) << row.layer << std::setw(22) << row.op << std::right
-                      << std::setprecision(7) << std::setw(16) << row.arrived << std::setw(16) << row.sent
-                      << std::setw(16) << row.arrived - row.sent << "\n";
+            out << std::left << std::setw(36) << row.layer << std::setw(22) << row.op << std::right
+                << std::setprecision(7) << std::setw(16) << row.arrived << std::setw(16) << row.sent
+                << std::setw(16) << row.arrived - row.sent << "\n";
         }
     }
 
@@ -196,7 +203,7 @@ Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
     BACKLIGHT_CHECK(maps[0].rank() == 4,
                     "--out: a picture needs a relevance of shape (N,H,W,C), this one is ", maps[0].shape(),
                     "; write .npy");
-    const report::Reduce reduce = report::parse_reduce(c.reduce);
+    const report::Reduce reduce = report::parse_reduce(c.reduce.empty() ? "sum" : c.reduce);
     report::HeatmapOptions heatmap{.colormap = c.colormap, .percentile = c.percentile};
     const auto low = amin(Variable(x.to(DType::f64))).item();
     const auto high = amax(Variable(x.to(DType::f64))).item();
@@ -229,6 +236,18 @@ Tensor draw(const Config& c, const Tensor& x, const std::vector<Tensor>& maps) {
     return rows.size() == 1 && rows[0].size() == 1 ? rows[0][0] : report::grid(rows);
 }
 
+/// As --reduce and --norm ask; in double precision as it is.
+Tensor finished(const Config& c, const Tensor& map) {
+    if (c.reduce.empty() && c.norm == "none") {
+        return map;
+    }
+    BACKLIGHT_CHECK(map.rank() == 4, "--reduce and --norm: need a relevance of shape (N,H,W,C), this one is ",
+                    map.shape());
+    const Tensor reduced =
+        c.reduce.empty() ? map.to(DType::f32) : report::reduce_channels(map, report::parse_reduce(c.reduce));
+    return report::normalize(reduced, report::parse_normalize(c.norm));
+}
+
 void write_maps(const Config& c, const Tensor& x, const std::vector<Explanation>& found,
                 const std::vector<std::string>& layers) {
     if (c.out.ends_with(".png")) {
@@ -255,7 +274,7 @@ void write_maps(const Config& c, const Tensor& x, const std::vector<Explanation>
         return concat(stacked, 0).data();
     };
     if (c.out.ends_with(".npy")) {
-        write_npy(c.out, of_layer(0));
+        write_npy(c.out, finished(c, of_layer(0)));
         return;
     }
     std::map<std::string, Tensor> tensors;
@@ -280,7 +299,6 @@ void write_parameters(const std::string& file, const Explanation& found, const M
         }
     }
     write_safetensors(file, tensors);
-    std::cout << "written: " << file << "\n";
 }
 
 struct Loaded {
@@ -324,21 +342,30 @@ int run_one(const Config& c) {
                     "--out takes the map of one method; give a folder, --out-dir, for several");
     const bool as_picture = c.out.ends_with(".png");
     BACKLIGHT_CHECK(as_picture || c.out.ends_with(".npy") || c.out.ends_with(".safetensors"),
-                    "--out: expected a name that ends in .npy, .png or (several layers) .safetensors, got ", c.out);
+                    "--out: expected a name that ends in .npy, .png or (several layers) .safetensors, got ",
+                    c.out);
     check_output("--out", c.out);
+    if (!c.parameters.empty()) {
+        check_output("--parameters", c.parameters);
+        BACKLIGHT_CHECK(c.parameters.ends_with(".safetensors"),
+                        "--parameters: expected a name that ends in .safetensors, got ", c.parameters);
+        BACKLIGHT_CHECK(c.target != "all", "--parameters: takes one target, not --target all");
+    }
     const auto loaded = load(c);
     report::PatientProgress bar("passes");
     loaded->context.progress = [&bar](int64_t done, int64_t of) { bar.update(done, of); };
     const auto explainer = build_method(methods[0], loaded->context);
     const Tensor x = read_input(c.input, loaded->model.model, loaded->dtype);
-    const ExplainedForward forward(*loaded->model.model.net, x,
-                                   explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names);
+    const ExplainedForward forward(
+        *loaded->model.model.net, x,
+        explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names);
+    std::ostringstream text;
     if (!forward.stripped().empty()) {
-        std::cout << "explained: the input of the final " << forward.stripped() << "\n";
+        text << "explained: the input of the final " << forward.stripped() << "\n";
     }
     const std::vector<std::string> layers = layers_of(c, forward);
-    BACKLIGHT_CHECK(layers.size() <= 1 || c.out.ends_with(".safetensors"),
-                    "--out: maps of ", layers.size(), " layers need a name that ends in .safetensors");
+    BACKLIGHT_CHECK(layers.size() <= 1 || c.out.ends_with(".safetensors"), "--out: maps of ", layers.size(),
+                    " layers need a name that ends in .safetensors");
     ExplainRequest request{.layers = layers, .neuron = c.neuron, .parameters = !c.parameters.empty()};
     if (!c.start.empty()) {
         request.start = read_npy(c.start).to(loaded->dtype);
@@ -353,41 +380,74 @@ int run_one(const Config& c) {
                                          : std::vector<std::vector<int64_t>>{{}}) {
         request.targets = targets;
         found.push_back(forward.explain_all(*explainer, request));
-        print_sums(found.back(), forward.logits().data(), targets, *explainer);
+        print_sums(text, found.back(), forward.logits().data(), targets, *explainer,
+                   c.start.empty() ? explainer->start_name() : c.start);
     }
     if (c.conservation) {
-        table.print();
+        table.print(text);
     }
     write_maps(c, x, found, layers);
     if (!c.parameters.empty()) {
         write_parameters(c.parameters, found[0], *loaded->model.model.net);
+        text << "written: " << c.parameters << "\n";
     }
-    std::cout << "written: " << c.out << "\n";
+    std::cout << text.str() << "written: " << c.out << "\n";  // nothing where a picture could not be drawn
     return 0;
+}
+
+/// Of a file's bytes (FNV-1a), so that other weights under the same name are not taken for these.
+std::string checksum(const std::string& file) {
+    uint64_t hash = 0xcbf29ce484222325;
+    for (const uint8_t byte : read_file_bytes(file)) {
+        hash = (hash ^ byte) * 0x100000001b3;
+    }
+    std::ostringstream text;
+    text << std::hex << hash;
+    return text.str();
+}
+
+std::vector<std::filesystem::path> pictures_in(const std::filesystem::path& folder) {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        if (entry.is_regular_file()) {
+            files.push_back(entry.path());
+        }
+    }
+    std::sort(files.begin(), files.end());
+    BACKLIGHT_CHECK(!files.empty(), "--input: there are no pictures in ", folder.string());
+    return files;
 }
 
 /// Many samples, many methods, one folder.
 int run_folder(const Config& c) {
-    BACKLIGHT_CHECK(c.layers.empty() && c.start.empty() && c.neuron.empty() && c.parameters.empty() && !c.conservation,
-                    "--out-dir explains inputs; --layer, --start, --neuron, --parameters and --conservation go with --out");
+    BACKLIGHT_CHECK(
+        c.layers.empty() && c.start.empty() && c.neuron.empty() && c.parameters.empty() && !c.conservation,
+        "--out-dir explains inputs; --layer, --start, --neuron, --parameters and --conservation go with "
+        "--out");
+    make_output_folder(c.out_dir);
     const auto loaded = load(c);
-    ExplainRunConfig config{.out = c.out_dir,
-                            .methods = methods_of(c),
-                            .context = loaded->context,
-                            .identity = concat_text(c.model, " ", c.weights, " on ", c.data.empty() ? c.input : c.data,
-                                                    c.data.empty() ? "" : " " + c.split, ", target ", c.target, ", seed ",
-                                                    c.seed, ", ", c.precision),
-                            .pictures = !c.no_pictures,
-                            .shown = c.shown,
-                            .reduce = report::parse_reduce(c.reduce),
-                            .heatmap = {.colormap = c.colormap, .percentile = c.percentile == 100 ? 99.5 : c.percentile}};
+    ExplainRunConfig config{
+        .out = c.out_dir,
+        .methods = methods_of(c),
+        .context = loaded->context,
+        .identity = concat_text(
+            c.model, " ", c.weights, " (", checksum(c.weights), ") on ", c.data.empty() ? c.input : c.data,
+            c.data.empty() ? "" : " " + c.split, ", target ", c.target, ", seed ", c.seed, ", ", c.precision,
+            c.background.empty()
+                ? ""
+                : ", background " + c.background + " of " + std::to_string(c.background_size)),
+        .pictures = !c.no_pictures,
+        .shown = c.shown,
+        .reduce = report::parse_reduce(c.reduce.empty() ? "sum" : c.reduce),
+        .heatmap = {.colormap = c.colormap, .percentile = c.percentile}};
     BACKLIGHT_CHECK(c.target != "all", "--target all goes with --out");
     const auto target_of = [&](int64_t label) -> int64_t {
         if (c.target == "predicted" || (c.target == "label" && label < 0)) {
             return -1;
         }
-        return c.target == "label" ? label
-                                   : target_number(c.target, loaded->model.class_names, loaded->model.model.classes);
+        return c.target == "label"
+                   ? label
+                   : target_number(c.target, loaded->model.class_names, loaded->model.model.classes);
     };
     Tensor x;
     if (loaded->data) {
@@ -399,11 +459,22 @@ int run_folder(const Config& c) {
             std::ostringstream name;
             name << std::setw(6) << std::setfill('0') << index;
             loaded->model.model.check_input(batch.input.shape());
-            return ExplainSample{.name = name.str(),
-                                 .label = label < 0 ? std::string()
-                                                    : split->class_names()[static_cast<size_t>(label)],
-                                 .target = target_of(label),
-                                 .input = batch.input.to(loaded->dtype)};
+            return ExplainSample{
+                .name = name.str(),
+                .label = label < 0 ? std::string() : split->class_names()[static_cast<size_t>(label)],
+                .target = target_of(label),
+                .input = batch.input.to(loaded->dtype)};
+        };
+    } else if (std::filesystem::is_directory(c.input)) {
+        BACKLIGHT_CHECK(c.target != "label", "--target label: only a data set (--data) has labels");
+        const auto files = pictures_in(c.input);
+        const auto count = static_cast<int64_t>(files.size());
+        config.samples = c.limit > 0 ? std::min(c.limit, count) : count;
+        config.sample = [files, target_of, &loaded](int64_t index) {
+            const auto& file = files[static_cast<size_t>(index)];
+            return ExplainSample{.name = file.filename().string(),
+                                 .target = target_of(-1),
+                                 .input = read_input(file, loaded->model.model, loaded->dtype)};
         };
     } else {
         BACKLIGHT_CHECK(c.target != "label", "--target label: only a data set (--data) has labels");
@@ -417,14 +488,18 @@ int run_folder(const Config& c) {
         };
     }
     (void)explain_run(loaded->model, config, std::cout);
-    std::cout << "index:  " << (config.out / "index.json").string() << "\npage:   "
-              << (config.out / "report.html").string() << "\n";
+    std::cout << "index:  " << (config.out / "index.json").string()
+              << "\npage:   " << (config.out / "report.html").string() << "\n";
     return 0;
 }
 
 int run(const Config& c) {
+    (void)report::parse_reduce(c.reduce.empty() ? "sum" : c.reduce);
+    (void)report::parse_normalize(c.norm);
+    (void)report::colormap(c.colormap);
     BACKLIGHT_CHECK(c.input.empty() != c.data.empty(), "explain: give --input or --data");
-    BACKLIGHT_CHECK(c.out.empty() != c.out_dir.empty(), "explain: give --out (one map) or --out-dir (a folder)");
+    BACKLIGHT_CHECK(c.out.empty() != c.out_dir.empty(),
+                    "explain: give --out (one map) or --out-dir (a folder)");
     BACKLIGHT_CHECK(c.data.empty() || c.out.empty(), "explain: --data goes with --out-dir");
     return c.out.empty() ? run_folder(c) : run_one(c);
 }
@@ -436,30 +511,39 @@ Run add_explain(CLI::App& app, const Common&) {
     auto c = std::make_shared<Config>();
     cmd->add_option("--model", c->model, "Model (backlight list models)")->required();
     cmd->add_option("--weights", c->weights, "Weights (safetensors)")->required();
-    cmd->add_option("--input", c->input, "X.npy (N,H,W,C) or (N,D), used as it is, or a picture");
+    cmd->add_option(
+        "--input", c->input,
+        "X.npy (N,H,W,C) or (N,D), used as it is, a picture, or with --out-dir a folder of pictures");
     cmd->add_option("--data", c->data, "Data set (backlight list data), with --out-dir");
     cmd->add_option("--split", c->split, "Part of the data set");
-    cmd->add_option("--limit", c->limit, "Explain the first so many samples; 0: all")->check(CLI::NonNegativeNumber);
-    cmd->add_option("--method", c->methods,
-                    "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; lrp if not given; with "
-                    "--out-dir several, or all; start=one|logit|prob|... sets what arrives at the output "
-                    "(backlight list methods)")
+    cmd->add_option("--limit", c->limit, "Explain the first so many samples; 0: all")->check(at_least_zero());
+    cmd->add_option(
+           "--method", c->methods,
+           "Method with options, e.g. grad_cam, \"epsilon_plus(epsilon=0.25)\"; lrp if not given; with "
+           "--out-dir several, or all; start=one|logit|prob|... sets what arrives at the output "
+           "(backlight list methods)")
         ->allow_extra_args(false);
-    cmd->add_option("--composite", c->composite,
-                    "Rules of your own: \"first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon(1e-6)\"");
+    cmd->add_option(
+        "--composite", c->composite,
+        "Rules of your own: \"first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon(1e-6)\"");
     cmd->add_option("--target", c->target, "Class number or name, predicted, all, or (--data) label");
     cmd->add_option("--start", c->start, "S.npy (N,K): what arrives at the logits, in place of a target");
-    cmd->add_option("--neuron", c->neuron,
-                    "Explain this neuron: LAYER:channel (all its positions), LAYER:row:column:channel or LAYER:index");
-    cmd->add_option("--layer", c->layers,
-                    "Explain the output of this layer, or its input: LAYER:in; several, a pattern or all with "
-                    "--out R.safetensors")
+    cmd->add_option(
+        "--neuron", c->neuron,
+        "Explain this neuron: LAYER:channel (all its positions), LAYER:row:column:channel or LAYER:index");
+    cmd->add_option(
+           "--layer", c->layers,
+           "Explain the output of this layer, or its input: LAYER:in; several, a pattern or all with "
+           "--out R.safetensors")
         ->allow_extra_args(false);
     cmd->add_option("--out", c->out, "R.npy of the explained tensor's shape, R.png, or R.safetensors");
-    cmd->add_option("--out-dir", c->out_dir,
-                    "Folder for maps of many samples and methods, with an index and a page; what it holds is kept");
-    cmd->add_option("--parameters", c->parameters, "Also write the relevance of weights and biases (safetensors, laid out as weights are)");
-    cmd->add_flag("--conservation", c->conservation, "Print what arrived, was sent and was absorbed, op by op");
+    cmd->add_option(
+        "--out-dir", c->out_dir,
+        "Folder for maps of many samples and methods, with an index and a page; what it holds is kept");
+    cmd->add_option("--parameters", c->parameters,
+                    "Also write the relevance of weights and biases (safetensors, laid out as weights are)");
+    cmd->add_flag("--conservation", c->conservation,
+                  "Print what arrived, was sent and was absorbed, op by op");
     cmd->add_option("--background", c->background,
                     "Samples to compare with (expected_gradients, deep_shap): B.npy, or a data set");
     cmd->add_option("--background-size", c->background_size, "How many of a data set's training samples")
@@ -467,13 +551,19 @@ Run add_explain(CLI::App& app, const Common&) {
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
         ->check(CLI::IsMember({"f32", "f64"}));
-    cmd->add_option("--reduce", c->reduce, "Channels of a picture: sum, abs-sum, max-abs, mean, l2, pos-sum");
+    cmd->add_option(
+        "--reduce", c->reduce,
+        "Channels to one value: sum, abs-sum, max-abs, mean, l2, pos-sum; if not given sum in pictures and "
+        "all channels in files");
+    cmd->add_option("--norm", c->norm,
+                    "Scale of a map in R.npy: none, max-abs, minmax, sum-abs, a sample each");
     cmd->add_option("--colormap", c->colormap, "blue-white-red, grey, viridis");
     cmd->add_option("--view", c->view, "Picture: overlay, raw, side")
         ->check(CLI::IsMember({"overlay", "raw", "side"}));
-    cmd->add_option("--percentile", c->percentile, "Clip |R| above this percentile in pictures")
+    cmd->add_option("--percentile", c->percentile,
+                    "Clip |R| above this percentile in pictures; 99.5 suits deep networks")
         ->check(CLI::Range(0.0, 100.0));
-    cmd->add_option("--shown", c->shown, "Samples on the page and in grid.png")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--shown", c->shown, "Samples on the page and in grid.png")->check(at_least_zero());
     cmd->add_flag("--no-pictures", c->no_pictures, "No picture a map in --out-dir");
     cmd->add_option("--seed", c->seed, "Random seed of methods that draw");
     return [c] { return run(*c); };

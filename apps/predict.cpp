@@ -33,7 +33,7 @@ Run add_predict(CLI::App& app, const Common&) {
     cmd->add_option("--precision", c->precision,
                     "f32, bf16 (convolutions on bfloat16), or f64 on the reference backend")
         ->check(CLI::IsMember({"f32", "bf16", "f64"}));
-    cmd->add_option("--top", c->top, "Classes to print a sample")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--top", c->top, "Classes to print a sample")->check(at_least_zero());
     return [c] {
         BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ",
                         c->out);

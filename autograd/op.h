@@ -59,8 +59,8 @@ struct LinearView {
     std::function<Variable(const Variable& x, const Variable& s)> adjoint_params;
 };
 
-/// A node that takes one element of each window of its input (max pooling), for who treats it otherwise. All are
-/// differentiable; spread is the adjoint of total.
+/// A node that takes one element of each window of its input (max pooling), for who treats it otherwise. All
+/// are differentiable; spread is the adjoint of total.
 struct WindowView {
     std::function<Variable(const Variable& x)> pick;    // x at the winners of the forward pass
     std::function<Variable(const Variable& x)> total;   // sums over the windows, times a constant per window

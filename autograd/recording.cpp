@@ -36,7 +36,8 @@ std::string Recording::begin_call(const std::string& path) {
 void Recording::end_call(const std::string& call_name, const std::string& scope, const Variable& input,
                          const Variable& output) {
     const auto kept = [&](const Variable& v) {
-        return keeps_ == Keeps::values || !v.requires_grad() ? v : Variable(v.data().without_data(), v.node());
+        return keeps_ == Keeps::values || !v.requires_grad() ? v
+                                                             : Variable(v.data().without_data(), v.node());
     };
     layers_.calls_[call_name] = {kept(input), kept(output)};
     if (!call_name.empty()) {  // the network itself has no name

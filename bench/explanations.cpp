@@ -1,9 +1,11 @@
-// Explanations of whole networks in a process of its own, for bench/explanations.py: prints one line of JSON with
-// the median time of an explanation (forward pass included), and the peak of resident memory.
-//   bench_explanations MODEL METHOD BATCH SIDE STEPS [profile]
-// With `profile` the last one's time is broken down by op on stderr.
+// Explanations of whole networks in a process of its own, for bench/explanations.py: prints one line of JSON
+// with the median time of an explanation (forward pass included), and the peak of resident memory.
+//   bench_explanations MODEL METHOD BATCH SIDE STEPS [profile|layers]
+// With `profile` the last one's time is broken down by op on stderr; with `layers` the relevance of every
+// layer's output is asked for, in one traversal.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -11,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "autograd/functions.h"
+#include "autograd/op.h"
 #include "core/backend.h"
 #include "core/profile.h"
 #include "explain/explainer.h"
@@ -31,8 +35,34 @@ double megabytes(const std::string& which) {
     return 0;
 }
 
-void run(const std::string& spec, const std::string& method, int64_t batch, int64_t side, int steps, bool profile) {
-    Model model = build_model(spec);
+/// As He et al. draw them; the peak of memory is then that of what is measured.
+void fill_weights(Module& net) {
+    const NoGrad off;
+    uint64_t seed = 0;
+    for (const Parameter& parameter : net.parameters()) {
+        Tensor value = parameter.value.data();
+        if (value.rank() < 2) {
+            if (parameter.name.ends_with("weight")) {
+                value.fill(1);
+            }
+            continue;
+        }
+        value.backend().random_normal(value, {.seed = ++seed});
+        if (value.numel() >
+            (1 << 24)) {  // the first linear layer of VGG: scaling it would be the peak of memory
+            continue;
+        }
+        const double fan_in = static_cast<double>(value.numel() / value.dim(0));
+        value.copy_from((Variable(value) * std::sqrt(2 / fan_in)).data());
+    }
+}
+
+void run(const std::string& spec, const std::string& method, int64_t batch, int64_t side, int steps,
+         const std::string& more) {
+    const bool profile = more == "profile";
+    Model model =
+        build_network(spec);  // its own way of drawing weights takes more memory than an explanation
+    fill_weights(*model.net);
     Tensor pixels = Tensor::empty({batch, side, side, 3});
     pixels.backend().random_normal(pixels, {.seed = 1});
     std::vector<int64_t> targets;
@@ -50,7 +80,16 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
         }
         const auto start = std::chrono::steady_clock::now();
         const ExplainedForward forward(*model.net, pixels, keeps);
-        (void)forward.explain(*explainer, {.targets = targets});
+        ExplainRequest request{.targets = targets};
+        if (more == "layers") {
+            for (const std::string& name : forward.layers().names()) {
+                if (forward.layers().at(name).requires_grad()) {
+                    request.layers.push_back(name);
+                }
+            }
+            request.layers.emplace_back();
+        }
+        (void)forward.explain(*explainer, request);
         milliseconds.push_back(
             std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
         after_ten = i == 9 ? megabytes("VmRSS:") : after_ten;
@@ -61,21 +100,22 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
     const double first = milliseconds.front();
     const auto settled = milliseconds.begin() + static_cast<int64_t>(milliseconds.size() / 4);
     std::sort(settled, milliseconds.end());
-    std::printf("{\"ms\": %.3f, \"first_ms\": %.3f, \"peak_mb\": %.1f, \"after_ten_mb\": %.1f, \"end_mb\": %.1f}\n",
-                *(settled + (milliseconds.end() - settled) / 2), first, megabytes("VmHWM:"), after_ten,
-                megabytes("VmRSS:"));
+    std::printf(
+        "{\"ms\": %.3f, \"first_ms\": %.3f, \"peak_mb\": %.1f, \"after_ten_mb\": %.1f, \"end_mb\": %.1f}\n",
+        *(settled + (milliseconds.end() - settled) / 2), first, megabytes("VmHWM:"), after_ten,
+        megabytes("VmRSS:"));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc < 6) {
-        std::fputs("usage: bench_explanations MODEL METHOD BATCH SIDE STEPS [profile]\n", stderr);
+        std::fputs("usage: bench_explanations MODEL METHOD BATCH SIDE STEPS [profile|layers]\n", stderr);
         return 2;
     }
     try {
         run(argv[1], argv[2], std::atoll(argv[3]), std::atoll(argv[4]), std::atoi(argv[5]),
-            argc > 6 && std::string(argv[6]) == "profile");
+            argc > 6 ? argv[6] : "");
     } catch (const std::exception& e) {
         std::fprintf(stderr, "bench_explanations: %s\n", e.what());
         return 1;

@@ -41,7 +41,7 @@ def zennit_explainer(net, name: str, method: str):
             "epsilon_alpha2_beta1": lambda: composites.EpsilonAlpha2Beta1(canonizers=canonizer),
             "epsilon_gamma_box": lambda: composites.EpsilonGammaBox(canonizers=canonizer, **box),
             "guided_backprop": lambda: composites.GuidedBackprop(canonizers=canonizer),
-            "deconvnet": lambda: composites.Deconvnet(canonizers=canonizer),
+            "deconvnet": lambda: composites.DeconvNet(canonizers=canonizer),
         }[method]()
     return Gradient(model=net, composite=composite)
 

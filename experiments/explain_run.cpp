@@ -13,6 +13,7 @@
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "datasets/corrupt.h"
+#include "report/colormap.h"
 #include "report/contact_sheet.h"
 #include "report/page.h"
 #include "report/plot.h"
@@ -27,8 +28,8 @@ using nlohmann::json;
 std::string slug(const std::string& method) {
     std::string name;
     for (const char c : method) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                           c == '-' || c == '_';
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '.' || c == '-' || c == '_';
         if (plain) {
             name += c;
         } else if (!name.empty() && name.back() != '_') {
@@ -38,7 +39,14 @@ std::string slug(const std::string& method) {
     while (name.ends_with('_')) {
         name.pop_back();
     }
-    return name;
+    if (name == method) {
+        return name;
+    }
+    // What was left out, or cut, still tells two methods apart.
+    std::ostringstream hash;
+    hash << std::hex << (std::hash<std::string>{}(method)&0xffffff);
+    constexpr size_t kLongest = 80;
+    return name.substr(0, kLongest) + "-" + hash.str();
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -100,18 +108,21 @@ private:
         if (!std::filesystem::exists(file)) {
             return;
         }
-        json before;
         try {
             const std::vector<uint8_t> bytes = read_file_bytes(file);
-            before = json::parse(bytes.begin(), bytes.end());
+            read_index(json::parse(bytes.begin(), bytes.end()));
         } catch (const json::exception&) {
             throw_error(concat_text(file.string(), ": is damaged; remove it, or take another folder"));
         }
+    }
+
+    void read_index(const json& before) {
         BACKLIGHT_CHECK(before.value("explained", "") == config_.identity, config_.out.string(),
-                        " holds explanations of something else: ", before.value("explained", "?"), "; now: ",
-                        config_.identity);
+                        " holds explanations of something else: ", before.value("explained", "?"),
+                        "; now: ", config_.identity);
         for (const json& entry : before.at("maps")) {
-            if (std::filesystem::exists(config_.out / entry.value("array", "?"))) {
+            (void)entry.at("shape").size();
+            if (std::filesystem::exists(config_.out / entry.at("array").get<std::string>())) {
                 known_[key(entry.at("sample"), entry.at("method"))] = index_["maps"].size();
                 index_["maps"].push_back(entry);
             }
@@ -146,7 +157,8 @@ private:
         return known_.contains(key(sample, method));
     }
 
-    void explain(int64_t index, Method& method, const ExplainSample& sample, const ExplainedForward& forward) {
+    void explain(int64_t index, Method& method, const ExplainSample& sample,
+                 const ExplainedForward& forward) {
         const auto begin = std::chrono::steady_clock::now();
         const int64_t target = sample.target >= 0 ? sample.target : forward.predicted()[0];
         Explanation found;
@@ -163,7 +175,8 @@ private:
         std::filesystem::create_directories(config_.out / folder);
         const std::filesystem::path array = folder / (slug(method.text) + ".npy");
         write_npy(config_.out / array, map);
-        const double logit = forward.logits().data().to(DType::f64).to_vector<double>()[static_cast<size_t>(target)];
+        const double logit =
+            forward.logits().data().to(DType::f64).to_vector<double>()[static_cast<size_t>(target)];
         const NoGrad off;
         json entry = {{"sample", index},
                       {"name", sample.name},
@@ -172,7 +185,7 @@ private:
                       {"target", target},
                       {"target_name", class_name(target)},
                       {"method", method.text},
-                      {"start", name_of(method.explainer->start())},
+                      {"start", method.explainer->start_name()},
                       {"array", array.generic_string()},
                       {"shape", std::vector<int64_t>(map.shape().begin(), map.shape().end())},
                       {"sum", backlight::sum(Variable(map.to(DType::f64))).item()},
@@ -221,19 +234,23 @@ private:
         return report::picture(report::batch_item(x.to(DType::f32), 0), low, std::max(high, low + 1e-9));
     }
 
-    /// A map, a coarse one over its picture; where that is positive everywhere it begins at its smallest value.
+    /// A map, a coarse one over its picture; where that is positive everywhere it begins at its smallest
+    /// value.
     [[nodiscard]] Tensor draw(const Tensor& map, const Tensor& x, bool coarse) const {
         const NoGrad off;
-        const Tensor relevance =
-            report::batch_item(report::reduce_channels(map.to(DType::f32), config_.reduce), 0);
+        Tensor relevance = report::batch_item(report::reduce_channels(map.to(DType::f32), config_.reduce), 0);
+        if (!report::colormap(config_.heatmap.colormap)
+                 .diverging()) {  // such a map has no colour for what speaks against
+            relevance = abs(Variable(relevance)).data();
+        }
         const int64_t factor = std::max<int64_t>(1, 128 / std::max<int64_t>(relevance.dim(0), 1));
         if (!is_drawable(x) || !coarse) {
             return report::enlarge(report::heatmap_image(relevance, config_.heatmap), factor);
         }
         const double least = amin(Variable(relevance)).item();
         const Tensor above = least > 0 ? (Variable(relevance) - least).data() : relevance;
-        return report::enlarge(report::overlay(picture_of(x), above, {.alpha = 0.7, .heatmap = config_.heatmap}),
-                               factor);
+        return report::enlarge(
+            report::overlay(picture_of(x), above, {.alpha = 0.7, .heatmap = config_.heatmap}), factor);
     }
 
     void write_pages() {
@@ -242,7 +259,8 @@ private:
         page.kicker("Backlight");
         page.tile(std::to_string(config_.samples), "samples");
         page.tile(std::to_string(methods_.size()), "methods");
-        report::FigureGrid grid{.columns = {}, .legend = report::color_bar({.colormap = config_.heatmap.colormap})};
+        report::FigureGrid grid{.columns = {},
+                                .legend = report::color_bar({.colormap = config_.heatmap.colormap})};
         std::vector<std::string> columns;
         const int64_t shown = std::min(config_.shown, config_.samples);
         // One row a method: there are more of them than samples on a page.
@@ -276,8 +294,8 @@ private:
                 const json& entry = index_["maps"][found->second];
                 const json& shape = entry.at("shape");
                 if (shape.size() == 4 && shape[1] != 1 && shape[2] != 1) {  // one has nothing to show
-                    put(method.text, draw(read_npy(config_.out / entry.at("array").get<std::string>()), sample.input,
-                                          entry.value("coarse", false)));
+                    put(method.text, draw(read_npy(config_.out / entry.at("array").get<std::string>()),
+                                          sample.input, entry.value("coarse", false)));
                 }
             }
         }
@@ -289,9 +307,12 @@ private:
             const Tensor sheet = sheet_of(grid);
             write_png(config_.out / "grid.png", sheet);
             grid.caption =
-                "Red speaks for the class that is explained, blue against it, white (or the picture itself) is zero. "
+                "Red speaks for the class that is explained, blue against it, white (or the picture itself) "
+                "is zero. "
                 "Each map has its own scale; its strongest colour is the " +
-                std::to_string(config_.heatmap.percentile).substr(0, 4) + "th percentile of its magnitude. Maps of regions that are positive everywhere begin at their smallest value.";
+                std::to_string(config_.heatmap.percentile).substr(0, 4) +
+                "th percentile of its magnitude. Maps of regions that are positive everywhere begin at their "
+                "smallest value.";
             page.section("Maps");
             constexpr size_t kFew = 2;  // a column of pictures would leave the page empty
             if (columns.size() <= kFew) {
@@ -330,8 +351,9 @@ private:
 
     /// Means over the samples, a row a method.
     [[nodiscard]] report::Table numbers() const {
-        report::Table table{.columns = {"method", "start", "maps", "mean sum", "should be", "mean |gap|", "seconds a map"},
-                            .caption = "Where a method is complete, its maps should sum to what stands beside."};
+        report::Table table{
+            .columns = {"method", "start", "maps", "mean sum", "should be", "mean |gap|", "seconds a map"},
+            .caption = "Where a method is complete, its maps should sum to what stands beside."};
         for (const Method& method : methods_) {
             double total = 0;
             double expected = 0;
@@ -360,7 +382,7 @@ private:
                 stream << std::setprecision(4) << value / static_cast<double>(n);
                 return n > 0 ? stream.str() : std::string("–");
             };
-            table.rows.push_back({method.text, name_of(method.explainer->start()), std::to_string(count),
+            table.rows.push_back({method.text, method.explainer->start_name(), std::to_string(count),
                                   text(total, count), text(expected, complete), text(gap, complete),
                                   text(seconds, count)});
         }

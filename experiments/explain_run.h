@@ -1,5 +1,5 @@
-// Explanations of many samples by many methods, in a folder: arrays, pictures, one index, one page. What is there
-// already is not computed again.
+// Explanations of many samples by many methods, in a folder: arrays, pictures, one index, one page. What is
+// there already is not computed again.
 #pragma once
 
 #include <filesystem>
@@ -27,7 +27,8 @@ struct ExplainRunConfig {
     std::filesystem::path out;         // the folder
     std::vector<std::string> methods;  // texts of build_method; "all": every method
     ExplainContext context;
-    std::string identity;  // what must agree with the index of a folder that is continued: model, weights, data, ...
+    std::string
+        identity;  // what must agree with the index of a folder that is continued: model, weights, data, ...
     int64_t samples = 0;
     std::function<ExplainSample(int64_t index)> sample;
     bool pictures = true;  // also a PNG a map
@@ -37,13 +38,14 @@ struct ExplainRunConfig {
 };
 
 struct ExplainRunResult {
-    int64_t computed = 0, kept = 0;        // maps
-    std::vector<std::string> left_out;     // "method: why", of "all"
+    int64_t computed = 0, kept = 0;     // maps
+    std::vector<std::string> left_out;  // "method: why", of "all"
 };
 
-/// Writes out/index.json, out/NAME/METHOD.npy and .png, out/grid.png and out/report.html. `model` says which colours
-/// pictures have and what classes are called. Throws Error when the folder holds explanations of something else, when
-/// a method that was named cannot work, or when a sample is wrong; what was computed stays.
+/// Writes out/index.json, out/NAME/METHOD.npy and .png, out/grid.png and out/report.html. `model` says which
+/// colours pictures have and what classes are called. Throws Error when the folder holds explanations of
+/// something else, when a method that was named cannot work, or when a sample is wrong; what was computed
+/// stays.
 ExplainRunResult explain_run(const LoadedModel& model, const ExplainRunConfig& config, std::ostream& out);
 
 }  // namespace backlight

@@ -3,11 +3,12 @@
 
 #include "core/options.h"
 #include "explain/explainer.h"
+#include "explain/fill.h"
 
 namespace backlight {
 
-/// The option `baseline`: zero (of the network's input space), black, mean (each sample's own, by channel), or a
-/// file .npy of one sample or as many as the batch.
+/// The option `baseline`: zero (of the network's input space) or another fill (explain/fill.h), or a file
+/// .npy of one sample or as many as the batch.
 class Baseline {
 public:
     Baseline(const Options& options, const ExplainContext& context);
@@ -16,7 +17,8 @@ public:
 
 private:
     std::string kind_;
-    std::vector<double> black_;  // a value per channel, or one
+    Fill fill_;
+    ExplainContext context_;
     Tensor file_;
 };
 

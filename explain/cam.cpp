@@ -29,7 +29,8 @@ std::string layer_of(const CamOptions& options, const std::string& asked, const 
     return layer;
 }
 
-Variable activations_of(const ExplainedForward& forward, const std::string& layer, const std::string& method) {
+Variable activations_of(const ExplainedForward& forward, const std::string& layer,
+                        const std::string& method) {
     const Variable activations = forward.layers().at(layer);
     BACKLIGHT_CHECK(activations.rank() == 4, method, ": layer ", layer,
                     " has no spatial extent, its output is ", activations.shape());
@@ -72,12 +73,13 @@ private:
     CamOptions options_;
 };
 
-/// CAM: the weights of the linear layer behind a global average pool (Zhou et al., "Learning deep features for
-/// discriminative localization", 2016, Eq. 2).
+/// CAM: the weights of the linear layer behind a global average pool (Zhou et al., "Learning deep features
+/// for discriminative localization", 2016, Eq. 2).
 class ClassActivationMap final : public Explainer {
 public:
     explicit ClassActivationMap(CamOptions options) : options_(std::move(options)) {}
     [[nodiscard]] std::string name() const override { return "cam"; }
+    [[nodiscard]] Start start() const override { return options_.start; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         BACKLIGHT_CHECK(request.neuron.empty() && (request.layers.empty() || request.layers[0].empty()),
@@ -87,7 +89,8 @@ public:
         const Variable w = matmul(start, create_graph ? weight : weight.detach());  // (N,K) (K,C)
         const Variable per_channel = reshape(w, {w.dim(0), 1, 1, w.dim(1)});
         const Variable a = create_graph ? activations : activations.detach();
-        return {.maps = {finished(options_, sum(a * per_channel, {3}, true), forward.input())}, .coarse = true};
+        return {.maps = {finished(options_, sum(a * per_channel, {3}, true), forward.input())},
+                .coarse = true};
     }
 
 private:
@@ -99,7 +102,8 @@ private:
         const auto refuse = [](const Node& node) {
             throw_error(concat_text(
                 "cam: needs a global average pool followed by one linear layer, this network ends in ",
-                node.is_leaf() ? std::string_view("its input") : node.op->kind(), "; grad_cam takes any network"));
+                node.is_leaf() ? std::string_view("its input") : node.op->kind(),
+                "; grad_cam takes any network"));
         };
         const NodePtr& last = logits.node();
         if (last->is_leaf() || last->op->kind() != "linear") {
@@ -154,8 +158,8 @@ std::unique_ptr<Explainer> gradient_cam(const std::string& name, CamMap map, con
 
 void check_maps(const Variable& activations, const Variable& gradient) {
     BACKLIGHT_CHECK(activations.rank() == 4 && activations.shape() == gradient.shape(),
-                    "cam: expected activations (N,h,w,K) and their gradient, got ", activations.shape(), " and ",
-                    gradient.shape());
+                    "cam: expected activations (N,h,w,K) and their gradient, got ", activations.shape(),
+                    " and ", gradient.shape());
 }
 
 }  // namespace

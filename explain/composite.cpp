@@ -25,8 +25,8 @@ bool is_rectifier(const Node& node) {
     return !node.is_leaf() && (node.op->kind() == "relu" || node.op->kind() == "relu6");
 }
 
-/// The nodes of a traversal and all below them, earliest first. A traversal ends at the layer that is asked for, but
-/// places are counted from the input: a rule for the first layer must not move up with the request.
+/// The nodes of a traversal and all below them, earliest first. A traversal ends at the layer that is asked
+/// for, but places are counted from the input: a rule for the first layer must not move up with the request.
 std::vector<const Node*> with_ancestors(const std::vector<Merging::Entry>& entries) {
     std::set<const Node*> seen;
     std::vector<const Node*> pending;
@@ -43,7 +43,8 @@ std::vector<const Node*> with_ancestors(const std::vector<Merging::Entry>& entri
         }
     }
     std::vector<const Node*> nodes(seen.begin(), seen.end());
-    std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
+    std::sort(nodes.begin(), nodes.end(),
+              [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
     return nodes;
 }
 
@@ -72,8 +73,12 @@ bool CompositePart::matches(const NodeView& node, const Place* place) const {
     if (place == nullptr) {  // positions are counted among linear ops with weights
         return false;
     }
-    const auto at_least = [&](int64_t bound) { return (bound >= 0 ? place->depth : place->depth - place->count) >= bound; };
-    const auto at_most = [&](int64_t bound) { return (bound >= 0 ? place->depth : place->depth - place->count) <= bound; };
+    const auto at_least = [&](int64_t bound) {
+        return (bound >= 0 ? place->depth : place->depth - place->count) >= bound;
+    };
+    const auto at_most = [&](int64_t bound) {
+        return (bound >= 0 ? place->depth : place->depth - place->count) <= bound;
+    };
     return (!first_only || place->first) && (!last_only || place->last) &&
            (!rectified || *rectified == place->rectified) && (!min_depth || at_least(*min_depth)) &&
            (!max_depth || at_most(*max_depth));
@@ -145,8 +150,8 @@ const Rule& LrpRules::rule_for(const NodeView& node) const {
     static const Rule pass = rules::pass();
     static const Rule gradient = rules::gradient();
     static const Rule diagonal = rules::epsilon();  // layer and group norm with their statistics constant
-    BACKLIGHT_CHECK(place == nullptr, "composite ", composite_.name, ": no part of it matches ", node.kind(), " ",
-                    node.name());
+    BACKLIGHT_CHECK(place == nullptr, "composite ", composite_.name, ": no part of it matches ", node.kind(),
+                    " ", node.name());
     if (contains(kAverages, node.kind())) {
         return composite_.sum_rule;
     }
@@ -180,7 +185,8 @@ Variables LrpRules::product(const NodeView& node, const Variable& r_y, InputMask
 Variables LrpRules::shared(const Rule& rule, const NodeView& node, const Variable& r_y, InputMask mask) {
     const bool even = rule.kind() == Rule::Kind::even;
     const auto value = [&](int i) {
-        return even ? Variable(Tensor::ones(node.input_shape(i), r_y.dtype(), r_y.data().device())) : node.input(i);
+        return even ? Variable(Tensor::ones(node.input_shape(i), r_y.dtype(), r_y.data().device()))
+                    : node.input(i);
     };
     if (const auto window = node.op().as_window(node)) {
         const Variable a = value(0);
@@ -235,6 +241,8 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
         }
         case Rule::Kind::norm:
         case Rule::Kind::even:
+            BACKLIGHT_CHECK(!is_weighted(*node.node()), "composite ", composite_.name, ": rule ", rule.name(),
+                            " is for sums, averages and max pools, not for ", node.kind(), " ", node.name());
             break;
     }
     // A constant that is added carries no activation: what the sum received belongs to the other input.

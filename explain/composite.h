@@ -21,8 +21,8 @@ struct CompositePart {
     std::set<std::string, std::less<>> kinds{};  // empty: all linear ops with a learned weight
     std::string layer{};                         // glob over layer names ("features.*"); empty: any
     // Positions, among the linear ops with a weight on the way from the input to what is explained.
-    bool first_only = false;  // no other lies between the op and the input
-    bool last_only = false;   // no other lies between the op and the output
+    bool first_only = false;          // no other lies between the op and the input
+    bool last_only = false;           // no other lies between the op and the output
     std::optional<bool> rectified{};  // whether a ReLU reads its result (that of its batch norm)
     std::optional<int64_t> min_depth{}, max_depth{};  // index from 0 in execution order; -1 is the last
     Rule rule;
@@ -46,11 +46,11 @@ struct Composite {
     [[nodiscard]] Composite overridden_by(const Composite& front) const;
 };
 
-/// From text: "first:zbox(low=-2.1, high=2.6); conv:gamma(0.25); layer=classifier.*:epsilon; sum:even". Parts are
-/// separated by ";", each is a predicate, ":", a rule (build_rule). Predicates, joined by "&": first, last,
-/// rectified, any (op with a weight), linear, conv, conv_transpose, norm (unmerged batch norm), sum, average (pools),
-/// max_pool, activation, the kind of any op, layer=GLOB, depth<=N, depth>=N, depth=N (from 0 at the input; negative:
-/// from the output). The first match wins. Throws Error that lists the known names.
+/// From text: "first:zbox(low=-2.1, high=2.6); conv:gamma(0.25); layer=classifier.*:epsilon; sum:even". Parts
+/// are separated by ";", each is a predicate, ":", a rule (build_rule). Predicates, joined by "&": first,
+/// last, rectified, any (op with a weight), linear, conv, conv_transpose, norm (unmerged batch norm), sum,
+/// average (pools), max_pool, activation, the kind of any op, layer=GLOB, depth<=N, depth>=N, depth=N (from 0
+/// at the input; negative: from the output). The first match wins. Throws Error that lists the known names.
 [[nodiscard]] Composite parse_composite(const std::string& text);
 
 /// LRP as rules of the one traversal. Batch norm directly behind (or before) a linear op is merged with it
@@ -96,8 +96,8 @@ struct PresetOptions {
     double gamma = 0.25;
     RuleOptions rule;  // of every rule; its stabilizer is set by the caller
     std::vector<double> low, high;
-    bool box_first = false;   // gamma: the box rule on the first layer; asked for by giving low and high
-    int64_t flat_until = -1;  // preset_b_flat_until: the flat rule on layers of this depth and before
+    bool box_first = false;     // gamma: the box rule on the first layer; asked for by giving low and high
+    int64_t flat_until = -1;    // preset_b_flat_until: the flat rule on layers of this depth and before
     bool innvestigate = false;  // deep_taylor
 };
 
@@ -113,15 +113,15 @@ namespace composites {
 [[nodiscard]] Composite gamma(const PresetOptions& options = {});
 /// First layer w², convolutions z+, linear layers ε.
 [[nodiscard]] Composite w2_first(const PresetOptions& options = {});
-/// z+ without biases everywhere, sums and pools by share (Zhang et al., "Top-down neural attention by excitation
-/// backprop", 2018).
+/// z+ without biases everywhere, sums and pools by share (Zhang et al., "Top-down neural attention by
+/// excitation backprop", 2018).
 [[nodiscard]] Composite excitation_backprop(const PresetOptions& options = {});
-/// z+ without biases, the first layer w² or, bounded, the box rule (Montavon et al., 2017); iNNvestigate's variant:
-/// w² also on layers that no ReLU follows, sums by gradient.
+/// z+ without biases, the first layer w² or, bounded, the box rule (Montavon et al., 2017); iNNvestigate's
+/// variant: w² also on layers that no ReLU follows, sums by gradient.
 [[nodiscard]] Composite deep_taylor(const PresetOptions& options = {});
 [[nodiscard]] Composite deep_taylor_bounded(const PresetOptions& options = {});
-/// iNNvestigate's presets: ε = 0.1 on linear layers, α1β0 or α2β1 on convolutions (Kohlbrenner et al., "Towards best
-/// practice in explaining neural network decisions with LRP", 2020).
+/// iNNvestigate's presets: ε = 0.1 on linear layers, α1β0 or α2β1 on convolutions (Kohlbrenner et al.,
+/// "Towards best practice in explaining neural network decisions with LRP", 2020).
 [[nodiscard]] Composite preset_a(const PresetOptions& options = {});
 [[nodiscard]] Composite preset_a_flat(const PresetOptions& options = {});
 [[nodiscard]] Composite preset_b(const PresetOptions& options = {});

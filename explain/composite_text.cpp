@@ -27,10 +27,27 @@ const std::vector<std::pair<std::string, Kinds>>& kind_groups() {
 
 /// Op kinds that a part may name as they are.
 const std::vector<std::string>& op_kinds() {
-    static const std::vector<std::string> kinds = {
-        "conv2d", "conv_transpose2d", "batch_norm", "layer_norm", "group_norm", "add",  "subtract", "avg_pool2d",
-        "adaptive_avg_pool2d", "resize", "max_pool2d", "relu", "relu6", "leaky_relu", "elu", "softplus", "gelu",
-        "silu", "sigmoid", "tanh", "softmax"};
+    static const std::vector<std::string> kinds = {"conv2d",
+                                                   "conv_transpose2d",
+                                                   "batch_norm",
+                                                   "layer_norm",
+                                                   "group_norm",
+                                                   "add",
+                                                   "subtract",
+                                                   "avg_pool2d",
+                                                   "adaptive_avg_pool2d",
+                                                   "resize",
+                                                   "max_pool2d",
+                                                   "relu",
+                                                   "relu6",
+                                                   "leaky_relu",
+                                                   "elu",
+                                                   "softplus",
+                                                   "gelu",
+                                                   "silu",
+                                                   "sigmoid",
+                                                   "tanh",
+                                                   "softmax"};
     return kinds;
 }
 
@@ -107,7 +124,8 @@ Composite parse_composite(const std::string& text) {
         }
         composite.parts.push_back(std::move(part));
     }
-    BACKLIGHT_CHECK(!composite.parts.empty(), "composite: expected parts like \"conv:zplus; linear:epsilon\"");
+    BACKLIGHT_CHECK(!composite.parts.empty(),
+                    "composite: expected parts like \"conv:zplus; linear:epsilon\"");
     return composite;
 }
 

@@ -17,9 +17,12 @@
 namespace backlight {
 namespace {
 
-constexpr std::array<std::string_view, 11> kLinearInAll = {"avg_pool2d", "adaptive_avg_pool2d", "resize", "add",
-                                                           "subtract",   "sum",                 "reshape", "permute",
-                                                           "slice",      "pad",                 "concat"};
+constexpr std::array<std::string_view, 11> kLinearInAll = {"avg_pool2d", "adaptive_avg_pool2d",
+                                                           "resize",     "add",
+                                                           "subtract",   "sum",
+                                                           "reshape",    "permute",
+                                                           "slice",      "pad",
+                                                           "concat"};
 constexpr std::array<std::string_view, 2> kSigmoids = {"tanh", "sigmoid"};
 
 template <size_t N>
@@ -31,8 +34,8 @@ struct Pair {
     Variable relevant, rest;
 };
 
-/// The bias goes to both in proportion to their absolute values; the rest gets the rest, so that nothing is lost
-/// where both are 0.
+/// The bias goes to both in proportion to their absolute values; the rest gets the rest, so that nothing is
+/// lost where both are 0.
 Pair through_linear(const LinearView& op, const Pair& in) {
     const Variable a = op.apply(in.relevant, op.weight);
     const Variable b = op.apply(in.rest, op.weight);
@@ -103,7 +106,8 @@ Decomposition contextual_decomposition(const ExplainedForward& forward, const Te
         }
         if (is_weighted(*node) || node->op->as_linear(view)) {
             const LinearView op = is_weighted(*node) ? merging.input_of(view).linear : view_of(view);
-            values[node.get()] = through_linear(op, values.at(node->inputs[static_cast<size_t>(op.input)].node().get()));
+            values[node.get()] =
+                through_linear(op, values.at(node->inputs[static_cast<size_t>(op.input)].node().get()));
             continue;
         }
         std::vector<Pair> in;
@@ -148,8 +152,9 @@ public:
         }
         return {.maps = {map},
                 .coarse = true,
-                .notes = {concat_text("contextual decomposition: each pixel has the contribution of its region, one of ",
-                                      regions.size(), ", together with that region's interactions")}};
+                .notes = {concat_text(
+                    "contextual decomposition: each pixel has the contribution of its region, one of ",
+                    regions.size(), ", together with that region's interactions")}};
     }
 
 private:
@@ -173,7 +178,8 @@ private:
         }
         if (masks_.defined()) {
             BACKLIGHT_CHECK(masks_.numel() == shape.numel(), "contextual_decomposition: masks of shape ",
-                            masks_.shape(), " do not fit inputs of shape ", x.shape(), ": expected one id a pixel");
+                            masks_.shape(), " do not fit inputs of shape ", x.shape(),
+                            ": expected one id a pixel");
             ids.clear();
             for (const double id : masks_.to(DType::f64).to_vector<double>()) {
                 ids.push_back(std::llround(id));
@@ -199,7 +205,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Explainer> build_contextual_decomposition(const Options& options, const ExplainContext& context) {
+std::unique_ptr<Explainer> build_contextual_decomposition(const Options& options,
+                                                          const ExplainContext& context) {
     const std::string file = options.get("masks", "");
     return std::make_unique<ContextualDecomposition>(file.empty() ? Tensor() : read_npy(file),
                                                      options.get_within("window", 0, 0, 1'000'000),

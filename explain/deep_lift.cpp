@@ -1,5 +1,5 @@
-// DeepLIFT with the rescale rule: multipliers m with m_in (x - x') = (y - y') at every op, against the values of a
-// reference input x'. DeepSHAP is its mean over many references.
+// DeepLIFT with the rescale rule: multipliers m with m_in (x - x') = (y - y') at every op, against the values
+// of a reference input x'. DeepSHAP is its mean over many references.
 //   Shrikumar et al., "Learning important features through propagating activation differences", 2017, Eq. 12;
 //   Lundberg and Lee, "A unified approach to interpreting model predictions", 2017, section 4.2.
 #include <algorithm>
@@ -18,9 +18,9 @@ constexpr std::array<std::string_view, 17> kElementwise = {
     "relu", "relu6",     "leaky_relu", "elu", "softplus", "gelu", "silu",          "sigmoid",      "tanh",
     "abs",  "clamp_min", "clamp_max",  "exp", "log",      "sqrt", "positive_part", "negative_part"};
 constexpr std::array<std::string_view, 17> kLinear = {
-    "linear",  "conv2d", "conv_transpose2d", "batch_norm", "avg_pool2d", "adaptive_avg_pool2d",
-    "resize",  "add",    "subtract",         "sum",        "reshape",    "permute",
-    "slice",   "pad",    "concat",           "dropout",    "convert"};
+    "linear", "conv2d", "conv_transpose2d", "batch_norm", "avg_pool2d", "adaptive_avg_pool2d",
+    "resize", "add",    "subtract",         "sum",        "reshape",    "permute",
+    "slice",  "pad",    "concat",           "dropout",    "convert"};
 constexpr std::array<std::string_view, 4> kLinearScalar = {"add_scalar", "multiply_scalar", "negative",
                                                            "broadcast"};
 
@@ -49,7 +49,8 @@ public:
         }
     }
 
-    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& m, InputMask mask) override {
+    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& m,
+                                                    InputMask mask) override {
         const std::string_view kind = node.kind();
         const NodeView other(partner_.at(node.node().get()));
         if (contains(kElementwise, kind)) {
@@ -61,8 +62,8 @@ public:
         if (kind == "multiply") {
             return mean_of_both(node, other, m, mask);
         }
-        BACKLIGHT_CHECK(contains(kLinear, kind) || contains(kLinearScalar, kind), "deep_lift: no rule for ", kind,
-                        " (", node.name(), ")");
+        BACKLIGHT_CHECK(contains(kLinear, kind) || contains(kLinearScalar, kind), "deep_lift: no rule for ",
+                        kind, " (", node.name(), ")");
         return std::nullopt;
     }
 
@@ -82,18 +83,20 @@ private:
         return ratio_or(m * (node.output() - other.output()), node.input(0) - other.input(0), slope);
     }
 
-    /// Cross-max: with u, v the pooled values and c = max(u,v), m (c - v) goes to the winner in x and m (u - c) to
-    /// the winner in x'.
+    /// Cross-max: with u, v the pooled values and c = max(u,v), m (c - v) goes to the winner in x and m (u -
+    /// c) to the winner in x'.
     static Variable max_pool(const NodeView& node, const NodeView& other, const Variable& m, InputMask mask) {
         const Variable u = node.output();
         const Variable v = other.output();
         const Variable c = maximum(u, v);
-        const Variable sent = node.op().vjp(node, m * (c - v), mask)[0] + other.op().vjp(other, m * (u - c), mask)[0];
+        const Variable sent =
+            node.op().vjp(node, m * (c - v), mask)[0] + other.op().vjp(other, m * (u - c), mask)[0];
         const Variable none = Tensor::zeros({1}, m.dtype(), m.data().device());
         return ratio_or(sent, node.input(0) - other.input(0), none);
     }
 
-    static Variables mean_of_both(const NodeView& node, const NodeView& other, const Variable& m, InputMask mask) {
+    static Variables mean_of_both(const NodeView& node, const NodeView& other, const Variable& m,
+                                  InputMask mask) {
         Variables here = node.op().vjp(node, m, mask);
         const Variables there = other.op().vjp(other, m, mask);
         for (size_t i = 0; i < here.size(); ++i) {
@@ -108,22 +111,23 @@ private:
 };
 
 /// R = (x - x') ⊙ m at each requested layer, and what it should sum to.
-Explanation against(const ExplainedForward& forward, const ExplainRequest& request, Start kind, const Tensor& reference,
-                    bool create_graph) {
+Explanation against(const ExplainedForward& forward, const ExplainRequest& request, Start kind,
+                    const Tensor& reference, bool create_graph) {
     const auto [output, start] = forward.begin(request, kind, create_graph);
     const ExplainedForward from = forward.at(reference);
     const Variable output_there = from.begin(request, Start::one, false).output;
     DeepLiftRules rules(output, output_there);
     const Variables here = forward.points(request);
     const Variables there = from.points(request);
-    Explanation found{
-        .maps = grad(output, start, here, {.create_graph = create_graph, .retain_graph = true, .rules = &rules})};
+    Explanation found{.maps = grad(output, start, here,
+                                   {.create_graph = create_graph, .retain_graph = true, .rules = &rules})};
     for (size_t i = 0; i < here.size(); ++i) {
         const Variable difference = create_graph ? here[i] - there[i] : here[i].detach() - there[i].detach();
         found.maps[i] = difference * found.maps[i];
     }
     const NoGrad off;
-    const Variable gap = Variable(output.data().to(DType::f64)) - Variable(output_there.data().to(DType::f64));
+    const Variable gap =
+        Variable(output.data().to(DType::f64)) - Variable(output_there.data().to(DType::f64));
     found.expected =
         sum(flatten(gap * Variable(start.data().to(DType::f64))), {1}).data().to_vector<double>();
     return found;
@@ -154,8 +158,8 @@ public:
                                       bool create_graph) override {
         const Tensor& x = forward.input().data();
         BACKLIGHT_CHECK(background_.shape().with(0, x.dim(0)) == x.shape(),
-                        "deep_shap: the background holds samples of shape ", background_.shape(), ", the input is ",
-                        x.shape());
+                        "deep_shap: the background holds samples of shape ", background_.shape(),
+                        ", the input is ", x.shape());
         const int64_t count = background_.dim(0);
         const double share = 1.0 / static_cast<double>(count);
         Explanation total;
@@ -192,7 +196,8 @@ std::unique_ptr<Explainer> build_deep_lift(const Options& options, const Explain
 }
 
 std::unique_ptr<Explainer> build_deep_shap(const Options& options, const ExplainContext& context) {
-    BACKLIGHT_CHECK(context.background.defined(), "deep_shap: needs samples to compare with: --background DATA");
+    BACKLIGHT_CHECK(context.background.defined(),
+                    "deep_shap: needs samples to compare with: --background DATA");
     return std::make_unique<DeepShap>(start_option(options, "one"), context.background, context.progress);
 }
 

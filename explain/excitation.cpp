@@ -1,6 +1,6 @@
 // Contrastive excitation backprop: the marginal winning probability for a class minus that of the same
-// classifier with its weights negated (Zhang et al., "Top-down neural attention by excitation backprop", 2018,
-// section 3.3). Excitation backprop itself is a preset of composites.
+// classifier with its weights negated (Zhang et al., "Top-down neural attention by excitation backprop",
+// 2018, section 3.3). Excitation backprop itself is a preset of composites.
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "explain/methods.h"
@@ -32,8 +32,10 @@ public:
                         "contrastive_eb: needs a network that ends in a linear layer");
         const Variable contrast =
             contrast_.empty() ? NodeView(last).input(0) : forward.layers().at(contrast_);
-        const Composite positive = composites::excitation_backprop({.epsilon = 1e-20, .rule = {.stabilizer = 1e-20}});
-        const Composite negative = positive.overridden_by(CompositePart{.last_only = true, .rule = negated_zplus()});
+        const Composite positive =
+            composites::excitation_backprop({.epsilon = 1e-20, .rule = {.stabilizer = 1e-20}});
+        const Composite negative =
+            positive.overridden_by(CompositePart{.last_only = true, .rule = negated_zplus()});
         LrpRules for_it(positive);
         LrpRules against_it(negative);
         const auto down = [&](BackwardRules& rules) {

@@ -1,6 +1,7 @@
 #include "explain/explainer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -9,6 +10,10 @@ namespace backlight {
 namespace {
 
 bool is_finite(const Tensor& x) {
+    const NoGrad off;
+    if (std::isfinite(sum(Variable(x)).item())) {  // one pass; a sum of finite values may still overflow
+        return true;
+    }
     return sum(Variable(1.0 - Variable(mask(UnaryOp::is_finite, x)))).item() == 0;
 }
 
@@ -103,8 +108,8 @@ std::vector<double> read_scores(const Tensor& output, const std::vector<int64_t>
                                 const ExplainRequest& request, Score score) {
     const NoGrad off;
     const auto rows = static_cast<int64_t>(sample.size());
-    BACKLIGHT_CHECK(output.rank() >= 1 && output.dim(0) == rows, "scores: an output of shape ", output.shape(),
-                    " needs as many sample numbers as rows, got ", rows);
+    BACKLIGHT_CHECK(output.rank() >= 1 && output.dim(0) == rows, "scores: an output of shape ",
+                    output.shape(), " needs as many sample numbers as rows, got ", rows);
     // A probability next to 1 keeps its distance from it in f64 only.
     const Variable wide(output.to(DType::f64));
     if (!request.neuron.empty()) {
@@ -113,7 +118,8 @@ std::vector<double> read_scores(const Tensor& output, const std::vector<int64_t>
     }
     Variable start;
     if (request.start.defined()) {
-        start = gather_rows(Variable(request.start.to(DType::f64)), Tensor::from(sample, {rows}, output.device()));
+        start = gather_rows(Variable(request.start.to(DType::f64)),
+                            Tensor::from(sample, {rows}, output.device()));
     } else {
         std::vector<int64_t> targets;
         for (const int64_t s : sample) {
@@ -154,7 +160,8 @@ Tensor ExplainedForward::explain(Explainer& explainer, const ExplainRequest& req
 
 namespace {
 
-/// The first node of the traversal that sends a value that is not finite, though all that arrives is: its name.
+/// The first node of the traversal that sends a value that is not finite, though all that arrives is: its
+/// name.
 std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, ExplainRequest request) {
     std::string culprit;
     request.watch = [&](const NodeView& node, const Variable& arrived, const Variables& sent) {
@@ -177,11 +184,10 @@ Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainReq
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();
         if (!is_finite(found.maps[i].data())) {
-            throw_error(concat_text(explainer.name(), ": the relevance is not finite",
-                                    request.layers.empty() || request.layers[i].empty()
-                                        ? ""
-                                        : " at layer " + request.layers[i],
-                                    find_culprit(*this, explainer, request)));
+            throw_error(concat_text(
+                explainer.name(), ": the relevance is not finite",
+                request.layers.empty() || request.layers[i].empty() ? "" : " at layer " + request.layers[i],
+                find_culprit(*this, explainer, request)));
         }
     }
     return found;

@@ -17,11 +17,11 @@ namespace backlight {
 
 /// What the caller knows about the network, its input and its data, for methods that ask.
 struct ExplainContext {
-    std::string cam_layer;            // default layer of the CAM methods; empty: none stated
-    std::vector<double> low, high;    // input range, one value or one a channel; empty: not stated
-    std::vector<double> mean, std;    // of the normalisation of pictures; empty: 0 and 1
-    uint64_t seed = 0;                // of methods that draw
-    Tensor background;                // samples of the training data (M,H,W,C) or (M,D); undefined: none
+    std::string cam_layer;          // default layer of the CAM methods; empty: none stated
+    std::vector<double> low, high;  // input range, one value or one a channel; empty: not stated
+    std::vector<double> mean, std;  // of the normalisation of pictures; empty: 0 and 1
+    uint64_t seed = 0;              // of methods that draw
+    Tensor background;              // samples of the training data (M,H,W,C) or (M,D); undefined: none
     std::function<void(int64_t done, int64_t of)> progress;  // of methods that take long; may be empty
 };
 
@@ -30,11 +30,11 @@ struct ExplainRequest {
     /// Where relevance is asked for; empty: the input. "L": output of layer L, "L:in": its input.
     std::vector<std::string> layers{};
     Tensor start{};  // (N,K): what arrives at the logits, in place of the method's; undefined: the method's
-    /// "L:c" or "L:h:w:c" (or "L:i" of a vector): this neuron of layer L is explained in place of a logit, all
-    /// positions of its channel where none is given. Empty: a logit.
+    /// "L:c" or "L:h:w:c" (or "L:i" of a vector): this neuron of layer L is explained in place of a logit,
+    /// all positions of its channel where none is given. Empty: a logit.
     std::string neuron{};
-    /// Number of each sample in its data set, which keys what methods draw: a sample's map is then the same in
-    /// whatever batch it stands. Empty: 0, 1, ...
+    /// Number of each sample in its data set, which keys what methods draw: a sample's map is then the same
+    /// in whatever batch it stands. Empty: 0, 1, ...
     std::vector<int64_t> numbers{};
     [[nodiscard]] int64_t number(int64_t sample) const {
         return numbers.empty() ? sample : numbers.at(static_cast<size_t>(sample));
@@ -47,9 +47,9 @@ struct ExplainRequest {
 
 /// What a method found.
 struct Explanation {
-    Variables maps;                // one a requested layer, of its shape; CAM methods (N,H,W,1)
+    Variables maps;       // one a requested layer, of its shape; CAM methods (N,H,W,1)
     bool coarse = false;  // values stand for regions, not for single pixels: best seen over the picture
-    std::vector<double> expected{};  // what the sum of each sample's first map should be; empty: nothing
+    std::vector<double> expected{};    // what the sum of each sample's first map should be; empty: nothing
     std::vector<std::string> notes{};  // one line each, for the reader of the map
     /// By the layer's name: summed over the batch, of merged weights where batch norm is merged.
     std::map<std::string, ParameterRelevance> parameters{};
@@ -64,6 +64,8 @@ public:
     virtual ~Explainer() = default;
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual Start start() const { return Start::one; }
+    /// What arrives at the output, for the reader.
+    [[nodiscard]] virtual std::string start_name() const { return name_of(start()); }
     /// Whether `create_graph` gives maps with a history, so that a loss may contain them.
     [[nodiscard]] virtual bool differentiable() const { return true; }
     /// Whether it reads values of the forward pass, or derivatives alone (ExplainedForward's `keeps`).
@@ -86,20 +88,21 @@ struct MethodEntry {
 [[nodiscard]] std::unique_ptr<Explainer> build_method(const std::string& text,
                                                       const ExplainContext& context = {});
 
-/// What a black-box method reads of the network's answer: the logit, its softmax (or the logarithm of that), or
-/// its sigmoid.
+/// What a black-box method reads of the network's answer: the logit, its softmax (or the logarithm of that),
+/// or its sigmoid.
 enum class Score : uint8_t { logit, probability, log_probability, sigmoid };
 
-/// (rows) of an explained output (rows,...), of which each row belongs to a changed copy of sample `sample[row]`:
-/// its target's score; with `start` the sum of start times scores; of a neuron the sum over its positions.
+/// (rows) of an explained output (rows,...), of which each row belongs to a changed copy of sample
+/// `sample[row]`: its target's score; with `start` the sum of start times scores; of a neuron the sum over
+/// its positions.
 [[nodiscard]] std::vector<double> read_scores(const Tensor& output, const std::vector<int64_t>& sample,
                                               const ExplainRequest& request, Score score = Score::logit);
 
 /// A forward pass in evaluation mode, recorded, that any number of explanations read.
 class ExplainedForward {
 public:
-    /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input. Keeps::names: for
-    /// explainers that do not read values, without history (explain, explain_all): less memory.
+    /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input. Keeps::names:
+    /// for explainers that do not read values, without history (explain, explain_all): less memory.
     ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps = Recording::Keeps::values);
 
     /// Of a pass that was recorded elsewhere, e.g. in a training step: its mode and its statistics.

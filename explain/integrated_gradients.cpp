@@ -1,7 +1,7 @@
 // Gradients averaged along the way from a baseline to the input.
 //   Sundararajan et al., "Axiomatic attribution for deep networks", 2017 (integrated gradients);
-//   Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and expected
-//   gradients", 2021 (expected gradients).
+//   Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and
+//   expected gradients", 2021 (expected gradients).
 #include <cmath>
 #include <numbers>
 
@@ -59,7 +59,11 @@ std::vector<Node1d> quadrature(const std::string& rule, int64_t n) {
         if (rule == "trapezoid") {
             nodes.push_back({k / (count - 1), (i == 0 || i == n - 1 ? 0.5 : 1) / (count - 1)});
         } else {
-            nodes.push_back({(rule == "midpoint" ? k + 0.5 : rule == "right" ? k + 1 : k) / count, 1 / count});
+            nodes.push_back({(rule == "midpoint" ? k + 0.5
+                              : rule == "right"  ? k + 1
+                                                 : k) /
+                                 count,
+                             1 / count});
         }
     }
     return nodes;
@@ -68,7 +72,8 @@ std::vector<Node1d> quadrature(const std::string& rule, int64_t n) {
 /// Per sample Σ start (f(x) - f(x')), what completeness asks of the map.
 std::vector<double> difference_of(const ExplainedForward::Begin& begin, const Variable& reference) {
     const NoGrad off;
-    const Variable gap = Variable(begin.output.data().to(DType::f64)) - Variable(reference.data().to(DType::f64));
+    const Variable gap =
+        Variable(begin.output.data().to(DType::f64)) - Variable(reference.data().to(DType::f64));
     return sum(flatten(gap * Variable(begin.start.data().to(DType::f64))), {1}).data().to_vector<double>();
 }
 
@@ -76,7 +81,10 @@ class IntegratedGradients final : public Explainer {
 public:
     IntegratedGradients(Start start, std::vector<Node1d> nodes, Baseline baseline,
                         std::function<void(int64_t, int64_t)> progress)
-        : start_(start), nodes_(std::move(nodes)), baseline_(std::move(baseline)), progress_(std::move(progress)) {}
+        : start_(start),
+          nodes_(std::move(nodes)),
+          baseline_(std::move(baseline)),
+          progress_(std::move(progress)) {}
     [[nodiscard]] std::string name() const override { return "integrated_gradients"; }
     [[nodiscard]] Start start() const override { return start_; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
@@ -99,26 +107,28 @@ private:
         const Tensor& x = forward.input().data();
         const Variable way = Variable(x) - from.input().detach();
         Variable total;
-        for_each_pass(static_cast<int64_t>(nodes_.size()), x.shape(), progress_, [&](int64_t first, int64_t count) {
-            Variables places;
-            Variables weights;
-            for (int64_t k = first; k < first + count; ++k) {
-                const Node1d& node = nodes_[static_cast<size_t>(k)];
+        for_each_pass(
+            static_cast<int64_t>(nodes_.size()), x.shape(), progress_, [&](int64_t first, int64_t count) {
+                Variables places;
+                Variables weights;
+                for (int64_t k = first; k < first + count; ++k) {
+                    const Node1d& node = nodes_[static_cast<size_t>(k)];
+                    const NoGrad off;
+                    places.push_back(from.input().detach() + way * node.position);
+                    weights.push_back(begin.start * node.weight);
+                }
+                // The weight of a point goes into its start: gradients are linear in it.
                 const NoGrad off;
-                places.push_back(from.input().detach() + way * node.position);
-                weights.push_back(begin.start * node.weight);
-            }
-            // The weight of a point goes into its start: gradients are linear in it.
-            const NoGrad off;
-            const ExplainedForward there = forward.at(concat(places, 0).data());
-            const auto output = there.begin(repeat_request(request, count), Start::one, false).output;
-            const Variable start = create_graph ? weighted_start(begin.start, first, count) : concat(weights, 0);
-            const Variable g =
-                grad(output, start, {there.input()}, {.create_graph = create_graph, .retain_graph = true})[0];
-            const EnableGrad enabled;
-            const Variable part = sum_copies(g, count);
-            total = total.defined() ? total + part : part;
-        });
+                const ExplainedForward there = forward.at(concat(places, 0).data());
+                const auto output = there.begin(repeat_request(request, count), Start::one, false).output;
+                const Variable start =
+                    create_graph ? weighted_start(begin.start, first, count) : concat(weights, 0);
+                const Variable g = grad(output, start, {there.input()},
+                                        {.create_graph = create_graph, .retain_graph = true})[0];
+                const EnableGrad enabled;
+                const Variable part = sum_copies(g, count);
+                total = total.defined() ? total + part : part;
+            });
         return way * total;
     }
 
@@ -159,6 +169,8 @@ private:
     Baseline baseline_;
     std::function<void(int64_t, int64_t)> progress_;
 };
+
+constexpr uint64_t kPairs = uint64_t{1} << 32;  // numbers that no other method draws
 
 class ExpectedGradients final : public Explainer {
 public:
@@ -202,8 +214,8 @@ public:
 
 private:
     /// Points between each sample and a random one of the background, and the ways that lead there.
-    [[nodiscard]] std::pair<Tensor, Tensor> draw(const Tensor& x, const ExplainRequest& request, int64_t first,
-                                                 int64_t count) const {
+    [[nodiscard]] std::pair<Tensor, Tensor> draw(const Tensor& x, const ExplainRequest& request,
+                                                 int64_t first, int64_t count) const {
         const NoGrad off;
         std::vector<int64_t> index;
         std::vector<double> positions;
@@ -211,12 +223,12 @@ private:
             for (int64_t n = 0; n < x.dim(0); ++n) {
                 RandomStream stream(RandomKey{.seed = config_.seed,
                                               .purpose = purpose::kExplainer,
-                                              .step = static_cast<uint64_t>(k),
+                                              .step = kPairs + static_cast<uint64_t>(k),
                                               .sample = static_cast<uint32_t>(request.number(n))});
                 index.push_back(stream.below(background_.dim(0)));
-                positions.push_back(config_.stratified ? (static_cast<double>(k) + 0.5) /
-                                                             static_cast<double>(config_.pairs)
-                                                       : stream.uniform());
+                positions.push_back(config_.stratified
+                                        ? (static_cast<double>(k) + 0.5) / static_cast<double>(config_.pairs)
+                                        : stream.uniform());
             }
         }
         const auto rows = static_cast<int64_t>(index.size());
@@ -239,8 +251,8 @@ private:
 
 std::unique_ptr<Explainer> build_integrated_gradients(const Options& options, const ExplainContext& context) {
     const Start start = start_option(options, "one");
-    const std::string rule =
-        options.choose("rule", "gauss-legendre", {"gauss-legendre", "midpoint", "right", "left", "trapezoid"});
+    const std::string rule = options.choose("rule", "gauss-legendre",
+                                            {"gauss-legendre", "midpoint", "right", "left", "trapezoid"});
     const int64_t n = options.get_within("n", 50, rule == "trapezoid" ? 2 : 1, 100'000);
     return std::make_unique<IntegratedGradients>(start, quadrature(rule, n), Baseline(options, context),
                                                  context.progress);

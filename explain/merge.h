@@ -1,5 +1,6 @@
-// Linear ops with the batch norms that belong to them: what an LRP rule, DeepLIFT's kin and contextual decomposition
-// see is one op, W' = k W, b' = k (b - mean) + shift. On the graph, in differentiable ops; parameters stay.
+// Linear ops with the batch norms that belong to them: what an LRP rule, DeepLIFT's kin and contextual
+// decomposition see is one op, W' = k W, b' = k (b - mean) + shift. On the graph, in differentiable ops;
+// parameters stay.
 #pragma once
 
 #include <map>
@@ -18,8 +19,9 @@ namespace backlight {
 /// By the storage of the op's own weight.
 using WeightCache = std::map<uint64_t, std::shared_ptr<WeightForms>>;
 
-/// Which batch norms of a graph are merged: directly behind a linear op, or directly before one, where nothing else
-/// reads the value between. The relevance of that value is then the one of the merged op's result (or input).
+/// Which batch norms of a graph are merged: directly behind a linear op, or directly before one, where
+/// nothing else reads the value between. The relevance of that value is then the one of the merged op's
+/// result (or input).
 class Merging {
 public:
     /// One node of the graph, in the order latest first or earliest first.
@@ -46,8 +48,8 @@ private:
     std::map<const Node*, bool> merged_;
 };
 
-/// Whether a value is never negative, as its producers promise. Decided on the graph, not by looking at values: an
-/// input that happens to be positive has other derivatives.
+/// Whether a value is never negative, as its producers promise. Decided on the graph, not by looking at
+/// values: an input that happens to be positive has other derivatives.
 [[nodiscard]] bool is_nonnegative(const Variable& v);
 
 }  // namespace backlight

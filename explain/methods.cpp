@@ -16,25 +16,28 @@ const std::vector<MethodEntry>& list_methods() {
         {"vargrad", "variance over noisy inputs: as smoothgrad", build_vargrad},
         {"integrated_gradients",
          "gradients along the way from a baseline: n=50, rule=gauss-legendre|midpoint|right|left|trapezoid, "
-         "baseline=zero|black|mean|FILE.npy",
+         "baseline=zero|black|mean|blur|FILE.npy",
          build_integrated_gradients},
         {"expected_gradients", "the same from random training samples: k=200, stratified=false",
          build_expected_gradients},
         {"guided_backprop", "gradient that passes rectifiers only where it is positive: start=one",
          build_guided_backprop},
-        {"deconvnet", "positive part at rectifiers, whatever the forward pass did: start=one", build_deconvnet},
+        {"deconvnet", "positive part at rectifiers, whatever the forward pass did: start=one",
+         build_deconvnet},
         {"smooth_relu", "gradient with the slope of a softplus at rectifiers: beta=10, start=one",
          build_smooth_relu},
-        {"cam", "last activations weighted by the linear layer behind their average: relu=false, upsample=true",
+        {"cam",
+         "last activations weighted by the linear layer behind their average: relu=false, upsample=true",
          build_cam},
-        {"grad_cam", "activations weighted by their mean gradient: layer, relu=true, upsample=true, start=one",
+        {"grad_cam",
+         "activations weighted by their mean gradient: layer, relu=true, upsample=true, start=one",
          build_grad_cam},
         {"grad_cam_pp", "Grad-CAM++: as grad_cam", build_grad_cam_pp},
         {"hires_cam", "activations times gradient, element by element: as grad_cam", build_hires_cam},
         {"guided_grad_cam", "Grad-CAM times guided backprop: as grad_cam", build_guided_grad_cam},
         {"contrastive_eb", "excitation backprop, for the target minus against it: contrast=LAYER",
          build_contrastive_eb},
-        {"deep_lift", "DeepLIFT, rescale rule: baseline=zero|black|mean|FILE.npy", build_deep_lift},
+        {"deep_lift", "DeepLIFT, rescale rule: baseline=zero|black|mean|blur|FILE.npy", build_deep_lift},
         {"deep_shap", "mean of deep_lift over training samples", build_deep_shap},
         {"contextual_decomposition",
          "what each window contributes, carried forward: window=side/7, masks=FILE.npy",
@@ -44,7 +47,8 @@ const std::vector<MethodEntry>& list_methods() {
          "composite=epsilon_plus_flat, exclude_parallel=true, start=logit",
          build_crp},
         {"prp",
-         "similarity of a layer's best position to a prototype: layer=L, prototypes=FILE.npy, prototype=0, power=2, "
+         "similarity of a layer's best position to a prototype: layer=L, prototypes=FILE.npy, prototype=0, "
+         "power=2, "
          "low, high",
          build_prp},
         {"occlusion",
@@ -52,22 +56,25 @@ const std::vector<MethodEntry>& list_methods() {
          "fill=zero|black|mean|blur|noise|min, score=logit|probability|sigmoid, share=false",
          build_occlusion},
         {"ablation",
-         "what it loses without each region of masks=FILE.npy, or each value: layer, limit=20000, fill, score, "
+         "what it loses without each region of masks=FILE.npy, or each value: layer, limit=20000, fill, "
+         "score, "
          "share=false",
          build_ablation},
         {"representation_erasure", "share of -log p that each dimension accounts for (erasure): layer",
          build_representation_erasure},
         {"lime",
-         "linear model on random subsets of segments: n=1000, segments=slic|grid, n_segments=50, compactness=10, "
+         "linear model on random subsets of segments: n=1000, segments=slic|grid, n_segments=50, "
+         "compactness=10, "
          "masks=FILE.npy, fill=segment-mean, width=0.25, lambda=1, score, share=false",
          build_lime},
         {"kernel_shap",
          "Shapley values of segments by regression: n=2M+2048, segments, n_segments, compactness, masks, "
          "fill=segment-mean, score, share=true",
          build_kernel_shap},
-        {"rise",
-         "random soft masks, weighted by the score: n=4000, s=7, p=0.5, fill=zero, score=probability", build_rise},
-        {"composite", "rules of your own: parts=(first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon)",
+        {"rise", "random soft masks, weighted by the score: n=4000, s=7, p=0.5, fill=zero, score=probability",
+         build_rise},
+        {"composite",
+         "rules of your own: parts=(first:zbox(low=-2.1,high=2.6); conv:gamma(0.25); linear:epsilon)",
          build_composite},
     };
     return methods;

@@ -26,18 +26,19 @@ MethodBuilder build_gradient, build_saliency, build_input_x_gradient, build_comp
 MethodBuilder build_guided_backprop, build_deconvnet, build_smooth_relu;                // backprop.cpp
 MethodBuilder build_smoothgrad, build_smoothgrad_sq, build_vargrad;                     // smoothgrad.cpp
 MethodBuilder build_integrated_gradients, build_expected_gradients;  // integrated_gradients.cpp
-MethodBuilder build_cam, build_grad_cam, build_grad_cam_pp, build_hires_cam, build_guided_grad_cam;  // cam.cpp
-MethodBuilder build_contrastive_eb;                   // excitation.cpp
-MethodBuilder build_deep_lift, build_deep_shap;       // deep_lift.cpp
-MethodBuilder build_contextual_decomposition;         // contextual.cpp
-MethodBuilder build_crp;                              // concepts/crp.cpp
-MethodBuilder build_prp;                              // concepts/prp.cpp
-MethodBuilder build_occlusion;                        // occlusion.cpp
-MethodBuilder build_ablation;                         // ablation.cpp
-MethodBuilder build_representation_erasure;           // erasure.cpp
-MethodBuilder build_lime;                             // lime.cpp
-MethodBuilder build_kernel_shap;                      // kernel_shap.cpp
-MethodBuilder build_rise;                             // rise.cpp
+MethodBuilder build_cam, build_grad_cam, build_grad_cam_pp, build_hires_cam,
+    build_guided_grad_cam;                       // cam.cpp
+MethodBuilder build_contrastive_eb;              // excitation.cpp
+MethodBuilder build_deep_lift, build_deep_shap;  // deep_lift.cpp
+MethodBuilder build_contextual_decomposition;    // contextual.cpp
+MethodBuilder build_crp;                         // concepts/crp.cpp
+MethodBuilder build_prp;                         // concepts/prp.cpp
+MethodBuilder build_occlusion;                   // occlusion.cpp
+MethodBuilder build_ablation;                    // ablation.cpp
+MethodBuilder build_representation_erasure;      // erasure.cpp
+MethodBuilder build_lime;                        // lime.cpp
+MethodBuilder build_kernel_shap;                 // kernel_shap.cpp
+MethodBuilder build_rise;                        // rise.cpp
 /// A preset of composites by name (traversal.cpp).
 [[nodiscard]] std::unique_ptr<Explainer> build_preset(const CompositeEntry& entry, const Options& options,
                                                       const ExplainContext& context);

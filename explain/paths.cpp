@@ -113,9 +113,10 @@ void PathRules::prepare(const Traversal& traversal) {
             excluded_[&node] = 1 - shortcut.input;
         }
     }
-    BACKLIGHT_CHECK(!excluded_.empty(),
-                    "paths: this network has no such shortcut; a block must add two branches of which one passes "
-                    "fewer convolutions");
+    BACKLIGHT_CHECK(
+        !excluded_.empty(),
+        "paths: this network has no such shortcut; a block must add two branches of which one passes "
+        "fewer convolutions");
 }
 
 Variable PathRules::arrived(const NodeView& node, const Variable& r_y) {

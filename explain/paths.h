@@ -23,9 +23,9 @@ enum class Handling : uint8_t {
     drop,     // it disappears
 };
 
-/// Other rules (or the gradient, when null), without the excluded paths. The map is then a partial explanation.
-/// A shortcut is the input of a sum that reaches the inputs' common ancestor through fewer linear ops; it is a
-/// downsampling one if it passes exactly one convolution.
+/// Other rules (or the gradient, when null), without the excluded paths. The map is then a partial
+/// explanation. A shortcut is the input of a sum that reaches the inputs' common ancestor through fewer
+/// linear ops; it is a downsampling one if it passes exactly one convolution.
 class PathRules final : public BackwardRules {
 public:
     PathRules(std::unique_ptr<BackwardRules> rules, Paths paths, Handling handling)

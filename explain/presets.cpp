@@ -10,7 +10,9 @@ using Kinds = std::set<std::string, std::less<>>;
 
 Kinds convolutions() { return {"conv2d", "conv_transpose2d"}; }
 
-Rule sums(const PresetOptions& o) { return rules::norm({.eps = o.rule.stabilizer, .form = o.rule.form}); }
+Rule sums(const PresetOptions& o) {
+    return rules::norm({.eps = o.rule.stabilizer, .form = o.rule.form, .scale_by_rms = o.rule.scale_by_rms});
+}
 
 /// ε on linear layers, `convolution` on convolutions.
 Composite preset(std::string name, const PresetOptions& o, const Rule& convolution) {
@@ -22,7 +24,8 @@ Composite preset(std::string name, const PresetOptions& o, const Rule& convoluti
 
 /// With another rule on the first op of `kinds`, or the first of any.
 Composite with_first(const Composite& composite, const Rule& rule, Kinds kinds = {}) {
-    return composite.overridden_by(CompositePart{.kinds = std::move(kinds), .first_only = true, .rule = rule});
+    return composite.overridden_by(
+        CompositePart{.kinds = std::move(kinds), .first_only = true, .rule = rule});
 }
 
 Composite uniform(std::string name, const PresetOptions& o, const Rule& rule) {
@@ -124,7 +127,8 @@ const std::vector<CompositeEntry>& list_composites() {
         {"w2_first", "epsilon_plus with the w2 rule on the first layer", composites::w2_first},
         {"excitation_backprop", "z+ without biases everywhere: probabilities of a winner; start=one",
          composites::excitation_backprop, 1e-20, "one"},
-        {"deep_taylor", "z+ without biases, the first layer w2: variant=standard|innvestigate; start=relu-logit",
+        {"deep_taylor",
+         "z+ without biases, the first layer w2: variant=standard|innvestigate; start=relu-logit",
          composites::deep_taylor, 1e-6, "relu-logit"},
         {"deep_taylor_bounded", "deep_taylor with the box rule on the first layer: low, high",
          composites::deep_taylor_bounded, 1e-6, "relu-logit"},

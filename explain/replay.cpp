@@ -21,7 +21,8 @@ std::vector<NodePtr> nodes_between(const std::vector<Variable>& from, const Vari
     while (!pending.empty()) {
         const NodePtr node = std::move(pending.back());
         pending.pop_back();
-        if (!node || node->sequence < oldest || given.contains(node.get()) || !seen.insert(node.get()).second) {
+        if (!node || node->sequence < oldest || given.contains(node.get()) ||
+            !seen.insert(node.get()).second) {
             continue;
         }
         found.push_back(node);

@@ -95,13 +95,13 @@ Variable forward_of(const RuleTerm& term, const LinearView& op) {
 struct Sent {
     Variable x, weight, s;
 };
+bool is_same(const Variable& a, const Variable& b) {
+    return a.defined() == b.defined() && a.node() == b.node() &&
+           (!a.defined() || a.data().storage_id() == b.data().storage_id());
+}
 void add_sent(std::vector<Sent>& all, const RuleTerm& term, const Variable& s) {
-    const auto same = [](const Variable& a, const Variable& b) {
-        return a.defined() == b.defined() && a.node() == b.node() &&
-               (!a.defined() || a.data().storage_id() == b.data().storage_id());
-    };
     for (Sent& sent : all) {
-        if (same(sent.x, term.x) && same(sent.weight, term.weight)) {
+        if (is_same(sent.x, term.x) && is_same(sent.weight, term.weight)) {
             sent.s = sent.s + scaled(s, term.scale);
             return;
         }
@@ -144,9 +144,14 @@ Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
         }
     }
     Variable r_x;
-    for (const Sent& part : sent) {
-        const Variable below = op.adjoint(part.s, part.weight);
-        add_to(r_x, part.x.defined() ? part.x * below : below);
+    for (size_t i = 0;
+         i < sent.size();) {  // x ⊙ (B(s; W) + B(s'; W')): one product for neighbours with the same x
+        const Variable x = sent[i].x;
+        Variable below;
+        for (; i < sent.size() && is_same(sent[i].x, x); ++i) {
+            add_to(below, op.adjoint(sent[i].s, sent[i].weight));
+        }
+        add_to(r_x, x.defined() ? x * below : below);
     }
     if (distributed_bias_) {
         const Tensor& w = op.weight.data();
@@ -249,17 +254,17 @@ Rule alpha_beta(double alpha, double beta, const RuleOptions& options) {
                     "alpha_beta: expected alpha - beta = 1 with alpha >= 1 and beta >= 0, got alpha=", alpha,
                     " beta=", beta);
     return linear_rule("alpha_beta", options, [alpha, beta](const RuleInput& in) -> std::vector<RuleGroup> {
-        RuleGroup excite{.coefficient = alpha,
-                         .terms = split_terms(in, in.positive_weight(), in.x_is_nonnegative && beta == 0
-                                                                            ? Variable()
-                                                                            : in.negative_weight(),
-                                              positive(bias_of(in)))};
+        RuleGroup excite{
+            .coefficient = alpha,
+            .terms = split_terms(in, in.positive_weight(),
+                                 in.x_is_nonnegative && beta == 0 ? Variable() : in.negative_weight(),
+                                 positive(bias_of(in)))};
         if (beta == 0) {
             return {excite};
         }
-        RuleGroup inhibit{.coefficient = -beta,
-                          .terms = split_terms(in, in.negative_weight(), in.positive_weight(),
-                                               negative(bias_of(in)))};
+        RuleGroup inhibit{
+            .coefficient = -beta,
+            .terms = split_terms(in, in.negative_weight(), in.positive_weight(), negative(bias_of(in)))};
         if (in.x_is_nonnegative && takes_difference(in)) {
             // z is known: its negative part is what the positive one leaves, and never above 0.
             excite.denominator = forward_of(excite.terms[0], in.linear);
@@ -306,7 +311,8 @@ Rule zbox(std::vector<double> low, std::vector<double> high, const RuleOptions& 
     }
     return linear_rule(
         "zbox", options,
-        [low = std::move(low), high = std::move(high), expand](const RuleInput& in) -> std::vector<RuleGroup> {
+        [low = std::move(low), high = std::move(high),
+         expand](const RuleInput& in) -> std::vector<RuleGroup> {
             const Variable& x = in.linear.x;
             Variable above_low = x - constant_image(low, x, "low");
             Variable below_high = x - constant_image(high, x, "high");

@@ -42,11 +42,12 @@ struct RuleGroup {
     Variable gate;         // R_y passes only where it is > 0; undefined: everywhere
 };
 
-/// Forms of one op's weight that explanations without history share, as long as the parameters stay as they are.
+/// Forms of one op's weight that explanations without history share, as long as the parameters stay as they
+/// are.
 struct WeightForms {
-    std::vector<uint64_t> versions;         // of the storages that the forms were made from
-    std::vector<std::vector<double>> norms; // factors and shifts of the merged batch norms
-    Variable weight, bias;                  // merged
+    std::vector<uint64_t> versions;          // of the storages that the forms were made from
+    std::vector<std::vector<double>> norms;  // factors and shifts of the merged batch norms
+    Variable weight, bias;                   // merged
     Variable positive, negative;
 };
 
@@ -58,7 +59,8 @@ struct RuleInput {
     bool zero_bias = false;
     std::shared_ptr<WeightForms> forms{};  // null: none are kept
 
-    /// W⁺ and W⁻. With gradients on they have their history, otherwise they are kept for the next explanation.
+    /// W⁺ and W⁻. With gradients on they have their history, otherwise they are kept for the next
+    /// explanation.
     [[nodiscard]] Variable positive_weight() const;
     [[nodiscard]] Variable negative_weight() const;
 };
@@ -126,7 +128,7 @@ struct RuleOptions {
     double stabilizer = 1e-6;
     Stabilizer::Form form = Stabilizer::Form::add;
     bool scale_by_rms = false;
-    bool zero_bias = false;  // b := 0 in denominators; conservation is then exact up to the stabilizer
+    bool zero_bias = false;         // b := 0 in denominators; conservation is then exact up to the stabilizer
     bool stop_denominator = false;  // Rule::with_constant_denominators
     bool distribute_bias = false;   // Rule::with_distributed_bias
 };

@@ -1,8 +1,8 @@
-// SmoothGrad and its relatives: the mean, the mean square or the variance of a method's maps over noisy copies
-// of the input. Any method may be the one that is averaged.
+// SmoothGrad and its relatives: the mean, the mean square or the variance of a method's maps over noisy
+// copies of the input. Any method may be the one that is averaged.
 //   Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017; Hooker et al., "A benchmark for
-//   interpretability methods in deep neural networks", 2019 (squared); Adebayo et al., "Local explanation methods
-//   for deep neural networks lack sensitivity to parameter values", 2018 (variance).
+//   interpretability methods in deep neural networks", 2019 (squared); Adebayo et al., "Local explanation
+//   methods for deep neural networks lack sensitivity to parameter values", 2018 (variance).
 #include <algorithm>
 
 #include "autograd/functions.h"
@@ -69,11 +69,11 @@ private:
                 const auto begin = values.begin() + static_cast<int64_t>(n * size);
                 const auto [low, high] = std::minmax_element(begin, begin + static_cast<int64_t>(size));
                 const double deviation = config_.noise_level * (*high - *low);
-                RandomStream stream(RandomKey{.seed = config_.seed,
-                                              .purpose = purpose::kExplainer,
-                                              .step = static_cast<uint64_t>(copy),
-                                              .sample = static_cast<uint32_t>(
-                                                  request.number(static_cast<int64_t>(n)))});
+                RandomStream stream(
+                    RandomKey{.seed = config_.seed,
+                              .purpose = purpose::kExplainer,
+                              .step = static_cast<uint64_t>(copy),
+                              .sample = static_cast<uint32_t>(request.number(static_cast<int64_t>(n)))});
                 std::transform(begin, begin + static_cast<int64_t>(size), std::back_inserter(rows),
                                [&](double v) { return v + deviation * stream.normal(); });
             }

@@ -9,9 +9,8 @@
 namespace backlight {
 
 const std::vector<std::string>& list_starts() {
-    static const std::vector<std::string> names = {"one",         "logit",        "prob",
-                                                   "contrastive", "sum-log-prob", "logodds",
-                                                   "relu-logit"};
+    static const std::vector<std::string> names = {"one",          "logit",   "prob",      "contrastive",
+                                                   "sum-log-prob", "logodds", "relu-logit"};
     return names;
 }
 

@@ -33,8 +33,8 @@ struct Neuron {
     std::vector<int64_t> index;
 };
 [[nodiscard]] Neuron parse_neuron(const std::string& text);
-/// Ones at the neuron and zeros elsewhere, of the shape of `output` (N,...,C). Throws Error when the index does
-/// not fit.
+/// Ones at the neuron and zeros elsewhere, of the shape of `output` (N,...,C). Throws Error when the index
+/// does not fit.
 [[nodiscard]] Tensor neuron_mask(const Neuron& neuron, const Tensor& output);
 
 }  // namespace backlight

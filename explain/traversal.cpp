@@ -27,6 +27,8 @@ public:
     [[nodiscard]] Start start() const override { return start_; }
     [[nodiscard]] bool reads_values() const override { return reads_values_ || times_input_; }
     void derivatives_only() { reads_values_ = false; }
+    /// Which paths are left out; empty: none.
+    void partial(std::string paths) { partial_ = std::move(paths); }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const auto [output, start] = forward.begin(request, start_, create_graph && !detach_start_);
@@ -48,7 +50,9 @@ public:
         if (request.parameters) {
             found.parameters = lrp_->parameters();
         }
-        if (lrp_ != nullptr && request.neuron.empty() && !request.start.defined()) {
+        if (!partial_.empty()) {
+            found.notes.push_back("a partial explanation: " + partial_);
+        } else if (lrp_ != nullptr && request.neuron.empty() && !request.start.defined()) {
             found.expected = sums_of(start);
         }
         return found;
@@ -62,7 +66,14 @@ private:
     bool times_input_;
     LrpRules* lrp_;
     bool reads_values_ = true;
+    std::string partial_;
 };
+
+/// The paths that the options leave out, for the reader of the map.
+std::string left_out(const Options& options, const char* handling) {
+    const std::string paths = options.get("paths", "all");
+    return paths == "all" ? "" : "paths=" + paths + ", handling=" + options.get("handling", handling);
+}
 
 /// |gradient|, the largest channel at each position (Simonyan et al., "Deep inside convolutional networks",
 /// 2014).
@@ -103,6 +114,7 @@ std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& opti
     auto explainer = std::make_unique<TraversalExplainer>(
         std::move(name), start_option(options, start), options.get("detach_start", false),
         with_paths(std::move(rules), options, "drop"), reads == Reads::explained_values);
+    explainer->partial(left_out(options, "drop"));
     if (reads == Reads::derivatives) {
         explainer->derivatives_only();
     }
@@ -135,12 +147,15 @@ std::unique_ptr<Explainer> lrp_explainer(const std::string& name, const Options&
                                          const Composite& composite) {
     auto rules = std::make_unique<LrpRules>(with_overrides(composite, options));
     LrpRules* const lrp = rules.get();
-    return std::make_unique<TraversalExplainer>(name, start_option(options, start),
-                                                options.get("detach_start", false),
-                                                with_paths(std::move(rules), options, "reroute"), false, lrp);
+    auto explainer = std::make_unique<TraversalExplainer>(
+        name, start_option(options, start), options.get("detach_start", false),
+        with_paths(std::move(rules), options, "reroute"), false, lrp);
+    explainer->partial(left_out(options, "reroute"));
+    return explainer;
 }
 
-Composite preset_composite(const CompositeEntry& entry, const Options& options, const ExplainContext& context) {
+Composite preset_composite(const CompositeEntry& entry, const Options& options,
+                           const ExplainContext& context) {
     PresetOptions preset;
     preset.epsilon = options.get_within("epsilon", entry.epsilon, 0.0, 1e6);
     preset.rule = read_rule_options(options, preset.epsilon);
@@ -192,7 +207,8 @@ Composite named_composite(const std::string& text, const ExplainContext& context
     if (name == "composite") {
         found = own_composite(options);
     }
-    BACKLIGHT_CHECK(found.has_value(), unknown_name("composite", spec.name, known), " (backlight list composites)");
+    BACKLIGHT_CHECK(found.has_value(), unknown_name("composite", spec.name, known),
+                    " (backlight list composites)");
     const Composite composite = with_overrides(*found, options);
     options.finish();
     return composite;

@@ -9,7 +9,9 @@ namespace {
 thread_local bool constant_parameters = false;
 }
 
-ConstantParameters::ConstantParameters(bool on) : previous_(constant_parameters) { constant_parameters = previous_ || on; }
+ConstantParameters::ConstantParameters(bool on) : previous_(constant_parameters) {
+    constant_parameters = previous_ || on;
+}
 ConstantParameters::~ConstantParameters() { constant_parameters = previous_; }
 bool ConstantParameters::active() { return constant_parameters; }
 

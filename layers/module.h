@@ -31,8 +31,8 @@ struct Buffer {
     Tensor* value;
 };
 
-/// While it lives, the parameters of all modules of this thread are constants: a forward pass keeps nothing for their
-/// gradients.
+/// While it lives, the parameters of all modules of this thread are constants: a forward pass keeps nothing
+/// for their gradients.
 class ConstantParameters {
 public:
     explicit ConstantParameters(bool on = true);

@@ -62,8 +62,8 @@ private:
     bool open_ = false;  // an epoch is running
 };
 
-/// A Progress of one epoch that appears only when the work takes longer than a moment, in a file or a pipe half a
-/// minute.
+/// A Progress of one epoch that appears only when the work takes longer than a moment, in a file or a pipe
+/// half a minute.
 class PatientProgress {
 public:
     explicit PatientProgress(std::string unit);

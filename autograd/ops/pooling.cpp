@@ -142,12 +142,12 @@ std::optional<WindowView> MaxPool::as_window(const NodeView& node) const {
     return WindowView{
         .pick = [attrs = attrs_, index = node.kept(0)](
                     const Variable& x) { return call(std::make_shared<MaxPoolGather>(attrs, index), {x}); },
-        .total = [average, to](const Variable& x) {
-            return call(std::make_shared<ImageMap>(average, to, false), {x});
-        },
-        .spread = [average, from](const Variable& s) {
-            return call(std::make_shared<ImageMap>(average, from, true), {s});
-        }};
+        .total = [average, to](
+                     const Variable& x) { return call(std::make_shared<ImageMap>(average, to, false), {x}); },
+        .spread =
+            [average, from](const Variable& s) {
+                return call(std::make_shared<ImageMap>(average, from, true), {s});
+            }};
 }
 
 Shape resized(std::string_view who, const Variable& x, int64_t height, int64_t width) {

@@ -25,6 +25,7 @@ public:
     PrpExplainer(Config config, Composite composite)
         : config_(std::move(config)), rules_(std::move(composite)) {}
     [[nodiscard]] std::string name() const override { return "prp"; }
+    [[nodiscard]] std::string start_name() const override { return "similarity"; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const Variable output = forward.layers().at(config_.layer);

@@ -1,5 +1,5 @@
-// explain by the real program: layers, starts, neurons, parameters, composites, backgrounds, and folders of many
-// samples and methods.
+// explain by the real program: layers, starts, neurons, parameters, composites, backgrounds, and folders of
+// many samples and methods.
 #include <nlohmann/json.hpp>
 
 #include "autograd/functions.h"
@@ -15,7 +15,8 @@ using layer_testing::values_of;
 namespace {
 
 struct Shop : Workshop {
-    std::string spec = "cnn_small(in=1)", w = weights("w.safetensors", spec), x = input("x.npy", {3, 8, 8, 1});
+    std::string spec = "cnn_small(in=1)", w = weights("w.safetensors", spec),
+                x = input("x.npy", {3, 8, 8, 1});
     [[nodiscard]] Arguments call(const std::string& out) const {
         return {"explain", "--model", spec, "--weights", w, "--input", x, "--out", *this / out};
     }
@@ -61,38 +62,47 @@ TEST_CASE("cli: explain starts with a file, at a neuron, and says what a map sho
     CHECK(shop.map({"--method", "deep_lift", "--neuron", "6:3"}).shape() == Shape{3, 8, 8, 1});
     CHECK(contains(shop.succeed(shop.call("r.npy") + Arguments{"--method", "deep_lift"}), "should be"));
     write_npy(shop / "bad.npy", Tensor::from(start, {5, 6}));
-    shop.refuse(shop.call("none.npy") + Arguments{"--start", shop / "bad.npy"}, {"start", "(3, 10)"}, shop / "none.npy");
+    shop.refuse(shop.call("none.npy") + Arguments{"--start", shop / "bad.npy"}, {"start", "(3, 10)"},
+                shop / "none.npy");
     shop.refuse(shop.call("none.npy") + Arguments{"--neuron", "6"}, {"LAYER:channel"}, shop / "none.npy");
     shop.refuse(shop.call("none.npy") + Arguments{"--neuron", "6:999"}, {"out of range"}, shop / "none.npy");
 }
 
 TEST_CASE("cli: explain writes the relevance of parameters, prints what is absorbed, and takes composites") {
     const Shop shop;
-    const std::string printed =
-        shop.succeed(shop.call("r.npy") + Arguments{"--parameters", shop / "p.safetensors", "--conservation"});
+    const std::string printed = shop.succeed(
+        shop.call("r.npy") + Arguments{"--parameters", shop / "p.safetensors", "--conservation"});
     CHECK(contains(printed, "absorbed"));
     const auto parameters = read_safetensors(shop / "p.safetensors").tensors;
     CHECK(parameters.at("0.weight").shape() == Shape{16, 1, 3, 3});  // as weight files have it
-    CHECK(equal(shop.map({"--composite", "conv:zplus; linear:epsilon"}), shop.map({"--method", "epsilon_plus"})));
-    shop.refuse(shop.call("none.npy") + Arguments{"--composite", "convv:zplus"}, {"did you mean conv"}, shop / "none.npy");
-    shop.refuse(shop.call("none.npy") + Arguments{"--method", "gradient", "--parameters", shop / "p2.safetensors"},
-                {"LRP methods"}, shop / "p2.safetensors");
+    CHECK(equal(shop.map({"--composite", "conv:zplus; linear:epsilon"}),
+                shop.map({"--method", "epsilon_plus"})));
+    shop.refuse(shop.call("none.npy") + Arguments{"--composite", "convv:zplus"}, {"did you mean conv"},
+                shop / "none.npy");
+    shop.refuse(
+        shop.call("none.npy") + Arguments{"--method", "gradient", "--parameters", shop / "p2.safetensors"},
+        {"LRP methods"}, shop / "p2.safetensors");
 }
 
 TEST_CASE("cli: methods that compare with other samples get them from a file or a data set") {
     const Shop shop;
     const std::string background = shop.input("b.npy", {4, 8, 8, 1});
     CHECK(shop.map({"--method", "deep_shap", "--background", background}).shape() == Shape{3, 8, 8, 1});
-    const Tensor once = shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size", "5"});
-    CHECK(equal(once, shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size", "5"})));
-    CHECK_FALSE(equal(once, shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size",
-                                      "5", "--seed", "1"})));
-    shop.refuse(shop.call("none.npy") + Arguments{"--method", "deep_shap"}, {"--background"}, shop / "none.npy");
+    const Tensor once =
+        shop.map({"--method", "expected_gradients(k=6)", "--background", "digits", "--background-size", "5"});
+    CHECK(equal(once, shop.map({"--method", "expected_gradients(k=6)", "--background", "digits",
+                                "--background-size", "5"})));
+    CHECK_FALSE(equal(once, shop.map({"--method", "expected_gradients(k=6)", "--background", "digits",
+                                      "--background-size", "5", "--seed", "1"})));
+    shop.refuse(shop.call("none.npy") + Arguments{"--method", "deep_shap"}, {"--background"},
+                shop / "none.npy");
 }
 
-TEST_CASE("cli: a folder of maps has an index, pictures, a grid and a page; a second call keeps what is there") {
+TEST_CASE(
+    "cli: a folder of maps has an index, pictures, a grid and a page; a second call keeps what is there") {
     const Shop shop;
-    const Arguments methods{"--method", "gradient", "--method", "epsilon_plus(epsilon=0.01)", "--method", "grad_cam"};
+    const Arguments methods{"--method", "gradient", "--method", "epsilon_plus(epsilon=0.01)",
+                            "--method", "grad_cam"};
     CHECK(contains(shop.succeed(shop.folder("d") + methods), "9 maps computed, 0 kept"));
     const nlohmann::json index = index_of(shop, "d");
     REQUIRE(index.at("maps").size() == 9);
@@ -111,26 +121,86 @@ TEST_CASE("cli: a folder of maps has an index, pictures, a grid and a page; a se
     std::filesystem::remove(shop / "d/x_2/grad_cam.npy");
     CHECK(contains(shop.succeed(shop.folder("d") + methods), "1 maps computed, 8 kept"));
     CHECK(index_of(shop, "d").at("maps").size() == 9);
-    shop.refuse(shop.folder("d") + methods + Arguments{"--target", "3"}, {"explanations of something else"}, "");
+    shop.refuse(shop.folder("d") + methods + Arguments{"--target", "3"}, {"explanations of something else"},
+                "");
 }
 
 TEST_CASE("cli: all methods on a data set; those that cannot work are named with the reason") {
     const Shop shop;
-    const std::string printed = shop.succeed({"explain", "--model", shop.spec, "--weights", shop.w, "--data", "digits",
-                                              "--limit", "2", "--target", "label", "--method", "all", "--out-dir",
-                                              shop / "all", "--no-pictures"});
+    const std::string printed = shop.succeed({"explain", "--model", shop.spec, "--weights", shop.w, "--data",
+                                              "digits", "--limit", "2", "--target", "label", "--method",
+                                              "all", "--out-dir", shop / "all", "--no-pictures"});
     CHECK(contains(printed, "left out: expected_gradients"));
     const nlohmann::json index = index_of(shop, "all");
     CHECK(index.at("maps").size() > 50);
-    CHECK(index.at("maps")[0].at("label").get<std::string>() == index.at("maps")[0].at("target_name").get<std::string>());
+    CHECK(index.at("maps")[0].at("label").get<std::string>() ==
+          index.at("maps")[0].at("target_name").get<std::string>());
     for (const auto& [more, parts] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
              {{"--method", "lrpp"}, {"did you mean lrp"}},
              {{"--target", "all"}, {"--out"}},
              {{"--layer", "0"}, {"--out-dir"}},
              {{"--split", "tset"}, {"tset"}}}) {
-        shop.refuse(Arguments{"explain", "--model", shop.spec, "--weights", shop.w, "--data", "digits", "--out-dir",
-                              shop / "none"} + more,
+        shop.refuse(Arguments{"explain", "--model", shop.spec, "--weights", shop.w, "--data", "digits",
+                              "--out-dir", shop / "none"} +
+                        more,
                     parts, "");
     }
-    shop.refuse({"explain", "--model", shop.spec, "--weights", shop.w, "--out", shop / "r.npy"}, {"--input or --data"}, "");
+    shop.refuse({"explain", "--model", shop.spec, "--weights", shop.w, "--out", shop / "r.npy"},
+                {"--input or --data"}, "");
+}
+
+TEST_CASE("cli: a folder of maps tells methods, weights and backgrounds apart") {
+    const Shop shop;
+    shop.succeed(shop.folder("d") + Arguments{"--method", "epsilon_plus(composite=(depth<=1:flat))",
+                                              "--method", "epsilon_plus(composite=(depth>=1:flat))",
+                                              "--no-pictures"});
+    const nlohmann::json index = index_of(shop, "d");
+    REQUIRE(index.at("maps").size() == 6);
+    CHECK(index.at("maps")[0].at("array") != index.at("maps")[1].at("array"));
+    write_npy(shop / "b.npy", read_npy(shop.x));
+    const Arguments lift =
+        shop.folder("e") + Arguments{"--method", "deep_shap", "--no-pictures", "--background"};
+    shop.succeed(lift + Arguments{shop / "b.npy"});
+    shop.refuse(lift + Arguments{"digits"}, {"explanations of something else"}, "");
+    // Other weights under the same name.
+    const Model model = build_model(shop.spec, 10, 8);
+    write_safetensors(shop.w, state_dict(*model.net));
+    shop.refuse(lift + Arguments{shop / "b.npy"}, {"explanations of something else"}, "");
+    testing::write_text(shop / "d/index.json", "[]");
+    shop.refuse(shop.folder("d"), {"is damaged"}, "");
+    shop.refuse(shop.folder("b.npy"), {"--out-dir"}, "");
+}
+
+TEST_CASE("cli: a folder of pictures is explained, and sequential colours show magnitudes") {
+    const Shop shop;
+    std::filesystem::create_directories(shop / "pictures");
+    for (const char* name : {"a.png", "b.png"}) {
+        write_png(shop / (std::string("pictures/") + name), Tensor::zeros({8, 8, 3}, DType::u8));
+    }
+    const std::string w = shop.weights("rgb.safetensors", "cnn_small(in=3)");
+    shop.succeed({"explain", "--model", "cnn_small(in=3)", "--weights", w, "--input", shop / "pictures",
+                  "--method", "gradient", "--colormap", "viridis", "--out-dir", shop / "maps"});
+    CHECK(index_of(shop, "maps").at("maps").size() == 2);
+    CHECK(std::filesystem::exists(shop / "maps/a.png/gradient.npy"));
+}
+
+TEST_CASE("cli: wrong options of explain are refused before the work, in one line") {
+    const Shop shop;
+    for (const auto& [more, parts] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
+             {{"--colormap", "pink"}, {"pink"}},
+             {{"--reduce", "pink"}, {"pink"}},
+             {{"--norm", "pink"}, {"pink"}},
+             {{"--parameters", shop / "none/p.safetensors"}, {"--parameters"}},
+             {{"--parameters", shop / "p.txt"}, {".safetensors"}},
+             {{"--parameters", shop / "p.safetensors", "--target", "all"}, {"--target all"}},
+             {{"--composite", "any:norm"}, {"sums, averages and max pools"}}}) {
+        CAPTURE(more[1]);
+        shop.refuse(shop.call("none.npy") + more, parts, shop / "none.npy");
+    }
+    shop.refuse(shop.call("none.png") + Arguments{"--method", "gradient", "--colormap", "grey"}, {"grey"},
+                shop / "none.png");
+    // Reduced and scaled maps of files.
+    const Tensor map = shop.map({"--method", "gradient", "--reduce", "max-abs", "--norm", "max-abs"});
+    CHECK(map.shape() == Shape{3, 8, 8, 1});
+    CHECK(amax(Variable(map)).item() == 1);
 }

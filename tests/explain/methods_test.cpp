@@ -86,7 +86,8 @@ TEST_SUITE("explain") {
             check_near({sum, sum_abs, r[0], r[(2 * 6 + 3) * 2 + 1], r[(5 * 6 + 5) * 2]}, row.expected, 1e-8);
         }
         // What the sum should be: f(x) - f(0).
-        CHECK(found(forward, "deep_lift", {.targets = {0}}).expected[0] == doctest::Approx(0.926090940).epsilon(1e-8));
+        CHECK(found(forward, "deep_lift", {.targets = {0}}).expected[0] ==
+              doctest::Approx(0.926090940).epsilon(1e-8));
     }
 
     TEST_CASE("quadratures: weights sum to 1, Gauss-Legendre is exact for polynomial networks") {
@@ -106,7 +107,8 @@ TEST_SUITE("explain") {
         CHECK(std::abs(sums(fine.maps[0].data())[0] - fine.expected[0]) < 0.01 * std::abs(fine.expected[0]));
     }
 
-    TEST_CASE("integrated gradients: points run in one batch or in several, for every baseline, and at a layer") {
+    TEST_CASE(
+        "integrated gradients: points run in one batch or in several, for every baseline, and at a layer") {
         const auto net = random_network(31);
         const ExplainedForward forward(*net, random_images(32));
         const ExplainContext range{.low = {-1}, .high = {1}};
@@ -119,19 +121,23 @@ TEST_SUITE("explain") {
                 CHECK(std::abs(total[n] - e.expected[n]) < 0.02 * std::max(0.1, std::abs(e.expected[n])));
             }
         }
-        const Explanation at_layer = found(forward, "integrated_gradients(n=300)", {.targets = {0, 2}, .layers = {"3"}});
+        const Explanation at_layer =
+            found(forward, "integrated_gradients(n=300)", {.targets = {0, 2}, .layers = {"3"}});
         const auto total = sums(at_layer.maps[0].data());
         for (size_t n = 0; n < 2; ++n) {
-            CHECK(std::abs(total[n] - at_layer.expected[n]) < 0.02 * std::max(0.1, std::abs(at_layer.expected[n])));
+            CHECK(std::abs(total[n] - at_layer.expected[n]) <
+                  0.02 * std::max(0.1, std::abs(at_layer.expected[n])));
         }
     }
 
-    TEST_CASE("SmoothGrad: without noise it is the method itself, of a linear network always; the seed decides") {
+    TEST_CASE(
+        "SmoothGrad: without noise it is the method itself, of a linear network always; the seed decides") {
         const auto net = random_network(41);
         const ExplainedForward forward(*net, random_images(42));
         CHECK(difference(map_of(forward, "smoothgrad(noise_level=0, n=3)", {0, 1}),
                          map_of(forward, "gradient", {0, 1})) < 1e-12);
-        CHECK(difference(map_of(forward, "smoothgrad(noise_level=0, n=3, method=epsilon_plus(epsilon=0.01))", {0, 1}),
+        CHECK(difference(map_of(forward, "smoothgrad(noise_level=0, n=3, method=epsilon_plus(epsilon=0.01))",
+                                {0, 1}),
                          map_of(forward, "epsilon_plus(epsilon=0.01)", {0, 1})) < 1e-12);
         CHECK(max_abs(map_of(forward, "vargrad(noise_level=0, n=3)", {0, 1})) < 1e-12);
         const Tensor once = map_of(forward, "smoothgrad(n=5)", {0, 1}, {.seed = 1});
@@ -148,11 +154,13 @@ TEST_SUITE("explain") {
         CHECK(difference(squares.data(), (variance + square(mean)).data()) < 1e-12);
     }
 
-    TEST_CASE("expected gradients: with one background sample it is integrated gradients; its mean is complete") {
+    TEST_CASE(
+        "expected gradients: with one background sample it is integrated gradients; its mean is complete") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
         const Tensor one = random_tensor({1, 6, 6, 2}, 51);
-        const Tensor eg = map_of(forward, "expected_gradients(k=400, stratified=true)", {0}, {.background = one});
+        const Tensor eg =
+            map_of(forward, "expected_gradients(k=400, stratified=true)", {0}, {.background = one});
         const ExplainedForward from(*net, one);
         const double gap = logits_at(forward, {0})[0] - logits_at(from, {0})[0];
         CHECK(sums(eg)[0] == doctest::Approx(gap).epsilon(0.01));
@@ -163,7 +171,8 @@ TEST_SUITE("explain") {
             logits_at(forward, {0})[0] - std::accumulate(there.begin(), there.end(), 0.0) / 4;
         const Tensor drawn = map_of(forward, "expected_gradients(k=2000)", {0}, {.background = many});
         CHECK(sums(drawn)[0] == doctest::Approx(mean_gap).epsilon(0.1));
-        CHECK_THROWS_WITH_AS((void)build_method("expected_gradients"), doctest::Contains("--background"), Error);
+        CHECK_THROWS_WITH_AS((void)build_method("expected_gradients"), doctest::Contains("--background"),
+                             Error);
     }
 
     TEST_CASE("DeepLIFT and DeepSHAP are complete to rounding, also where max pooling and products are") {
@@ -174,14 +183,15 @@ TEST_SUITE("explain") {
             CAPTURE(method);
             for (const char* layer : {"", "3", "0"}) {
                 CAPTURE(layer);
-                const Explanation e =
-                    found(forward, method, {.targets = {1, 2}, .layers = {layer}}, {.background = backgrounds});
+                const Explanation e = found(forward, method, {.targets = {1, 2}, .layers = {layer}},
+                                            {.background = backgrounds});
                 check_near(sums(e.maps[0].data()), e.expected, 1e-12);
             }
         }
         const ExplainedForward there(*net, backgrounds);
         const auto at = logits_at(forward, {1, 2});
-        const Explanation shap = found(forward, "deep_shap", {.targets = {1, 2}}, {.background = backgrounds});
+        const Explanation shap =
+            found(forward, "deep_shap", {.targets = {1, 2}}, {.background = backgrounds});
         for (size_t n = 0; n < 2; ++n) {
             const auto target = static_cast<int64_t>(n + 1);
             const auto of = logits_at(there, {target, target, target});
@@ -230,7 +240,8 @@ TEST_SUITE("explain") {
         const NoGrad off;
         const Variable cam = plain("cam");
         CHECK(difference(plain("grad_cam"), (cam / 36.0).data()) < 1e-12);
-        CHECK(difference(plain("hires_cam"), (cam / 36.0).data()) < 1e-12);  // the gradient is the same everywhere
+        CHECK(difference(plain("hires_cam"), (cam / 36.0).data()) <
+              1e-12);  // the gradient is the same everywhere
         auto expected = logits_at(cams, {0, 2});
         const auto bias = golden::parameter(*small, "6.bias").data().to_vector<double>();
         expected[0] -= bias[0];
@@ -241,27 +252,33 @@ TEST_SUITE("explain") {
         const Variable heat = map_of(cams, "grad_cam", {0, 2}, at_relu);
         CHECK(difference(map_of(cams, "guided_grad_cam", {0, 2}, at_relu), (heat * guided).data()) < 1e-14);
         CHECK(max_abs(relu(-square(a)).data()) == 0);
-        CHECK_THROWS_WITH_AS((void)map_of(ExplainedForward(*random_network(1), random_images(1)), "cam", {0, 0}),
-                             doctest::Contains("global average pool"), Error);
-        CHECK_THROWS_WITH_AS((void)map_of(cams, "grad_cam", {0, 0}), doctest::Contains("states no layer"), Error);
+        CHECK_THROWS_WITH_AS(
+            (void)map_of(ExplainedForward(*random_network(1), random_images(1)), "cam", {0, 0}),
+            doctest::Contains("global average pool"), Error);
+        CHECK_THROWS_WITH_AS((void)map_of(cams, "grad_cam", {0, 0}), doctest::Contains("states no layer"),
+                             Error);
     }
 
     TEST_CASE("contextual decomposition: golden numbers; the parts sum to the logits; all or nothing") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
-        const Tensor left = golden::fill({1, 6, 6, 1}, [](const golden::Index& i) { return i[2] < 3 ? 1.0 : 0.0; });
+        const Tensor left =
+            golden::fill({1, 6, 6, 1}, [](const golden::Index& i) { return i[2] < 3 ? 1.0 : 0.0; });
         const Decomposition parts = contextual_decomposition(forward, left);
-        check_near(parts.relevant.data().to_vector<double>(), {0.868172442, -0.399974539, -0.493123678}, 1e-8);
+        check_near(parts.relevant.data().to_vector<double>(), {0.868172442, -0.399974539, -0.493123678},
+                   1e-8);
         check_near(parts.rest.data().to_vector<double>(), {0.148314386, -0.578705973, 0.464802938}, 1e-8);
         for (const uint64_t seed : {91, 92}) {
             const auto deep = random_network(seed);
             const ExplainedForward other(*deep, random_images(seed));
-            const Tensor some = golden::fill({1, 8, 8, 1}, [](const golden::Index& i) { return i[1] > 2 ? 1.0 : 0.0; });
+            const Tensor some =
+                golden::fill({1, 8, 8, 1}, [](const golden::Index& i) { return i[1] > 2 ? 1.0 : 0.0; });
             const Decomposition split = contextual_decomposition(other, some);
             CHECK(difference((split.relevant + split.rest).data(), other.logits().data()) < 1e-12);
             const Decomposition all = contextual_decomposition(other, Tensor::ones({1, 1, 1, 1}, DType::f64));
             CHECK(max_abs(all.rest.data()) < 1e-12);
-            const Decomposition none = contextual_decomposition(other, Tensor::zeros({1, 1, 1, 1}, DType::f64));
+            const Decomposition none =
+                contextual_decomposition(other, Tensor::zeros({1, 1, 1, 1}, DType::f64));
             CHECK(max_abs(none.relevant.data()) == 0);
         }
         // As a method: each region's share stands on its pixels.
@@ -285,11 +302,13 @@ TEST_SUITE("explain") {
         }
     }
 
-    TEST_CASE("deep Taylor decomposition: positive, sums to the rectified logit where every output has a part") {
+    TEST_CASE(
+        "deep Taylor decomposition: positive, sums to the rectified logit where every output has a part") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
         const double logit = logits_at(forward, {0})[0];
-        for (const char* method : {"deep_taylor(stabilizer=1e-12)", "deep_taylor_bounded(low=-1, high=1, stabilizer=1e-12)"}) {
+        for (const char* method :
+             {"deep_taylor(stabilizer=1e-12)", "deep_taylor_bounded(low=-1, high=1, stabilizer=1e-12)"}) {
             CAPTURE(method);
             const Tensor r = map_of(forward, method, {0});
             CHECK(amin(Variable(r)).item() >= 0);
@@ -304,24 +323,29 @@ TEST_SUITE("explain") {
     TEST_CASE("presets of iNNvestigate are compositions of known rules") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
-        CHECK(difference(map_of(forward, "preset_a(epsilon=1e-6)", {0}), map_of(forward, "epsilon_plus", {0})) < 1e-12);
+        CHECK(difference(map_of(forward, "preset_a(epsilon=1e-6)", {0}),
+                         map_of(forward, "epsilon_plus", {0})) < 1e-12);
         CHECK(difference(map_of(forward, "preset_b_flat(epsilon=1e-6)", {0}),
                          map_of(forward, "epsilon_alpha2_beta1_flat", {0})) < 1e-12);
-        CHECK(difference(map_of(forward, "preset_b_flat_until(k=0)", {0}), map_of(forward, "preset_b_flat", {0})) <
-              1e-12);
-        CHECK(difference(map_of(forward, "preset_b_flat_until(k=1)", {0}), map_of(forward, "preset_b_flat", {0})) >
-              1e-3);
+        CHECK(difference(map_of(forward, "preset_b_flat_until(k=0)", {0}),
+                         map_of(forward, "preset_b_flat", {0})) < 1e-12);
+        CHECK(difference(map_of(forward, "preset_b_flat_until(k=1)", {0}),
+                         map_of(forward, "preset_b_flat", {0})) > 1e-3);
     }
 
     TEST_CASE("composites from text are the presets they spell; parts in front override") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
-        const auto text = [&](const std::string& parts) { return map_of(forward, "composite(parts=(" + parts + "))", {0}); };
+        const auto text = [&](const std::string& parts) {
+            return map_of(forward, "composite(parts=(" + parts + "))", {0});
+        };
         CHECK(difference(text("conv:zplus; linear:epsilon"), map_of(forward, "epsilon_plus", {0})) == 0);
         CHECK(difference(text("first:zbox(low=-1,high=1); conv:gamma(0.25); linear:epsilon(1e-6)"),
                          map_of(forward, "epsilon_gamma_box(low=-1, high=1)", {0})) == 0);
-        CHECK(difference(text("depth=0:flat; layer=4:zplus; last:epsilon"), map_of(forward, "epsilon_plus_flat", {0})) == 0);
-        CHECK(difference(text("depth>=-1:epsilon; rectified:zplus"), map_of(forward, "epsilon_plus", {0})) == 0);
+        CHECK(difference(text("depth=0:flat; layer=4:zplus; last:epsilon"),
+                         map_of(forward, "epsilon_plus_flat", {0})) == 0);
+        CHECK(difference(text("depth>=-1:epsilon; rectified:zplus"), map_of(forward, "epsilon_plus", {0})) ==
+              0);
         CHECK(difference(map_of(forward, "epsilon_plus(composite=(first:flat))", {0}),
                          map_of(forward, "epsilon_plus_flat", {0})) == 0);
         CHECK(difference(text("any:zplus; average:even; max_pool:even"), text("any:zplus")) > 1e-3);
@@ -349,7 +373,8 @@ TEST_SUITE("explain") {
               "any:alpha_beta(alpha=2,bias=distribute); max_pool:even; average:even; sum:even",
               "any:zplus(bias=distribute); max_pool:even; average:even; sum:even"}) {
             CAPTURE(parts);
-            const Tensor r = map_of(forward, "composite(stabilizer=1e-12, parts=(" + std::string(parts) + "))", {1});
+            const Tensor r =
+                map_of(forward, "composite(stabilizer=1e-12, parts=(" + std::string(parts) + "))", {1});
             CHECK(sums(r)[0] == doctest::Approx(logit).epsilon(1e-6));
         }
     }
@@ -386,16 +411,23 @@ TEST_SUITE("explain") {
         CHECK(dots(", paths=exclude_shortcuts") == excluded);
         // reroute conserves, drop loses the shortcut's share
         const auto total = [&](const std::string& options) {
-            return sums(map_of(forward, "epsilon(zero_bias=true, epsilon=1e-12, paths=exclude_shortcuts" + options + ")",
-                               {0, 1, 2, 0}));
+            return sums(map_of(
+                forward, "epsilon(zero_bias=true, epsilon=1e-12, paths=exclude_shortcuts" + options + ")",
+                {0, 1, 2, 0}));
         };
         check_near(total(""), logits_at(forward, {0, 1, 2, 0}), 1e-8);
         CHECK(std::abs(total(", handling=drop")[0] - total("")[0]) > 1e-3);
+        const Explanation partial =
+            found(forward, "z_plus(paths=exclude_shortcuts)", {.targets = {0, 1, 2, 0}});
+        CHECK(partial.expected.empty());  // it is not what the logit is made of
+        REQUIRE(partial.notes.size() == 1);
+        CHECK(partial.notes[0].find("partial") != std::string::npos);
         CHECK(difference(map_of(forward, "gradient(paths=exclude_shortcuts)", {0, 1, 2, 0}),
                          map_of(forward, "gradient", {0, 1, 2, 0})) > 1e-3);
         const auto plain = golden::network();
-        CHECK_THROWS_WITH_AS((void)map_of(ExplainedForward(*plain, golden::image()), "lrp(paths=exclude_shortcuts)", {0}),
-                             doctest::Contains("no such shortcut"), Error);
+        CHECK_THROWS_WITH_AS(
+            (void)map_of(ExplainedForward(*plain, golden::image()), "lrp(paths=exclude_shortcuts)", {0}),
+            doctest::Contains("no such shortcut"), Error);
     }
 
     TEST_CASE("a start of the user, a neuron of a layer, several layers in one traversal") {
@@ -419,21 +451,30 @@ TEST_SUITE("explain") {
                 by_position = by_position.defined() ? by_position + part : part;
             }
         }
-        CHECK(difference(by_position.data(), found(forward, "gradient", {.neuron = "3:1"}).maps[0].data()) < 1e-12);
+        CHECK(difference(by_position.data(), found(forward, "gradient", {.neuron = "3:1"}).maps[0].data()) <
+              1e-12);
         const Explanation lift = found(forward, "deep_lift", {.neuron = "3:1"});
         check_near(sums(lift.maps[0].data()), lift.expected, 1e-12);
-        for (const auto& [bad, message] : std::vector<std::pair<std::string, std::string>>{
-                 {"3", "expected LAYER:channel"}, {"3:9", "out of range"}, {"3:1:1", "give its channel"}, {"x:1", "layer"}}) {
+        for (const auto& [bad, message] :
+             std::vector<std::pair<std::string, std::string>>{{"3", "expected LAYER:channel"},
+                                                              {"3:9", "out of range"},
+                                                              {"3:1:1", "give its channel"},
+                                                              {"x:1", "layer"}}) {
             CAPTURE(bad);
-            CHECK_THROWS_WITH_AS((void)found(forward, "gradient", {.neuron = bad}), doctest::Contains(message.c_str()),
-                                 Error);
+            CHECK_THROWS_WITH_AS((void)found(forward, "gradient", {.neuron = bad}),
+                                 doctest::Contains(message.c_str()), Error);
         }
         const Explanation all = found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"", "0", "3"}});
         REQUIRE(all.maps.size() == 3);
-        CHECK(difference(all.maps[2].data(), found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"3"}}).maps[0].data()) < 1e-12);
+        CHECK(
+            difference(all.maps[2].data(),
+                       found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"3"}}).maps[0].data()) <
+            1e-12);
         // Who asks for a convolution's result in front of a merged batch norm changes nothing below.
         CHECK(difference(all.maps[0].data(), map_of(forward, "epsilon_plus", {0, 1})) == 0);
-        CHECK(difference(all.maps[1].data(), found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"1"}}).maps[0].data()) == 0);
+        CHECK(difference(
+                  all.maps[1].data(),
+                  found(forward, "epsilon_plus", {.targets = {0, 1}, .layers = {"1"}}).maps[0].data()) == 0);
     }
 
     TEST_CASE("relevance of parameters comes with the explanation, of LRP methods only") {
@@ -451,7 +492,8 @@ TEST_SUITE("explain") {
         const auto net = random_network(131);
         const ExplainedForward forward(*net, random_images(132));
         const Variable layer = forward.layers().at("3");
-        CHECK(difference(replay(forward.logits(), {{layer, layer.detach()}}).data(), forward.logits().data()) == 0);
+        CHECK(difference(replay(forward.logits(), {{layer, layer.detach()}}).data(),
+                         forward.logits().data()) == 0);
         const Variable none = layer.detach() * 0.0;
         CHECK(difference(replay(forward.logits(), {{layer, none}}).data(), forward.logits().data()) > 1e-3);
         CHECK_THROWS_WITH_AS((void)replay(layer, {{forward.logits(), forward.logits()}}),
@@ -463,19 +505,22 @@ TEST_SUITE("explain") {
         const Tensor x = random_images(142, 3);
         const ExplainedForward forward(*net, x);
         const ExplainRequest request{.targets = {2, 0, 1}};
-        const auto scores = forward.scores(gather_rows(Variable(x), Tensor::from(std::vector<int64_t>{2, 0}, {2})).data(),
-                                           {2, 0}, request);
+        const auto scores = forward.scores(
+            gather_rows(Variable(x), Tensor::from(std::vector<int64_t>{2, 0}, {2})).data(), {2, 0}, request);
         const auto logits = forward.logits().data().to_vector<double>();
         CHECK(scores[0] == doctest::Approx(logits[2 * 3 + 1]).epsilon(1e-12));
         CHECK(scores[1] == doctest::Approx(logits[0 * 3 + 2]).epsilon(1e-12));
         const auto p = forward.scores(x, {0, 1, 2}, request, Score::probability);
-        CHECK(p[0] == doctest::Approx(std::exp(logits[2]) / (std::exp(logits[0]) + std::exp(logits[1]) + std::exp(logits[2]))));
+        CHECK(p[0] == doctest::Approx(std::exp(logits[2]) /
+                                      (std::exp(logits[0]) + std::exp(logits[1]) + std::exp(logits[2]))));
         const auto neuron = forward.scores(x, {0, 1, 2}, {.neuron = "0:1"});
         const NoGrad off;
-        CHECK(neuron[1] == doctest::Approx(sum(slice(slice(forward.layers().at("0"), 3, 1, 1), 0, 1, 1)).item()));
+        CHECK(neuron[1] ==
+              doctest::Approx(sum(slice(slice(forward.layers().at("0"), 3, 1, 1), 0, 1, 1)).item()));
     }
 
-    TEST_CASE("weights that are kept between explanations follow every change of a parameter or a statistic") {
+    TEST_CASE(
+        "weights that are kept between explanations follow every change of a parameter or a statistic") {
         const auto net = random_network(151);
         const Tensor x = random_images(152);
         for (const char* method : {"epsilon_plus", "gamma", "epsilon_alpha2_beta1", "epsilon"}) {
@@ -514,8 +559,14 @@ TEST_SUITE("explain") {
             const auto net = random_network(seed);
             const Tensor x = random_images(seed);
             const std::vector<std::string> methods = {
-                "epsilon_plus", "z_plus", "epsilon_alpha2_beta1", "epsilon_plus_flat", "gamma", "epsilon_gamma_box(low=-1,high=1)",
-                "composite(parts=(any:alpha_beta(alpha=2,zero_bias=true)))", "composite(parts=(any:gamma(gamma=0.5,zero_bias=true)))"};
+                "epsilon_plus",
+                "z_plus",
+                "epsilon_alpha2_beta1",
+                "epsilon_plus_flat",
+                "gamma",
+                "epsilon_gamma_box(low=-1,high=1)",
+                "composite(parts=(any:alpha_beta(alpha=2,zero_bias=true)))",
+                "composite(parts=(any:gamma(gamma=0.5,zero_bias=true)))"};
             std::vector<Tensor> exact;
             for (const std::string& method : methods) {
                 exact.push_back(map_of(ExplainedForward(*net, x), method, {0, 1}));
@@ -523,8 +574,9 @@ TEST_SUITE("explain") {
             net->to(DType::f32);
             for (size_t i = 0; i < methods.size(); ++i) {
                 CAPTURE(methods[i]);
-                CHECK(difference(map_of(ExplainedForward(*net, x.to(DType::f32)), methods[i], {0, 1}).to(DType::f64),
-                                 exact[i]) < 2e-4);
+                CHECK(difference(
+                          map_of(ExplainedForward(*net, x.to(DType::f32)), methods[i], {0, 1}).to(DType::f64),
+                          exact[i]) < 2e-4);
             }
         }
     }
@@ -557,7 +609,8 @@ TEST_SUITE("explain") {
         const Tensor x = random_tensor({2, 6, 6, 2}, 172);
         const ExplainedForward a(*one, x);
         const ExplainedForward b(*two, x);
-        for (const char* method : {"gradient", "input_x_gradient", "integrated_gradients(n=8)", "deep_lift", "epsilon(epsilon=1e-12)"}) {
+        for (const char* method : {"gradient", "input_x_gradient", "integrated_gradients(n=8)", "deep_lift",
+                                   "epsilon(epsilon=1e-12)"}) {
             CAPTURE(method);
             CHECK(difference(map_of(a, method, {0, 1}), map_of(b, method, {0, 1})) < 1e-8);
         }
@@ -580,14 +633,17 @@ TEST_SUITE("explain") {
         const Tensor x = random_images(192);
         const ExplainedForward whole(*net, x);
         const ExplainedForward lean(*net, x, Recording::Keeps::names);
-        for (const char* method : {"gradient", "saliency", "guided_backprop", "deconvnet", "gradient(paths=exclude_shortcuts)"}) {
+        for (const char* method :
+             {"gradient", "saliency", "guided_backprop", "deconvnet", "gradient(paths=exclude_shortcuts)"}) {
             CAPTURE(method);
             CHECK_FALSE(build_method(method)->reads_values());
             for (const char* layer : {"", "3"}) {
                 const ExplainRequest request{.targets = {0, 1}, .layers = {layer}};
-                CHECK(difference(found(lean, method, request).maps[0].data(), found(whole, method, request).maps[0].data()) == 0);
+                CHECK(difference(found(lean, method, request).maps[0].data(),
+                                 found(whole, method, request).maps[0].data()) == 0);
             }
         }
-        CHECK_THROWS_WITH_AS((void)map_of(lean, "epsilon_plus", {0, 1}), doctest::Contains("has not kept"), Error);
+        CHECK_THROWS_WITH_AS((void)map_of(lean, "epsilon_plus", {0, 1}), doctest::Contains("has not kept"),
+                             Error);
     }
 }

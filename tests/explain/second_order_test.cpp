@@ -40,26 +40,29 @@ double loss_of(Module& net, Explainer& explainer, const Tensor& x) {
 
 TEST_SUITE("explain") {
     TEST_CASE("second order: every differentiable method's gradient with respect to the weights") {
-        const ExplainContext context{.cam_layer = "5", .low = {-1}, .high = {1}, .background = random_tensor({2, 6, 6, 2}, 3)};
-        std::vector<std::string> methods = {"smoothgrad(n=2)",
-                                            "smoothgrad_sq(n=2, method=epsilon_plus)",
-                                            "vargrad(n=3)",
-                                            "integrated_gradients(n=4)",
-                                            "expected_gradients(k=3)",
-                                            "contextual_decomposition(window=3)",
-                                            "preset_b_flat_until(k=1)",
-                                            "composite(parts=(first:zbox(low=-1,high=1); conv:gamma; linear:epsilon(0.1)))",
-                                            "composite(parts=(conv:alpha_beta(alpha=2,bias=distribute); any:epsilon; max_pool:norm))",
-                                            "epsilon(norm_scale=true, epsilon=0.1)",
-                                            "epsilon(form=clip, epsilon=0.1)",
-                                            "gradient(paths=exclude_shortcuts)",
-                                            "epsilon_plus(paths=exclude_shortcuts)",
-                                            "epsilon_plus(start=contrastive)",
-                                            "crp(layer=2, channels=0:1)"};
+        const ExplainContext context{
+            .cam_layer = "5", .low = {-1}, .high = {1}, .background = random_tensor({2, 6, 6, 2}, 3)};
+        std::vector<std::string> methods = {
+            "smoothgrad(n=2)",
+            "smoothgrad_sq(n=2, method=epsilon_plus)",
+            "vargrad(n=3)",
+            "integrated_gradients(n=4)",
+            "expected_gradients(k=3)",
+            "contextual_decomposition(window=3)",
+            "preset_b_flat_until(k=1)",
+            "composite(parts=(first:zbox(low=-1,high=1); conv:gamma; linear:epsilon(0.1)))",
+            "composite(parts=(conv:alpha_beta(alpha=2,bias=distribute); any:epsilon; max_pool:norm))",
+            "epsilon(norm_scale=true, epsilon=0.1)",
+            "epsilon(form=clip, epsilon=0.1)",
+            "gradient(paths=exclude_shortcuts)",
+            "epsilon_plus(paths=exclude_shortcuts)",
+            "epsilon_plus(start=contrastive)",
+            "crp(layer=2, channels=0:1)"};
         for (const std::string& name : method_names()) {
-            const bool has_variant = name == "composite" || name == "preset_b_flat_until" || name == "smoothgrad" ||
-                                     name == "smoothgrad_sq" || name == "vargrad" || name == "integrated_gradients" ||
-                                     name == "expected_gradients" || name == "contextual_decomposition" || name == "lrp";
+            const bool has_variant = name == "composite" || name == "preset_b_flat_until" ||
+                                     name == "smoothgrad" || name == "smoothgrad_sq" || name == "vargrad" ||
+                                     name == "integrated_gradients" || name == "expected_gradients" ||
+                                     name == "contextual_decomposition" || name == "lrp";
             if (!has_variant) {
                 methods.push_back(name);
             }
@@ -110,7 +113,8 @@ TEST_SUITE("explain") {
                 const double below = loss_of(*net, *explainer, x);
                 moved(kStep);
                 const double difference = (above - below) / (2 * kStep);
-                CHECK(difference == doctest::Approx(slope).epsilon(1e-5 * (1 + std::abs(loss.item()) / (std::abs(slope) + 1e-12))));
+                CHECK(difference == doctest::Approx(slope).epsilon(
+                                        1e-5 * (1 + std::abs(loss.item()) / (std::abs(slope) + 1e-12))));
             }
             ++checked;
         }
