@@ -12,12 +12,20 @@ namespace backlight {
 /// running statistic, no random number).
 [[nodiscard]] const ExplainedForward& explained_batch(TrainingStep& step);
 
-/// The map of `method` for `targets` (one a sample) on that pass, (N,H,W,C) or (N,D), without history. A sample whose map
-/// is not finite gets zeros.
-[[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method, const std::vector<int64_t>& targets);
+/// Maps of `method` for `targets` (one a sample) on that pass, one a layer ("L": output of layer L, "L:in": its input,
+/// none given: the input of the network), without history. A sample with a value that is not finite gets zeros.
+[[nodiscard]] std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method,
+                                                 const std::vector<int64_t>& targets,
+                                                 const std::vector<std::string>& layers);
+/// One of them: (N,H,W,C) or (N,D).
+[[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method, const std::vector<int64_t>& targets,
+                                   const std::string& layer = "");
 
 /// The labels of a batch, on the host. Throws Error in a multi-label batch.
 [[nodiscard]] std::vector<int64_t> labels_of(const Batch& batch, const std::string& who);
+
+/// Every sample's map divided by its largest magnitude; one of zeros stays.
+[[nodiscard]] Tensor maxabs_by_sample(const Tensor& map);
 
 /// The range of every sample's map moved to [0,1]; one that is constant becomes zeros.
 [[nodiscard]] Tensor minmax_by_sample(const Tensor& map);

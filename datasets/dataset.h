@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -183,5 +184,11 @@ protected:
 /// picture. A sample is the windows one above the other, (10 H, W, C), its masks likewise. Throws Error
 /// unless the last transform of the set is a central window.
 [[nodiscard]] std::shared_ptr<Dataset> ten_crops(std::shared_ptr<const Dataset> base);
+
+/// The same samples with decoy masks from pictures, white where nothing may be read from: FOLDER/STEM.png of a picture
+/// STEM.jpg, FOLDER/INDEX.png of samples that are no files. They go through the transforms of the set. Throws Error where
+/// one is missing or has another size than its sample.
+[[nodiscard]] std::shared_ptr<Dataset> with_decoy_masks(std::shared_ptr<const Dataset> base,
+                                                        const std::filesystem::path& folder);
 
 }  // namespace backlight

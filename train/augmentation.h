@@ -62,6 +62,8 @@ public:
     [[nodiscard]] virtual bool reads_input_gradient() const { return false; }
     [[nodiscard]] virtual bool reads_layers() const { return false; }
 
+    /// The training set that the run shall have instead, with other masks or more samples. Called first.
+    [[nodiscard]] virtual std::shared_ptr<Dataset> change_data(std::shared_ptr<Dataset> data) { return data; }
     /// Once, before the first step and after a restore. Throws Error when the system does not fit model or data.
     virtual void begin(const TrainingRun& /*run*/) {}
     /// The share of each class in the samples of the next epoch, drawn with replacement; nothing: as the sampler
@@ -72,6 +74,8 @@ public:
     }
     /// Data: changes the batch before the forward pass.
     virtual void change_batch(TrainingStep& /*step*/) {}
+    /// The batch is as the forward pass will see it. What a feature hook needs of explanations is computed here.
+    virtual void before_forward(TrainingStep& /*step*/) {}
     /// Features: layers whose output it changes, and the change.
     [[nodiscard]] virtual std::vector<std::string> feature_layers() const { return {}; }
     [[nodiscard]] virtual Variable change_features(TrainingStep& /*step*/, const std::string& /*layer*/,
@@ -82,7 +86,11 @@ public:
     [[nodiscard]] virtual Variable loss_term(TrainingStep& /*step*/) { return {}; }
     /// Gradients: changes those of the parameters before they are clipped and used.
     virtual void change_gradients(TrainingStep& /*step*/) {}
+    /// After the optimiser's update.
+    virtual void after_step(TrainingStep& /*step*/) {}
     virtual void end_epoch(const TrainingRun& /*run*/, int64_t /*epoch*/) {}
+    /// Model: after the last step, before the final evaluation and before weights are written.
+    virtual void finish(const TrainingRun& /*run*/) {}
 
     /// What a resume must bring back.
     [[nodiscard]] virtual std::map<std::string, Tensor> state() const { return {}; }

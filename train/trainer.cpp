@@ -158,6 +158,7 @@ public:
 
     TrainResult run() {
         check(config_);
+        make_systems();
         prepare_data();
         prepare_model();
         const SamplerPtr sampler = make_sampler(config_.sampler, *train_set_, config_.mini_epoch);
@@ -172,7 +173,7 @@ public:
                                    .warmup_steps = config_.warmup_steps,
                                    .steps_per_epoch = steps_of(loader.batches_per_epoch()),
                                    .total_steps = steps_of(loader.batches_per_epoch()) * config_.epochs});
-        prepare_systems(loader);
+        describe_run(loader);
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
@@ -216,6 +217,9 @@ private:
             note(text);
         }
         train_set_ = result_.data->train;
+        for (const auto& system : systems_) {
+            train_set_ = system->change_data(train_set_);
+        }
         if (config_.validation > 0) {  // the same samples for every epoch and every resume
             auto order = RandomStream(RandomKey{.seed = config_.seed, .purpose = purpose::kDataset})
                              .permutation(train_set_->size());
@@ -272,12 +276,15 @@ private:
         optimizer_ = make_optimizer(config_.optimizer, parameters_);
     }
 
-    void prepare_systems(const Loader& loader) {
+    void make_systems() {
         BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation, "train: no augmentations are at hand");
         for (const std::string& text : config_.augment) {
             systems_.push_back(hooks_.make_augmentation(text));
         }
         check_claims(systems_);
+    }
+
+    void describe_run(const Loader& loader) {
         run_ = {.model = &result_.model,
                 .data = train_set_,
                 .batch_size = std::min(config_.batch_size, loader.options().batch_size),
@@ -441,10 +448,13 @@ private:
             backward(batches > 1 ? loss.sum : loss.sum / or_one(loss.weight));
             if (i + 1 == batches) {
                 finish_gradients(active, step, batches, or_one(total));
+                optimizer_->step(lr);
+                for (Augmentation* system : active) {
+                    system->after_step(step);
+                }
             }
         }
         total = or_one(total);
-        optimizer_->step(lr);
         if (config_.ema > 0) {
             average_.update(net);
         }
@@ -460,6 +470,9 @@ private:
     [[nodiscard]] SummedLoss augmented_loss(const std::vector<Augmentation*>& active, TrainingStep& step) {
         for (Augmentation* system : active) {
             system->change_batch(step);
+        }
+        for (Augmentation* system : active) {
+            system->before_forward(step);
         }
         const auto any = [&](bool (Augmentation::*asks)() const) {
             return std::any_of(active.begin(), active.end(), [&](const Augmentation* a) { return (a->*asks)(); });
@@ -590,6 +603,12 @@ private:
     void finish() {
         result_.epochs_done = state_.epoch;
         result_.steps = state_.step;
+        for (const auto& system : systems_) {
+            if (!result_.interrupted) {
+                last_test_.step = -1;
+                system->finish(run_);
+            }
+        }
         save_weights("weights.safetensors");
         const bool is_known = last_test_.step == state_.step;  // these weights were measured
         if (!result_.interrupted) {

@@ -1,7 +1,7 @@
 // Input-gradient regularisation, or double backpropagation: L = mean_i l_i + lambda mean_i || dl_i/dx_i ||².
 // Ross and Doshi-Velez, "Improving the adversarial robustness and interpretability of deep neural networks by
 // regularizing their input gradients", AAAI 2018.
-#include "augment/constant_statistics.h"
+#include "augment/loss/constant_statistics.h"
 #include "augment/registry.h"
 #include "autograd/functions.h"
 #include "core/error.h"
