@@ -13,8 +13,11 @@ const std::vector<AugmentationEntry>& list_augmentations() {
         {"cutmix", "data", "accuracy", "none (control)", "1", "p=0.5, alpha=1", "Yun et al., ICCV 2019", build_cutmix},
         {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018", build_mixup},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method", "2 backward through a backward",
-         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=gradient, layer=L, scale=none|through|stop", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
+         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, scale=none|through|stop", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
          build_rrr},
+        {"penalty", "loss", "what the penalty says", "any differentiable method", "2 backward through a backward",
+         "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L", "survey Eq. 6 and 18",
+         build_penalty},
         {"input_gradient", "loss", "robustness", "input gradient of the loss", "2 backward through a backward",
          "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018", build_input_gradient},
     };

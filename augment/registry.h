@@ -28,9 +28,10 @@ struct AugmentationEntry {
 [[nodiscard]] std::unique_ptr<Augmentation> build_augmentation(const std::string& text);
 
 using AugmentationFactory = std::unique_ptr<Augmentation>(const Options& options);
-AugmentationFactory build_cutout, build_cutmix, build_mixup;  // image_mixes.cpp
-AugmentationFactory build_edda;                               // edda.cpp
-AugmentationFactory build_rrr;                                // rrr.cpp
-AugmentationFactory build_input_gradient;                     // input_gradient.cpp
+AugmentationFactory build_cutout, build_cutmix, build_mixup;  // data/image_mixes.cpp
+AugmentationFactory build_edda;                               // data/edda.cpp
+AugmentationFactory build_penalty;                            // loss/explanation_penalty.cpp
+AugmentationFactory build_rrr;                                // loss/rrr.cpp
+AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
 
 }  // namespace backlight
