@@ -178,6 +178,9 @@ public:
         for (const auto& system : systems_) {
             system->begin(run_);
         }
+        if (state_.batch == 0) {
+            ask_for_shares();
+        }
         seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
         log_ = &log;
@@ -293,10 +296,14 @@ private:
                 .seed = config_.seed};
     }
 
-    /// The distribution of the epoch that begins, if a system has one.
+    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
+    /// epoch is from before this.
     void ask_for_shares() {
         state_.class_shares.clear();
         for (const auto& system : systems_) {
+            if (!system->is_active(state_.epoch, 0)) {
+                continue;
+            }
             if (const auto shares = system->class_shares(run_, state_.epoch)) {
                 state_.class_shares = *shares;
             }
@@ -367,14 +374,18 @@ private:
 
     void restore_systems() {
         for (size_t i = 0; i < systems_.size(); ++i) {
-            std::map<std::string, Tensor> own;
-            const std::string prefix = std::to_string(i) + ".";
-            for (const auto& [name, value] : state_.systems) {
-                if (name.starts_with(prefix)) {
-                    own[name.substr(prefix.size())] = value;
+            const auto part = [&](const std::string& kind) {
+                std::map<std::string, Tensor> own;
+                const std::string prefix = concat_text(i, '.', kind, '.');
+                for (const auto& [name, value] : state_.systems) {
+                    if (name.starts_with(prefix)) {
+                        own[name.substr(prefix.size())] = value;
+                    }
                 }
-            }
-            systems_[i]->restore(own);
+                return own;
+            };
+            systems_[i]->restore(part("state"));
+            systems_[i]->restore_metrics(part("metrics"));
         }
     }
 
@@ -591,7 +602,10 @@ private:
         state_.systems.clear();
         for (size_t i = 0; i < systems_.size(); ++i) {
             for (const auto& [name, value] : systems_[i]->state()) {
-                state_.systems[std::to_string(i) + "." + name] = value;
+                state_.systems[concat_text(i, ".state.", name)] = value;
+            }
+            for (const auto& [name, value] : systems_[i]->metrics_state()) {
+                state_.systems[concat_text(i, ".metrics.", name)] = value;
             }
         }
         if (!state_.tuning.empty()) {
