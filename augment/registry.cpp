@@ -13,7 +13,7 @@ const std::vector<AugmentationEntry>& list_augmentations() {
         {"cutmix", "data", "accuracy", "none (control)", "1", "p=0.5, alpha=1", "Yun et al., ICCV 2019", build_cutmix},
         {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018", build_mixup},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method", "2 backward through a backward",
-         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, scale=none|through|stop", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
+         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, scale=none|through|stop, earlier=WEIGHTS:WEIGHTS, cutoff=0.67", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
          build_rrr},
         {"penalty", "loss", "what the penalty says", "any differentiable method", "2 backward through a backward",
          "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L", "survey Eq. 6 and 18",
