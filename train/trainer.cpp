@@ -559,8 +559,10 @@ private:
             average_.with(*result_.model.net, [&] { averaged = measure(measured); });
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
+        TrainProgress now =
+            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         for (const auto& system : systems_) {
-            for (const auto& [name, mean] : system->take_metrics()) {
+            for (const auto& [name, mean] : now.augment[system->spec()] = system->take_metrics()) {
                 line["augment"][system->spec()][name] = finite(mean);
             }
         }
@@ -569,8 +571,7 @@ private:
             last_test_ = {state_.step, evaluation, averaged};
         }
         if (hooks_.epoch) {
-            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
-                         evaluation);
+            hooks_.epoch(now, evaluation);
         }
         return evaluation;
     }
