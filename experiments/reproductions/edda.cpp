@@ -103,9 +103,13 @@ void measure(Measurements& measured, const std::string& arm, int64_t seed, const
         for (size_t k = 0; k < config.metrics.size(); ++k, ++i) {
             measured.add(arm, map + names[k], seed, series.at(i).summary.mean);
         }
-        const MetricSeries& first = series.at(i - config.metrics.size());
-        measured.add(arm, map + "ties", seed,
-                     100 - first.summary.mean - series.at(i - config.metrics.size() + 1).summary.mean);
+        const MetricSeries &first = series.at(i - config.metrics.size()),
+                           &second = series.at(i - config.metrics.size() + 1);
+        double ties = 0;
+        for (size_t unit = 0; unit < first.values.size(); ++unit) {
+            ties += first.values[unit] == 0 && second.values[unit] == 0 ? 1 : 0;
+        }
+        measured.add(arm, map + "ties", seed, 100 * ties / static_cast<double>(first.values.size()));
         measured.add(arm, map + "empty maps", seed,
                      100 * static_cast<double>(first.degenerate) / static_cast<double>(first.values.size()));
     }

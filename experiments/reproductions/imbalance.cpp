@@ -17,6 +17,8 @@ const std::vector<Arm>& arms() {
     static const std::vector<Arm> all{
         {"as the data is", ""},
         {"uniform", "imbalance(control=uniform)"},
+        // As the arms with explanations, which know nothing before the end of the first mini-epoch.
+        {"uniform from the second", "imbalance(control=uniform, start_epoch=1)"},
         {"inverted", "imbalance(control=data)"},
         {"inverted, 1 - n/N", "imbalance(control=data, invert=complement)"},
         {"entropy", "imbalance(measure=entropy)"},
@@ -107,8 +109,11 @@ Reproduction reproduce_imbalance(const ReproductionEntry&, const ReproduceOption
         }
     }
     for (const char* arm : {"entropy", "mse"}) {
-        result.find_above(arm, "uniform", "class mean",
-                          concat_text(arm, ": explanations do more than drawing every class equally often"));
+        for (const char* control : {"uniform", "uniform from the second"}) {
+            result.find_above(
+                arm, control, "class mean",
+                concat_text(arm, ": explanations do more than drawing every class equally often, ", control));
+        }
     }
     const Measurements::Paired twin = m.paired("loss: mse", "as the data is", "class mean");
     result.remarks = {
