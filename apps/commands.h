@@ -26,6 +26,8 @@ Run add_concepts(CLI::App& app, const Common& common);
 Run add_info(CLI::App& app, const Common& common);
 Run add_list(CLI::App& app, const Common& common);
 Run add_data(CLI::App& app, const Common& common);
+Run add_augment(CLI::App& app, const Common& common);
+Run add_reproduce(CLI::App& app, const Common& common);
 Run add_demo(CLI::App& app, const Common& common);
 
 /// The options of this call as a TOML file: the common ones, then the section of the command.

@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/progress.h"
+#include "augment/registry.h"
 #include "core/error.h"
 #include "core/io/file.h"
 #include "experiments/run_report.h"
@@ -68,6 +69,9 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--mini-epoch", c.mini_epoch,
                    "Samples an epoch, for schedules and evaluations too; 0: as the training set has");
     cmd.add_flag("--ten-crop", c.ten_crop, "Measure the test set by the mean probabilities of ten crops");
+    cmd.add_option("--augment", c.augment,
+                   "A system that changes training, \"rrr(lambda=10)\"; repeatable (backlight augment --list)")
+        ->allow_extra_args(false);
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
     cmd.add_option("--early-stop", c.early_stop, "Epochs without a better held-out loss; 0: never");
@@ -85,6 +89,7 @@ int run(const CLI::App& app, const TrainConfig& config) {
     BACKLIGHT_CHECK(!config.run.empty(), "--run: expected a folder");
     TrainingDisplay display;
     TrainHooks hooks = display.hooks();
+    hooks.make_augmentation = build_augmentation;
     hooks.begin = [&] { write_file_atomically(config.run / "config.toml", config_text(app, "train")); };
     const TrainResult result = train(config, hooks);
     if (!result.skipped.empty()) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -56,6 +57,8 @@ struct Batch {
     Tensor label;                  // (N), i64; undefined in a multi-label set
     Tensor target;                 // (N, K), f32, multi-label: 1 present, 0 not; undefined otherwise
     Tensor target_weight;          // (N, K), f32: 0 where the class is to be ignored, 1 elsewhere
+    Tensor soft_label;             // (N, K), f32: a distribution in the place of `label`; undefined where that holds
+    Tensor sample_weight;          // (N), f32, of the loss; undefined: 1
     std::vector<int64_t> indices;  // which samples of the data set
     Tensor mask;                   // (N, H, W) or (N, D), f32; undefined if there is none
     Tensor decoy_mask;
@@ -181,5 +184,11 @@ protected:
 /// picture. A sample is the windows one above the other, (10 H, W, C), its masks likewise. Throws Error
 /// unless the last transform of the set is a central window.
 [[nodiscard]] std::shared_ptr<Dataset> ten_crops(std::shared_ptr<const Dataset> base);
+
+/// The same samples with decoy masks from pictures, white where nothing may be read from: FOLDER/STEM.png of a picture
+/// STEM.jpg, FOLDER/INDEX.png of samples that are no files. They go through the transforms of the set. Throws Error where
+/// one is missing or has another size than its sample.
+[[nodiscard]] std::shared_ptr<Dataset> with_decoy_masks(std::shared_ptr<const Dataset> base,
+                                                        const std::filesystem::path& folder);
 
 }  // namespace backlight

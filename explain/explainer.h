@@ -105,6 +105,14 @@ public:
     /// for explainers that do not read values, without history (explain, explain_all): less memory.
     ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps = Recording::Keeps::values);
 
+    /// Of a pass that was recorded elsewhere, e.g. in a training step: its mode and its statistics.
+    ExplainedForward(Module& net, Recording::Layers layers, Variable input, Variable logits)
+        : net_(&net),
+          keeps_(Recording::Keeps::values),
+          layers_(std::move(layers)),
+          input_(std::move(input)),
+          logits_(std::move(logits)) {}
+
     [[nodiscard]] Module& net() const { return *net_; }
     [[nodiscard]] const Variable& input() const { return input_; }
     [[nodiscard]] const Variable& logits() const { return logits_; }

@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kModel = "model.";
 constexpr std::string_view kOptimizer = "optimizer.";
 constexpr std::string_view kAverage = "average.";
+constexpr std::string_view kSystems = "augment.";
 
 /// JSON has neither infinity nor NaN: they are written as null and read as infinity.
 void read(const nlohmann::json& value, double& into) {
@@ -32,6 +33,9 @@ void save_checkpoint(const std::filesystem::path& path, Module& net, const Optim
     for (const auto& [name, value] : state.average) {
         tensors[std::string(kAverage) + name] = value;
     }
+    for (const auto& [name, value] : state.systems) {
+        tensors[std::string(kSystems) + name] = value;
+    }
     const nlohmann::json text = {{"epoch", state.epoch},
                                  {"batch", state.batch},
                                  {"step", state.step},
@@ -42,6 +46,7 @@ void save_checkpoint(const std::filesystem::path& path, Module& net, const Optim
                                  {"epoch_loss", state.epoch_loss},
                                  {"tuning", state.tuning},
                                  {"threads", state.threads},
+                                 {"class_shares", state.class_shares},
                                  {"identity", state.identity}};
     write_safetensors(path, tensors, {{"backlight.checkpoint", text.dump()}});
 }
@@ -65,6 +70,7 @@ TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optim
         read(text.at("epoch_loss"), state.epoch_loss);
         text.at("tuning").get_to(state.tuning);
         text.at("threads").get_to(state.threads);
+        text.at("class_shares").get_to(state.class_shares);
         text.at("identity").get_to(state.identity);
     } catch (const nlohmann::json::exception&) {
         throw_error(path.string() + ": the checkpoint's state is damaged");
@@ -81,6 +87,8 @@ TrainState load_checkpoint(const std::filesystem::path& path, Module& net, Optim
             optimizer_state[name.substr(kOptimizer.size())] = value;
         } else if (name.starts_with(kAverage)) {
             state.average[name.substr(kAverage.size())] = value;
+        } else if (name.starts_with(kSystems)) {
+            state.systems[name.substr(kSystems.size())] = value;
         }
     }
     load_state_dict(net, model, path.string());

@@ -22,6 +22,8 @@ struct TrainState {
     int64_t threads = 0;                    // that the kernels used: another number gives other last digits
     std::string tuning;                     // record of the convolution implementations
     std::map<std::string, Tensor> average;  // of the weights, see WeightAverage; empty: none
+    std::map<std::string, Tensor> systems;  // state of the augmentations: "0.name", "1.name"
+    std::vector<double> class_shares;       // that the present epoch was drawn with; empty: by the sampler
     std::string identity;                   // what must be the same for a resume: model, data, optimiser, ...
 };
 

@@ -20,7 +20,8 @@ struct SummedLoss {
     double weight;  // of what was summed; 0 where nothing counts
 };
 
-/// Cross-entropy of logits (N,K); of a multi-label batch the binary one of every class that is not to be
+/// Cross-entropy of logits (N,K), against `soft_label` where the batch has it, samples weighted by its `sample_weight`;
+/// of a multi-label batch the binary one of every class that is not to be
 /// ignored, whose targets `smoothing` moves towards one half. `class_weight` (K) may be undefined; in a
 /// multi-label batch it weighs the positives.
 [[nodiscard]] SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing,

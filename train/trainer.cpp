@@ -94,6 +94,7 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
                           {"class_weights", c.class_weights},
                           {"sampler", c.sampler},
                           {"mini_epoch", c.mini_epoch},
+                          {"augment", c.augment},
                           {"seed", c.seed},
                           {"validation", c.validation}}
         .dump();
@@ -157,6 +158,7 @@ public:
 
     TrainResult run() {
         check(config_);
+        make_systems();
         prepare_data();
         prepare_model();
         const SamplerPtr sampler = make_sampler(config_.sampler, *train_set_, config_.mini_epoch);
@@ -171,8 +173,12 @@ public:
                                    .warmup_steps = config_.warmup_steps,
                                    .steps_per_epoch = steps_of(loader.batches_per_epoch()),
                                    .total_steps = steps_of(loader.batches_per_epoch()) * config_.epochs});
+        describe_run(loader);
         start_or_resume();
-        loader.seek({state_.epoch, state_.batch});
+        for (const auto& system : systems_) {
+            system->begin(run_);
+        }
+        seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
         log_ = &log;
         if (hooks_.begin) {
@@ -182,6 +188,10 @@ public:
         while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early &&
                !at_last_step()) {
             train_epoch(loader);
+            if (state_.batch == 0 && state_.epoch < config_.epochs) {
+                ask_for_shares();
+                seek(loader, sampler->length());
+            }
         }
         if (at_last_step() && state_.batch > 0 && !result_.interrupted) {
             save();  // in the middle of an epoch; what follows in the log is dropped by a resume
@@ -207,6 +217,9 @@ private:
             note(text);
         }
         train_set_ = result_.data->train;
+        for (const auto& system : systems_) {
+            train_set_ = system->change_data(train_set_);
+        }
         if (config_.validation > 0) {  // the same samples for every epoch and every resume
             auto order = RandomStream(RandomKey{.seed = config_.seed, .purpose = purpose::kDataset})
                              .permutation(train_set_->size());
@@ -263,6 +276,53 @@ private:
         optimizer_ = make_optimizer(config_.optimizer, parameters_);
     }
 
+    void make_systems() {
+        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation,
+                        "train: no augmentations are at hand");
+        for (const std::string& text : config_.augment) {
+            systems_.push_back(hooks_.make_augmentation(text));
+        }
+        check_claims(systems_);
+    }
+
+    void describe_run(const Loader& loader) {
+        run_ = {.model = &result_.model,
+                .data = train_set_,
+                .batch_size = std::min(config_.batch_size, loader.options().batch_size),
+                .steps_per_epoch = steps_of(loader.batches_per_epoch()),
+                .epochs = config_.epochs,
+                .seed = config_.seed};
+    }
+
+    /// The distribution of the epoch that begins, if a system has one.
+    void ask_for_shares() {
+        state_.class_shares.clear();
+        for (const auto& system : systems_) {
+            if (const auto shares = system->class_shares(run_, state_.epoch)) {
+                state_.class_shares = *shares;
+            }
+        }
+    }
+
+    void seek(Loader& loader, int64_t length) {
+        if (state_.class_shares.empty()) {
+            loader.seek({state_.epoch, state_.batch});
+            return;
+        }
+        const SamplerPtr drawn = class_sampler(*train_set_, state_.class_shares, length);
+        loader.seek({state_.epoch, state_.batch}, drawn->order(config_.seed, state_.epoch));
+    }
+
+    [[nodiscard]] std::vector<Augmentation*> active_systems() const {
+        std::vector<Augmentation*> active;
+        for (const auto& system : systems_) {
+            if (system->is_active(state_.epoch, state_.step)) {
+                active.push_back(system.get());
+            }
+        }
+        return active;
+    }
+
     void start_or_resume() {
         state_.identity = identity_of(config_, result_.model);
         const auto path = in_run("checkpoint.safetensors");
@@ -282,6 +342,7 @@ private:
             state_ = load_checkpoint(path, *result_.model.net, *optimizer_, identity);
             average_.restore(*result_.model.net, state_.average);
             ConvTuning::restore(state_.tuning);
+            restore_systems();
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
             if (state_.threads != 0 && state_.threads != threads()) {
                 note(concat_text("the run had ", state_.threads, " threads, this has ", threads(),
@@ -303,6 +364,19 @@ private:
             }
         }
         ConvTuning::enable(config_.tune);
+    }
+
+    void restore_systems() {
+        for (size_t i = 0; i < systems_.size(); ++i) {
+            std::map<std::string, Tensor> own;
+            const std::string prefix = std::to_string(i) + ".";
+            for (const auto& [name, value] : state_.systems) {
+                if (name.starts_with(prefix)) {
+                    own[name.substr(prefix.size())] = value;
+                }
+            }
+            systems_[i]->restore(own);
+        }
     }
 
     void train_epoch(Loader& loader) {
@@ -359,33 +433,103 @@ private:
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
         int64_t trained = 0;
         double value = 0, total = 0;
+        step_begin_ = state_.batch;
+        const std::vector<Augmentation*> active = active_systems();
         for (int64_t i = 0; i < batches; ++i) {
-            const auto batch = loader.next();
+            auto batch = loader.next();
             BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
             trained += batch->size();
             ++state_.batch;
             const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
-            const SummedLoss loss =
-                loss_of(net(Variable(batch->input)), *batch, config_.label_smoothing, class_weights_);
+            TrainingStep step{.run = run_, .batch = *batch, .step = state_.step, .epoch = state_.epoch};
+            const SummedLoss loss = active.empty() ? plain_loss(*batch) : augmented_loss(active, step);
             value += loss.sum.item();
             total += loss.weight;
-            BACKLIGHT_CHECK(std::isfinite(value), "train: the loss is not finite at step ", state_.step + 1,
-                            "; a smaller lr or clip-norm may help");
+            check_finite(value, "the loss");
             backward(batches > 1 ? loss.sum : loss.sum / or_one(loss.weight));
+            if (i + 1 == batches) {
+                finish_gradients(active, step, batches, or_one(total));
+                optimizer_->step(lr);
+                for (Augmentation* system : active) {
+                    system->after_step(step);
+                }
+            }
         }
         total = or_one(total);
-        if (batches > 1) {
-            scale_gradients(parameters_, 1.0 / total);
-        }
-        if (config_.clip_norm > 0) {
-            clip_gradients(parameters_, config_.clip_norm);
-        }
-        optimizer_->step(lr);
         if (config_.ema > 0) {
             average_.update(net);
         }
         state_.epoch_loss += value / total;
         return trained;
+    }
+
+    [[nodiscard]] SummedLoss plain_loss(const Batch& batch) {
+        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing,
+                       class_weights_);
+    }
+
+    /// The hooks around the forward pass. Terms count as means over the batch.
+    [[nodiscard]] SummedLoss augmented_loss(const std::vector<Augmentation*>& active, TrainingStep& step) {
+        for (Augmentation* system : active) {
+            system->change_batch(step);
+        }
+        for (Augmentation* system : active) {
+            system->before_forward(step);
+        }
+        const auto any = [&](bool (Augmentation::*asks)() const) {
+            return std::any_of(active.begin(), active.end(),
+                               [&](const Augmentation* a) { return (a->*asks)(); });
+        };
+        step.input = any(&Augmentation::reads_input_gradient) ? Variable::leaf(step.batch.input)
+                                                              : Variable(step.batch.input);
+        Recording::Layers layers;
+        {
+            const FeatureHooks features(active, step);
+            if (any(&Augmentation::reads_layers)) {
+                const Recording recording;
+                step.logits = step.net()(step.input);
+                layers = recording.layers();
+                step.layers = &layers;
+            } else {
+                step.logits = step.net()(step.input);
+            }
+        }
+        SummedLoss loss = loss_of(step.logits, step.batch, config_.label_smoothing, class_weights_);
+        for (Augmentation* system : active) {
+            const Variable term = system->loss_term(step);
+            if (term.defined()) {
+                check_finite(term.item(), "the term of " + system->spec());
+                loss.sum = loss.sum + term * or_one(loss.weight);
+            }
+        }
+        step.layers = nullptr;
+        return loss;
+    }
+
+    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches,
+                          double total) {
+        if (batches > 1) {
+            scale_gradients(parameters_, 1.0 / total);
+        }
+        for (Augmentation* system : active) {
+            system->change_gradients(step);
+        }
+        if (config_.clip_norm > 0) {
+            clip_gradients(parameters_, config_.clip_norm);
+        }
+    }
+
+    /// The weights are still those of the step before: they are saved, then the run stops.
+    void check_finite(double value, const std::string& what) {
+        if (std::isfinite(value)) {
+            return;
+        }
+        state_.batch = step_begin_;
+        save();
+        throw_error(
+            concat_text("train: ", what, " is not finite at step ", state_.step + 1,
+                        "; a smaller lr or clip-norm may help",
+                        config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
     }
 
     /// Writes the line of the epoch so far.
@@ -409,6 +553,11 @@ private:
             average_.with(*result_.model.net, [&] { averaged = measure(measured); });
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
+        for (const auto& system : systems_) {
+            for (const auto& [name, mean] : system->take_metrics()) {
+                line["augment"][system->spec()][name] = finite(mean);
+            }
+        }
         log_->write(line.dump());
         if (!validation_set_) {
             last_test_ = {state_.step, evaluation, averaged};
@@ -422,6 +571,9 @@ private:
 
     void end_epoch(const Loader& loader) {
         const Evaluation evaluation = record_epoch(loader);
+        for (const auto& system : systems_) {
+            system->end_epoch(run_, state_.epoch);
+        }
         ++state_.epoch;
         state_.batch = 0;
         if (validation_set_ && evaluation.loss < state_.best_loss) {
@@ -441,6 +593,12 @@ private:
         state_.tuning = ConvTuning::record();
         state_.threads = threads();
         state_.average = average_.state();
+        state_.systems.clear();
+        for (size_t i = 0; i < systems_.size(); ++i) {
+            for (const auto& [name, value] : systems_[i]->state()) {
+                state_.systems[std::to_string(i) + "." + name] = value;
+            }
+        }
         if (!state_.tuning.empty()) {
             write_file_atomically(in_run("tuning.txt"), state_.tuning);
         }
@@ -450,6 +608,12 @@ private:
     void finish() {
         result_.epochs_done = state_.epoch;
         result_.steps = state_.step;
+        for (const auto& system : systems_) {
+            if (!result_.interrupted) {
+                last_test_.step = -1;
+                system->finish(run_);
+            }
+        }
         save_weights("weights.safetensors");
         const bool is_known = last_test_.step == state_.step;  // these weights were measured
         if (!result_.interrupted) {
@@ -513,6 +677,9 @@ private:
     double epoch_seconds_ = 0;  // of this process in the epoch
     int64_t epoch_images_ = 0;
     WeightAverage average_;
+    Augmentations systems_;
+    TrainingRun run_;
+    int64_t step_begin_ = 0;  // the first batch of the present step
     MetricsLog* log_ = nullptr;
 };
 

@@ -13,6 +13,7 @@
 
 #include "datasets/registry.h"
 #include "models/model.h"
+#include "train/augmentation.h"
 #include "train/evaluation.h"
 #include "train/optimizer.h"
 
@@ -53,7 +54,11 @@ struct TrainConfig {
     bool resume = false;
     bool overwrite = false;  // begin anew in a folder that holds a run
     bool tune = false;       // time the convolution implementations of each shape, record the choice
+    std::vector<std::string> augment;  // texts of `make_augmentation`
 };
+
+/// Builds a system from its text. What training knows of them: augment/registry.h has it.
+using AugmentationBuilder = std::function<std::unique_ptr<Augmentation>(const std::string& text)>;
 
 /// What the loop tells while it runs. `loss` is the mean over the epoch so far.
 struct TrainProgress {
@@ -70,6 +75,8 @@ struct TrainHooks {
     /// After each epoch; the evaluation is of the test set, or of the held-out part when there is one.
     std::function<void(const TrainProgress&, const Evaluation&)> epoch;
     std::function<void(const std::string&)> note;
+    /// Builds what `augment` asks for.
+    AugmentationBuilder make_augmentation;
     /// When it becomes true the loop saves a checkpoint and returns.
     const std::atomic<bool>* stop = nullptr;
 };

@@ -40,6 +40,7 @@ public:
     [[nodiscard]] int64_t height() const { return height_; }
     [[nodiscard]] int64_t width() const { return width_; }
     [[nodiscard]] int channels() const { return channels_; }
+    [[nodiscard]] const std::string& name() const { return name_; }
 
     /// The pixels of at least the window, which lies inside the picture and is not empty. Of a JPEG no more
     /// than needed is decoded; the pixels are those that decoding everything gives. Throws Error when the

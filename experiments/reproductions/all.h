@@ -1,0 +1,11 @@
+// The experiments, each in the file of its name.
+#pragma once
+
+#include "experiments/reproduction.h"
+
+namespace backlight {
+
+using ReproductionRun = Reproduction(const ReproductionEntry& entry, const ReproduceOptions& options);
+ReproductionRun reproduce_toy3, reproduce_rrr, reproduce_different_reasons, reproduce_input_gradient;
+
+}  // namespace backlight

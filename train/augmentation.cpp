@@ -1,0 +1,51 @@
+#include "train/augmentation.h"
+
+#include "core/error.h"
+
+namespace backlight {
+
+void Augmentation::note(const std::string& name, double value) {
+    auto& [total, count] = metrics_[name];
+    total += value;
+    ++count;
+}
+
+std::map<std::string, double> Augmentation::take_metrics() {
+    std::map<std::string, double> means;
+    for (const auto& [name, sum] : metrics_) {
+        means[name] = sum.first / static_cast<double>(sum.second);
+    }
+    metrics_.clear();
+    return means;
+}
+
+void check_claims(const Augmentations& systems) {
+    std::map<std::string, std::string> taken;
+    for (const auto& system : systems) {
+        for (const std::string& claim : system->claims()) {
+            const auto [other, first] = taken.emplace(claim, system->spec());
+            BACKLIGHT_CHECK(first, "augment: ", other->second, " and ", system->spec(), " both replace ", claim,
+                            "; a run takes one of them");
+        }
+    }
+}
+
+FeatureHooks::FeatureHooks(const std::vector<Augmentation*>& systems, TrainingStep& step) {
+    for (Augmentation* system : systems) {
+        for (const std::string& layer : system->feature_layers()) {
+            Module& module = step.net().at(layer);
+            const int id = module.add_hook([system, layer, &step](Module&, const Variable&, const Variable& output) {
+                return system->change_features(step, layer, output);
+            });
+            installed_.emplace_back(&module, id);
+        }
+    }
+}
+
+FeatureHooks::~FeatureHooks() {
+    for (const auto& [module, id] : installed_) {
+        module->remove_hook(id);
+    }
+}
+
+}  // namespace backlight
