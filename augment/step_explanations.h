@@ -8,8 +8,16 @@
 
 namespace backlight {
 
+<<<<<<< HEAD
 /// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no
 /// gradient, no running statistic, no random number).
+=======
+/// What a run tells explainers and fills: range and normalisation of the data, the layer of the CAM methods, the seed.
+[[nodiscard]] ExplainContext explain_context(const TrainingRun& run);
+
+/// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no gradient, no
+/// running statistic, no random number).
+>>>>>>> h/data
 [[nodiscard]] const ExplainedForward& explained_batch(TrainingStep& step);
 
 /// Maps of `method` for `targets` (one a sample) on that pass, one a layer ("L": output of layer L, "L:in":
@@ -21,6 +29,9 @@ namespace backlight {
 /// One of them: (N,H,W,C) or (N,D).
 [[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method,
                                    const std::vector<int64_t>& targets, const std::string& layer = "");
+
+/// Every sample's map, zeros in the place of one with a value that is not finite.
+[[nodiscard]] Tensor finite_or_zero(const Tensor& map);
 
 /// The labels of a batch, on the host. Throws Error in a multi-label batch.
 [[nodiscard]] std::vector<int64_t> labels_of(const Batch& batch, const std::string& who);

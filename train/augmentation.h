@@ -99,6 +99,9 @@ public:
     virtual void restore(const std::map<std::string, Tensor>& /*state*/) {}
     /// Means over the epoch so far, for its line in metrics.jsonl; cleared by the call.
     [[nodiscard]] std::map<std::string, double> take_metrics();
+    /// Their sums, for a checkpoint in the middle of an epoch: (2) f64, sum and count.
+    [[nodiscard]] std::map<std::string, Tensor> metrics_state() const;
+    void restore_metrics(const std::map<std::string, Tensor>& state);
 
 protected:
     void note(const std::string& name, double value);

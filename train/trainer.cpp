@@ -178,6 +178,9 @@ public:
         for (const auto& system : systems_) {
             system->begin(run_);
         }
+        if (state_.batch == 0) {
+            ask_for_shares();
+        }
         seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
         log_ = &log;
@@ -294,10 +297,14 @@ private:
                 .seed = config_.seed};
     }
 
-    /// The distribution of the epoch that begins, if a system has one.
+    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
+    /// epoch is from before this.
     void ask_for_shares() {
         state_.class_shares.clear();
         for (const auto& system : systems_) {
+            if (!system->is_active(state_.epoch, 0)) {
+                continue;
+            }
             if (const auto shares = system->class_shares(run_, state_.epoch)) {
                 state_.class_shares = *shares;
             }
@@ -368,14 +375,18 @@ private:
 
     void restore_systems() {
         for (size_t i = 0; i < systems_.size(); ++i) {
-            std::map<std::string, Tensor> own;
-            const std::string prefix = std::to_string(i) + ".";
-            for (const auto& [name, value] : state_.systems) {
-                if (name.starts_with(prefix)) {
-                    own[name.substr(prefix.size())] = value;
+            const auto part = [&](const std::string& kind) {
+                std::map<std::string, Tensor> own;
+                const std::string prefix = concat_text(i, '.', kind, '.');
+                for (const auto& [name, value] : state_.systems) {
+                    if (name.starts_with(prefix)) {
+                        own[name.substr(prefix.size())] = value;
+                    }
                 }
-            }
-            systems_[i]->restore(own);
+                return own;
+            };
+            systems_[i]->restore(part("state"));
+            systems_[i]->restore_metrics(part("metrics"));
         }
     }
 
@@ -553,8 +564,10 @@ private:
             average_.with(*result_.model.net, [&] { averaged = measure(measured); });
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
+        TrainProgress now =
+            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         for (const auto& system : systems_) {
-            for (const auto& [name, mean] : system->take_metrics()) {
+            for (const auto& [name, mean] : now.augment[system->spec()] = system->take_metrics()) {
                 line["augment"][system->spec()][name] = finite(mean);
             }
         }
@@ -563,8 +576,7 @@ private:
             last_test_ = {state_.step, evaluation, averaged};
         }
         if (hooks_.epoch) {
-            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
-                         evaluation);
+            hooks_.epoch(now, evaluation);
         }
         return evaluation;
     }
@@ -596,7 +608,10 @@ private:
         state_.systems.clear();
         for (size_t i = 0; i < systems_.size(); ++i) {
             for (const auto& [name, value] : systems_[i]->state()) {
-                state_.systems[std::to_string(i) + "." + name] = value;
+                state_.systems[concat_text(i, ".state.", name)] = value;
+            }
+            for (const auto& [name, value] : systems_[i]->metrics_state()) {
+                state_.systems[concat_text(i, ".metrics.", name)] = value;
             }
         }
         if (!state_.tuning.empty()) {
