@@ -1,6 +1,7 @@
 #include "augment/step_explanations.h"
 
 #include "autograd/functions.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 
 namespace backlight {
@@ -26,6 +27,7 @@ Variable zero_of(const Tensor& like) { return Variable(Tensor::zeros({1}, like.d
 const ExplainedForward& explained_batch(TrainingStep& step) {
     std::any& known = step.shared["forward " + key_of(step.batch)];
     if (!known.has_value()) {
+        const PrecisionScope full(DType::f32);  // of a step in mixed precision too
         known = std::make_shared<ExplainedForward>(step.net(), step.batch.input);
     }
     return *std::any_cast<std::shared_ptr<ExplainedForward>&>(known);
