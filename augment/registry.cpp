@@ -28,7 +28,7 @@ const std::vector<AugmentationEntry>& list_augmentations() {
         {"random_dropout", "features", "generalisation", "none (control)", "1",
          "layer=L, p=0.5, units=location|channel, exact=false", "Srivastava et al., JMLR 2014", build_random_dropout},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method", "2 backward through a backward",
-         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, scale=none|through|stop", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
+         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, scale=none|through|stop, earlier=WEIGHTS:WEIGHTS, cutoff=0.67", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
          build_rrr},
         {"penalty", "loss", "what the penalty says", "any differentiable method", "2 backward through a backward",
          "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L", "survey Eq. 6 and 18",
