@@ -6,14 +6,20 @@ namespace backlight {
 
 const std::vector<AugmentationEntry>& list_augmentations() {
     static const std::vector<AugmentationEntry> entries = {
-        {"edda", "data", "faithfulness of explanations", "grad_cam, saliency, any map", "3 forward, 2 backward",
-         "explainer=grad_cam, tau=0.5, p=0, mask=occlude|keep, fill=zero, target=label|predicted, background=uniform, control=none|shuffled",
+        {"edda", "data", "faithfulness of explanations", "grad_cam, saliency, any map",
+         "3 forward, 2 backward",
+         "explainer=grad_cam, tau=0.5, p=0, mask=occlude|keep, fill=zero, target=label|predicted, "
+         "background=uniform, control=none|shuffled",
          "Li et al., EDDA, 2021, algorithms 1 and 2", build_edda},
-        {"cutout", "data", "accuracy", "none (control)", "1", "size=side/2", "DeVries and Taylor, 2017", build_cutout},
-        {"cutmix", "data", "accuracy", "none (control)", "1", "p=0.5, alpha=1", "Yun et al., ICCV 2019", build_cutmix},
-        {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018", build_mixup},
+        {"cutout", "data", "accuracy", "none (control)", "1", "size=side/2", "DeVries and Taylor, 2017",
+         build_cutout},
+        {"cutmix", "data", "accuracy", "none (control)", "1", "p=0.5, alpha=1", "Yun et al., ICCV 2019",
+         build_cutmix},
+        {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018",
+         build_mixup},
         {"attention", "features", "generalisation", "epsilon, any map of the layer", "2 forward, 2 backward",
-         "layer=L, explainer=epsilon(start=one), strength=1, target=label|predicted, mask=relevance|shuffled|random",
+         "layer=L, explainer=epsilon(start=one), strength=1, target=label|predicted, "
+         "mask=relevance|shuffled|random",
          "Weber et al., Beyond explaining, 2022, Eq. 1 and 22", build_attention},
         {"explanation_dropout", "features", "generalisation, reasoning", "epsilon, any map of the layer",
          "2 forward, 2 backward",
@@ -26,15 +32,20 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          "scale=realised|inverse, control=none|shuffled",
          "Zunino et al., Excitation Dropout, IJCV 2021", build_excitation_dropout},
         {"random_dropout", "features", "generalisation", "none (control)", "1",
-         "layer=L, p=0.5, units=location|channel, exact=false", "Srivastava et al., JMLR 2014", build_random_dropout},
-        {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method", "2 backward through a backward",
-         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, scale=none|through|stop, earlier=WEIGHTS:WEIGHTS, cutoff=0.67", "Ross et al., IJCAI 2017; survey Eq. 16 and 17",
-         build_rrr},
-        {"penalty", "loss", "what the penalty says", "any differentiable method", "2 backward through a backward",
+         "layer=L, p=0.5, units=location|channel, exact=false", "Srivastava et al., JMLR 2014",
+         build_random_dropout},
+        {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",
+         "2 backward through a backward",
+         "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, "
+         "scale=none|through|stop, earlier=WEIGHTS:WEIGHTS, cutoff=0.67",
+         "Ross et al., IJCAI 2017; survey Eq. 16 and 17", build_rrr},
+        {"penalty", "loss", "what the penalty says", "any differentiable method",
+         "2 backward through a backward",
          "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L", "survey Eq. 6 and 18",
          build_penalty},
-        {"input_gradient", "loss", "robustness", "input gradient of the loss", "2 backward through a backward",
-         "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018", build_input_gradient},
+        {"input_gradient", "loss", "robustness", "input gradient of the loss",
+         "2 backward through a backward", "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018",
+         build_input_gradient},
     };
     return entries;
 }
