@@ -10,12 +10,12 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "controls'",
          "no mask, a random mask, the same mask at other features; single updates; a mask that tells the "
          "label",
-         "Weber et al., 2022, section 2.2, Eq. 1 and 22, Fig. 1A", 10, false, "minutes", reproduce_toy1},
+         "Weber et al., 2022, section 2.2, Eq. 1 and 22, Fig. 1A", 10, false, "1 minute", reproduce_toy1},
         {"toy2", "Toy experiment 2: dropout of the most relevant units",
          "dropping what the network relies on most delays overfitting and takes relevance from a misleading "
          "feature",
          "no dropout, as many random units, the least relevant units",
-         "Weber et al., 2022, section 2.2 and appendix A, Fig. 1B", 40, false, "minutes", reproduce_toy2},
+         "Weber et al., 2022, section 2.2 and appendix A, Fig. 1B", 40, false, "1 minute", reproduce_toy2},
         {"toy3", "Toy experiment 3: relevance in the loss",
          "a penalty on the relevance of the misleading feature turns the boundary to the feature that holds",
          "the same training without the penalty",
@@ -37,7 +37,7 @@ const std::vector<ReproductionEntry>& list_reproductions() {
         {"excitation_dropout", "Excitation dropout: what carries the evidence is dropped",
          "the network uses more of its units and loses less when units are removed",
          "no dropout, random dropout at 0.5, the same drop probabilities at other units",
-         "Zunino et al., IJCV 2021", 5, false, "a minute", reproduce_excitation_dropout},
+         "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
     };
     return entries;
 }

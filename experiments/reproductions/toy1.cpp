@@ -4,6 +4,7 @@
 // updates the baseline hardly overfits, which is shown beside.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "core/error.h"
 #include "experiments/reproductions/all.h"
@@ -37,7 +38,7 @@ const std::vector<Arm>& arms() {
 
 struct AllCurves {
     Curves train_loss, test_loss, test_accuracy;
-    Curves relevance;  // "baseline, feature 0"
+    std::map<std::string, Curves> relevance;  // by arm; "feature 0", ...
 };
 
 /// From the first fifth of the run on, when accuracy no longer rises.
@@ -72,15 +73,31 @@ std::string at_of(const AllCurves& curves, const std::string& arm) {
     return concat_text(arm, " at iteration ", lowest_at(curves.test_loss.mean(arm)));
 }
 
-/// Mean over the noise features of their running mean, at its first and its last point.
-std::pair<double, double> noise_relevance(const AllCurves& curves, const std::string& arm) {
-    std::pair<double, double> ends{0, 0};
+std::string feature(int64_t d) { return concat_text("feature ", d); }
+
+/// Mean over the noise features of the running mean of their relevance.
+std::vector<double> noise_relevance(const AllCurves& curves, const std::string& arm) {
+    std::vector<double> total;
     for (int64_t d = 2; d < kFeatures; ++d) {
-        const std::vector<double> mean = curves.relevance.mean(concat_text(arm, ", feature ", d));
-        ends.first += mean.front() / 3;
-        ends.second += mean.back() / 3;
+        const std::vector<double> mean = curves.relevance.at(arm).mean(feature(d));
+        total.resize(mean.size());
+        for (size_t i = 0; i < mean.size(); ++i) {
+            total[i] += mean[i] / static_cast<double>(kFeatures - 2);
+        }
     }
-    return ends;
+    return total;
+}
+
+std::string course_of(const std::vector<double>& curve) {
+    const int64_t lowest = lowest_at(curve);
+    return concat_text(number_text(curve.front()), " at first, ",
+                       number_text(curve[static_cast<size_t>(lowest - 1)]), " at iteration ", lowest, ", ",
+                       number_text(curve.back()), " at the end");
+}
+
+/// How far the seeds' mean test accuracies lie apart.
+std::string spread_of(const Measurements& m, const std::string& arm) {
+    return arm + " " + number_text(statistics_of(m.values(arm, "test accuracy, mean")).deviation);
 }
 
 void find(Reproduction& result, const AllCurves& curves) {
@@ -99,15 +116,17 @@ void find(Reproduction& result, const AllCurves& curves) {
                             number_text(m.mean(kRandom, "test loss")), ", shuffled ",
                             number_text(m.mean(kShuffled, "test loss"))));
     result.find_below(kAttention, kBaseline, "its deviation", "3: the test accuracy is more stable");
+    result.findings.back().numbers += "; deviation between the seeds' means: " + spread_of(m, kBaseline) +
+                                      ", " + spread_of(m, kAttention) + ", " + spread_of(m, kRandom) + ", " +
+                                      spread_of(m, kShuffled);
     result.find_above(kAttention, kBaseline, "test accuracy, mean",
                       "3: the test accuracy is higher on average");
-    const auto [baseline_first, baseline_last] = noise_relevance(curves, kBaseline);
-    const auto [first, last] = noise_relevance(curves, kAttention);
+    const std::vector<double> baseline = noise_relevance(curves, kBaseline);
+    const std::vector<double> masked = noise_relevance(curves, kAttention);
     result.find("4: the relevance of the noise features falls, in both",
-                baseline_last < baseline_first && last < first,
-                concat_text("mean |r'| of features 2 to 4, first iteration and all: baseline ",
-                            number_text(baseline_first), " to ", number_text(baseline_last), ", attention ",
-                            number_text(first), " to ", number_text(last)));
+                baseline.back() < baseline.front() && masked.back() < masked.front(),
+                "running mean of |r'| of features 2 to 4: baseline " + course_of(baseline) + "; attention " +
+                    course_of(masked));
     result.find_below(kAttention, kBaseline, "|r'| of 0 to 1, apart",
                       "4: features 0 and 1 are used more equally than by the baseline");
     result.find_below(kLogit, kAttention, "fresh accuracy",
@@ -127,12 +146,9 @@ void draw(Reproduction& result, const AllCurves& curves) {
         curves_figure(curves.test_loss, main, "Test loss", "cross-entropy", "Test loss" + spread),
         curves_figure(curves.test_accuracy, main, "Test accuracy", "accuracy", "Test accuracy" + spread)};
     for (const std::string& arm : {kBaseline, kAttention}) {
-        std::vector<std::string> lines;
-        for (int64_t d = 0; d < kFeatures; ++d) {
-            lines.push_back(concat_text(arm, ", feature ", d));
-        }
+        const Curves& own = curves.relevance.at(arm);
         result.figures.push_back(
-            curves_figure(curves.relevance, lines, "Relevance of the features, " + arm, "mean |r'|",
+            curves_figure(own, own.arms, "Relevance of the features, " + arm, "mean |r'|",
                           "Running mean of |r'| over the iterations; features 0 and 1 inform"));
     }
     result.figures.push_back(relevance_bars(result.measured, main, kFeatures));
@@ -169,8 +185,8 @@ Reproduction reproduce_toy1(const ReproductionEntry&, const ReproduceOptions& op
             curves.test_loss.add(arm.name, run.test_loss);
             curves.test_accuracy.add(arm.name, run.test_accuracy);
             for (int64_t d = 0; d < kFeatures; ++d) {
-                curves.relevance.add(concat_text(arm.name, ", feature ", d),
-                                     running_mean(run.relevance[static_cast<size_t>(d)]));
+                curves.relevance[arm.name].add(feature(d),
+                                               running_mean(run.relevance[static_cast<size_t>(d)]));
             }
         }
     }
