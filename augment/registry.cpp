@@ -18,6 +18,23 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          build_cutmix},
         {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018",
          build_mixup},
+        {"attention", "features", "generalisation", "epsilon, any map of the layer", "2 forward, 2 backward",
+         "layer=L, explainer=epsilon(start=one), strength=1, target=label|predicted, "
+         "mask=relevance|shuffled|random",
+         "Weber et al., Beyond explaining, 2022, Eq. 1 and 22", build_attention},
+        {"explanation_dropout", "features", "generalisation, reasoning", "epsilon, any map of the layer",
+         "2 forward, 2 backward",
+         "layer=L, p=0.25, explainer=epsilon(start=one), target=label|predicted, units=location|channel, "
+         "rescale=count|per_sample|per_batch, rounding=stochastic|down, lowest=false, decay=false",
+         "Weber et al., Beyond explaining, 2022, section 2.2", build_explanation_dropout},
+        {"excitation_dropout", "features", "generalisation, use of neurons", "excitation_backprop",
+         "2 forward, 2 backward",
+         "layer=L, p=0.5, explainer=excitation_backprop, target=label|predicted, units=location|channel, "
+         "scale=realised|inverse, control=none|shuffled",
+         "Zunino et al., Excitation Dropout, IJCV 2021", build_excitation_dropout},
+        {"random_dropout", "features", "generalisation", "none (control)", "1",
+         "layer=L, p=0.5, units=location|channel, exact=false", "Srivastava et al., JMLR 2014",
+         build_random_dropout},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",
          "2 backward through a backward",
          "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, "

@@ -1,6 +1,7 @@
 #include "augment/step_explanations.h"
 
 #include "autograd/functions.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 
 namespace backlight {
@@ -44,6 +45,7 @@ Tensor finite_or_zero(const Tensor& map) {
 const ExplainedForward& explained_batch(TrainingStep& step) {
     std::any& known = step.shared["forward " + key_of(step.batch)];
     if (!known.has_value()) {
+        const PrecisionScope full(DType::f32);  // of a step in mixed precision too
         known = std::make_shared<ExplainedForward>(step.net(), step.batch.input);
     }
     return *std::any_cast<std::shared_ptr<ExplainedForward>&>(known);

@@ -5,6 +5,17 @@ namespace backlight {
 
 const std::vector<ReproductionEntry>& list_reproductions() {
     static const std::vector<ReproductionEntry> entries = {
+        {"toy1", "Toy experiment 1: features times a mask of their relevance",
+         "training with the mask overfits less: the test loss turns later and ends below half of the "
+         "controls'",
+         "no mask, a random mask, the same mask at other features; single updates; a mask that tells the "
+         "label",
+         "Weber et al., 2022, section 2.2, Eq. 1 and 22, Fig. 1A", 10, false, "1 minute", reproduce_toy1},
+        {"toy2", "Toy experiment 2: dropout of the most relevant units",
+         "dropping what the network relies on most delays overfitting and takes relevance from a misleading "
+         "feature",
+         "no dropout, as many random units, the least relevant units",
+         "Weber et al., 2022, section 2.2 and appendix A, Fig. 1B", 40, false, "1 minute", reproduce_toy2},
         {"toy3", "Toy experiment 3: relevance in the loss",
          "a penalty on the relevance of the misleading feature turns the boundary to the feature that holds",
          "the same training without the penalty",
@@ -24,6 +35,7 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "accuracy",
          "no penalty; weight decay", "Ross and Doshi-Velez, AAAI 2018", 5, true, "1 minute",
          reproduce_input_gradient},
+<<<<<<< HEAD
 =======
          "a penalty on the gradient of the loss makes the network robust against FGSM at equal clean accuracy",
          "no penalty; weight decay", "Ross and Doshi-Velez, AAAI 2018", 5, false, "3 minutes", reproduce_input_gradient},
@@ -39,6 +51,12 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "no augmentation; masks of other samples in other places; Cutout, CutMix, MixUp", "Li et al., EDDA, 2021", 4, true,
          "8 minutes", reproduce_edda},
 >>>>>>> h/data
+=======
+        {"excitation_dropout", "Excitation dropout: what carries the evidence is dropped",
+         "the network uses more of its units and loses less when units are removed",
+         "no dropout, random dropout at 0.5, the same drop probabilities at other units",
+         "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
+>>>>>>> h/features
     };
     return entries;
 }
