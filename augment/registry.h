@@ -33,5 +33,7 @@ AugmentationFactory build_edda;                               // data/edda.cpp
 AugmentationFactory build_penalty;                            // loss/explanation_penalty.cpp
 AugmentationFactory build_rrr;                                // loss/rrr.cpp
 AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
+AugmentationFactory build_weight_lrp;                         // gradient/weight_lrp.cpp
+AugmentationFactory build_gradient_mask;                      // gradient/gradient_mask.cpp
 
 }  // namespace backlight

@@ -177,6 +177,8 @@ public:
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
+            BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
+                            " changes features, and a segment that runs again does not; train without recompute");
         }
         seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
