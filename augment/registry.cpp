@@ -68,9 +68,24 @@ const std::vector<AugmentationEntry>& list_augmentations() {
 >>>>>>> h/data
          "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L", "survey Eq. 6 and 18",
          build_penalty},
+<<<<<<< HEAD
         {"input_gradient", "loss", "robustness", "input gradient of the loss",
          "2 backward through a backward", "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018",
          build_input_gradient},
+=======
+        {"input_gradient", "loss", "robustness", "input gradient of the loss", "2 backward through a backward",
+         "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018", build_input_gradient},
+        {"weight_lrp", "gradients", "convergence", "LRP-epsilon, any method with relevance of layers",
+         "2 forward, 2 backward",
+         "reading=outer|outer_sqrt|weight_lrp|hadamard|dot, normalise=mean1|sum, cap=10, kappa=1, warmup=1, layers=*, "
+         "last=false, on_step=false (true with Adam), explainer=epsilon(epsilon=0.01), control=none|random|shuffled",
+         "Lee et al., ICTC 2019; survey Eq. 20 and 21", build_weight_lrp},
+        {"gradient_mask", "gradients", "reasoning, accuracy", "saliency, any method with a map at the layer",
+         "2 forward, 2 backward",
+         "layer=L, mode=add|multiply, lambda=0.2, mask=explanation|object|decoy, explainer=saliency, "
+         "target=label|predicted, control=none|constant|random|shuffled",
+         "survey Eq. 7 and 19", build_gradient_mask},
+>>>>>>> h/gradient
     };
     return entries;
 }

@@ -39,5 +39,7 @@ AugmentationFactory build_excitation_dropout;                 // excitation_drop
 AugmentationFactory build_random_dropout;                     // random_dropout.cpp
 AugmentationFactory build_rrr;                                // loss/rrr.cpp
 AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
+AugmentationFactory build_weight_lrp;                         // gradient/weight_lrp.cpp
+AugmentationFactory build_gradient_mask;                      // gradient/gradient_mask.cpp
 
 }  // namespace backlight

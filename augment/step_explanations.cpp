@@ -91,7 +91,13 @@ Tensor explained_map(TrainingStep& step, const std::string& method, const std::v
 
 std::vector<int64_t> labels_of(const Batch& batch, const std::string& who) {
     BACKLIGHT_CHECK(batch.label.defined(), who, ": needs one label a sample, the data has several");
-    return batch.label.to_vector<int64_t>();
+    return batch.soft_label.defined() ? argmax(batch.soft_label, 1).to_vector<int64_t>() : batch.label.to_vector<int64_t>();
+}
+
+ExplainRequest label_request(const Batch& batch) {
+    const Tensor several = batch.target.defined() ? batch.target : batch.soft_label;
+    return several.defined() ? ExplainRequest{.start = several}
+                             : ExplainRequest{.targets = batch.label.to_vector<int64_t>()};
 }
 
 Tensor maxabs_by_sample(const Tensor& map) {

@@ -33,8 +33,12 @@ namespace backlight {
 /// Every sample's map, zeros in the place of one with a value that is not finite.
 [[nodiscard]] Tensor finite_or_zero(const Tensor& map);
 
-/// The labels of a batch, on the host. Throws Error in a multi-label batch.
+/// The labels of a batch, on the host; of a mixed sample (soft labels) the class with the largest share. Throws Error in
+/// a multi-label batch.
 [[nodiscard]] std::vector<int64_t> labels_of(const Batch& batch, const std::string& who);
+
+/// A request that starts at the batch's labels: 1 at the label, at each of several labels, a mixed sample's shares.
+[[nodiscard]] ExplainRequest label_request(const Batch& batch);
 
 /// Every sample's map divided by its largest magnitude; one of zeros stays.
 [[nodiscard]] Tensor maxabs_by_sample(const Tensor& map);

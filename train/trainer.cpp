@@ -177,6 +177,8 @@ public:
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
+            BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
+                            " changes features, and a segment that runs again does not; train without recompute");
         }
         if (state_.batch == 0) {
             ask_for_shares();
