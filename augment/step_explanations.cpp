@@ -67,16 +67,9 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
         const auto explainer = build_method(method, explain_context(step.run));
         const NoGrad off;
         std::vector<Tensor> maps;
-<<<<<<< HEAD
         for (const Variable& map :
              explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
-            const Variable finite(mask(UnaryOp::is_finite, map.data()));
-            const Tensor whole = amin(finite, axes_of_sample(map.data()), true).data();
-            maps.push_back(where(whole, map, zero_of(map.data())).data());
-=======
-        for (const Variable& map : explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
             maps.push_back(finite_or_zero(map.data()));
->>>>>>> h/data
         }
         known = std::move(maps);
     }
@@ -91,7 +84,8 @@ Tensor explained_map(TrainingStep& step, const std::string& method, const std::v
 
 std::vector<int64_t> labels_of(const Batch& batch, const std::string& who) {
     BACKLIGHT_CHECK(batch.label.defined(), who, ": needs one label a sample, the data has several");
-    return batch.soft_label.defined() ? argmax(batch.soft_label, 1).to_vector<int64_t>() : batch.label.to_vector<int64_t>();
+    return batch.soft_label.defined() ? argmax(batch.soft_label, 1).to_vector<int64_t>()
+                                      : batch.label.to_vector<int64_t>();
 }
 
 ExplainRequest label_request(const Batch& batch) {

@@ -1,10 +1,4 @@
 // Explanation-driven data augmentation: pictures without what an explanation marks, or with nothing else,
-<<<<<<< HEAD
-// replace those that the network still gets right.
-//   Li et al., "EDDA: explanation-driven data augmentation to improve explanation faithfulness", 2021, Eq. 1
-//   and 2, algorithms 1 to 3. The printed mask keeps the salient pixels, the text occludes them: mask=keep
-//   and mask=occlude.
-=======
 // take the place of those that the network still gets right.
 //   s = map scaled to [0,1];   occlude: x ⊙ 1[s <= tau],   keep: x ⊙ 1[s > tau],   the rest becomes the fill
 // One label a sample (algorithm 2): the masked picture replaces its original if it is still classified right;
@@ -16,7 +10,6 @@
 // never answers. With several labels it is the absence of the class. A mask for the true class tells the
 // label: a network may learn to read it off the hole (target=predicted does not). Li et al., "EDDA:
 // explanation-driven data augmentation to improve explanation faithfulness", 2021.
->>>>>>> h/data
 #include <algorithm>
 #include <numeric>
 
@@ -83,32 +76,6 @@ public:
         } else {
             replace_by_masked(step);
         }
-<<<<<<< HEAD
-        const std::vector<int64_t> labels = labels_of(batch, "edda");
-        const Tensor masked =
-            masked_input(step, config_.predicted ? explained_batch(step).predicted() : labels);
-        const std::vector<int64_t> seen = predicted(step, masked);
-        const int64_t classes = step.run.model->classes;
-        std::vector<float> takes(labels.size(), 0.0f), uniform(labels.size(), 0.0f);
-        for (size_t n = 0; n < labels.size(); ++n) {
-            if (seen[n] == labels[n]) {
-                takes[n] = 1;
-            } else if (stream_of(step, batch.indices[n]).uniform() < config_.background) {
-                takes[n] = uniform[n] = 1;
-            }
-        }
-        note("masked", sum_of(takes) / static_cast<double>(takes.size()));
-        batch.input = blend(masked, batch.input, takes);
-        if (sum_of(uniform) > 0) {  // background: no class is likelier than another
-            const int64_t samples = batch.size();
-            const Variable one_hot =
-                batch.soft_label.defined()
-                    ? Variable(batch.soft_label)
-                    : scatter_last(Variable(Tensor::ones({samples}, DType::f32)), batch.label, classes);
-            const Variable background(Tensor::from(uniform, {samples, 1}));
-            batch.soft_label =
-                (one_hot * (1.0 - background) + background / static_cast<double>(classes)).data();
-=======
     }
 
     /// Algorithm 2's background is no answer.
@@ -118,7 +85,6 @@ public:
             auto values = bias.to_vector<float>();
             values.back() = -1e9f;
             bias.copy_from(Tensor::from(values, bias.shape()));
->>>>>>> h/data
         }
     }
 
@@ -162,41 +128,16 @@ private:
             const int64_t height = step.batch.input.dim(1), width = step.batch.input.dim(2);
             map = map.dim(1) == height && map.dim(2) == width ? map : resize(map, height, width);
         }
-<<<<<<< HEAD
-        if (x.rank() == 4 && (map.dim(1) != x.dim(1) || map.dim(2) != x.dim(2))) {
-            map = resize(map, x.dim(1), x.dim(2));
-        }
-        if (config_
-                .shuffled) {  // control: masks of the same shape that mean another sample and another place
-            map = Variable(misplaced(step, map.data()));
-        }
-        const Variable over(mask(UnaryOp::is_positive, (map - config_.tau).data()));
-        // A map without range says nothing: everything stays.
-        const Variable says_something(mask(UnaryOp::is_positive, amax(map, axes_of(map), true).data()));
-        const Variable hidden = (config_.keep ? 1.0 - over : over) * says_something;
-        const Tensor fill =
-            filled(x, config_.fill,
-                   {.mean = step.run.model->mean, .std = step.run.model->std, .seed = step.run.seed},
-                   step.batch.indices);
-        return (Variable(x) * (1.0 - hidden) + Variable(fill) * hidden).data();
-=======
         map = Variable(minmax_by_sample(map.data()));
         return config_.shuffled ? misplaced(step, map) : map;
->>>>>>> h/data
     }
 
     /// Control: masks of the same form that mean another sample and another place, permuted and shifted
     /// cyclically.
     [[nodiscard]] static Variable misplaced(const TrainingStep& step, const Variable& map) {
         RandomStream stream = stream_of(step, 0x7fffffff);
-<<<<<<< HEAD
-        Variable moved =
-            gather_rows(Variable(map), Tensor::from(stream.permutation(map.dim(0)), {map.dim(0)}));
-        for (int axis = 1; axis < (map.rank() == 4 ? 3 : 2); ++axis) {
-=======
         Variable moved(rows_of(map.data(), stream.permutation(map.dim(0))));
         for (int axis = 1; axis < (map.shape().rank() == 4 ? 3 : 2); ++axis) {
->>>>>>> h/data
             const int64_t by = stream.below(map.dim(axis));
             if (by > 0) {
                 moved = concat({slice(moved, axis, by, map.dim(axis) - by), slice(moved, axis, 0, by)}, axis);
@@ -205,44 +146,6 @@ private:
         return moved;
     }
 
-<<<<<<< HEAD
-    /// Each true positive class c of a picture: its picture without c's pixels joins the batch if the network
-    /// still sees c; only c counts in its loss.
-    void change_several_labels(TrainingStep& step) {
-        Batch& batch = step.batch;
-        const int64_t samples = batch.size(), classes = batch.target.dim(1);
-        const auto p = sigmoid(explained_batch(step).logits()).data().to_vector<float>();
-        const auto labels = batch.target.to_vector<float>();
-        Variables inputs{Variable(batch.input)}, targets{Variable(batch.target)},
-            weights{Variable(batch.target_weight)};
-        std::vector<int64_t> indices = batch.indices;
-        for (int64_t c = 0; c < classes; ++c) {
-            std::vector<float> found(static_cast<size_t>(samples), 0.0f);
-            for (int64_t n = 0; n < samples; ++n) {
-                const auto at = static_cast<size_t>(n * classes + c);
-                found[static_cast<size_t>(n)] = p[at] > 0.5f && labels[at] > 0.5f ? 1 : 0;
-            }
-            if (sum_of(found) == 0) {
-                continue;
-            }
-            const Tensor masked = masked_input(step, std::vector<int64_t>(static_cast<size_t>(samples), c));
-            const EvaluationMode mode(step.net());
-            const auto seen = step.net()(Variable(masked)).data().to_vector<float>();
-            for (int64_t n = 0; n < samples; ++n) {
-                if (found[static_cast<size_t>(n)] == 0 || seen[static_cast<size_t>(n * classes + c)] <= 0) {
-                    continue;
-                }
-                std::vector<float> only(static_cast<size_t>(classes), 0.0f);
-                only[static_cast<size_t>(c)] = 1;
-                inputs.push_back(slice(Variable(masked), 0, n, 1));
-                targets.emplace_back(Tensor::from(only, {1, classes}));
-                weights.emplace_back(Tensor::from(only, {1, classes}));
-                indices.push_back(batch.indices[static_cast<size_t>(n)]);
-            }
-        }
-        note("masked",
-             static_cast<double>(indices.size() - batch.indices.size()) / static_cast<double>(samples));
-=======
     /// These rows of the batch, with the pixels beyond tau filled (or all others).
     [[nodiscard]] Tensor masked(TrainingStep& step, const std::vector<int64_t>& targets, const Rows& rows) {
         const Variable map = scaled_map(step, targets, rows);
@@ -369,7 +272,6 @@ private:
             return;
         }
         const Shape shape{grown, static_cast<int64_t>(classes)};
->>>>>>> h/data
         batch.input = concat(inputs, 0).data();
         batch.target = concat({Variable(batch.target), Variable(Tensor::from(targets, shape))}, 0).data();
         batch.target_weight =

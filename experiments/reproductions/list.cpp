@@ -30,33 +30,26 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "a second network from another seed", "Ross et al., IJCAI 2017, section 3.2", 5, false, "10 seconds",
          reproduce_different_reasons},
         {"input_gradient", "Input-gradient regularisation and adversarial examples",
-<<<<<<< HEAD
          "a penalty on the gradient of the loss makes the network robust against FGSM at equal clean "
          "accuracy",
          "no penalty; weight decay", "Ross and Doshi-Velez, AAAI 2018", 5, true, "1 minute",
          reproduce_input_gradient},
-<<<<<<< HEAD
-=======
-         "a penalty on the gradient of the loss makes the network robust against FGSM at equal clean accuracy",
-         "no penalty; weight decay", "Ross and Doshi-Velez, AAAI 2018", 5, false, "3 minutes", reproduce_input_gradient},
         {"imbalance", "Unequal classes: explanations choose what the next mini-epoch draws",
          "drawing by explanations balances the classes, and more than drawing them equally often",
          "the data as it is; its inverted distribution; every class equally often",
          "Weber, 2020; Weber et al., 2022, sections 3.1 and 4.2", 5, true, "5 minutes", reproduce_imbalance},
         {"loss_scaling", "Unequal classes: explanations weigh the loss",
-         "factors from the change of explanations make the classes more equal", "no factors; inverse frequency; shuffled factors",
-         "Weber, 2020; Weber et al., 2022, section 3.3", 10, true, "3 minutes", reproduce_loss_scaling},
+         "factors from the change of explanations make the classes more equal",
+         "no factors; inverse frequency; shuffled factors", "Weber, 2020; Weber et al., 2022, section 3.3",
+         10, true, "3 minutes", reproduce_loss_scaling},
         {"edda", "EDDA: masks from explanations as data",
          "training on what the explanation marks makes the score depend on it more",
-         "no augmentation; masks of other samples in other places; Cutout, CutMix, MixUp", "Li et al., EDDA, 2021", 4, true,
-         "8 minutes", reproduce_edda},
->>>>>>> h/data
-=======
+         "no augmentation; masks of other samples in other places; Cutout, CutMix, MixUp",
+         "Li et al., EDDA, 2021", 4, true, "8 minutes", reproduce_edda},
         {"excitation_dropout", "Excitation dropout: what carries the evidence is dropped",
          "the network uses more of its units and loses less when units are removed",
          "no dropout, random dropout at 0.5, the same drop probabilities at other units",
          "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
->>>>>>> h/features
     };
     return entries;
 }
