@@ -13,8 +13,8 @@ double share_of(const Tensor& relevance, const Tensor& mask) {
     if (magnitude.shape().rank() == 4) {
         magnitude = sum(magnitude, {3});
     }
-    BACKLIGHT_CHECK(magnitude.shape() == mask.shape(), "share_of: maps of ", magnitude.shape(), " and masks of ",
-                    mask.shape());
+    BACKLIGHT_CHECK(magnitude.shape() == mask.shape(), "share_of: maps of ", magnitude.shape(),
+                    " and masks of ", mask.shape());
     magnitude = flatten(magnitude);
     const Variable inside = sum(magnitude * flatten(Variable(mask)), {1});
     return mean(divide_or_zero(inside, sum(magnitude, {1}))).item();
@@ -26,7 +26,8 @@ Tensor fgsm(Module& net, const Tensor& inputs, const std::vector<int64_t>& label
     const Variable loss = cross_entropy_sum(net(x), Tensor::from(labels, {inputs.dim(0)}));
     const Variable g = grad(loss, {}, {x})[0].detach();
     const NoGrad off;
-    const Variable sign = Variable(mask(UnaryOp::is_positive, g.data())) - Variable(mask(UnaryOp::is_negative, g.data()));
+    const Variable sign =
+        Variable(mask(UnaryOp::is_positive, g.data())) - Variable(mask(UnaryOp::is_negative, g.data()));
     return (Variable(inputs) + sign * eps).data();
 }
 

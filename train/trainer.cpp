@@ -177,6 +177,8 @@ public:
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
+            BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
+                            " changes features, and a segment that runs again does not; train without recompute");
         }
         if (state_.batch == 0) {
             ask_for_shares();
@@ -280,7 +282,8 @@ private:
     }
 
     void make_systems() {
-        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation, "train: no augmentations are at hand");
+        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation,
+                        "train: no augmentations are at hand");
         for (const std::string& text : config_.augment) {
             systems_.push_back(hooks_.make_augmentation(text));
         }
@@ -474,7 +477,8 @@ private:
     }
 
     [[nodiscard]] SummedLoss plain_loss(const Batch& batch) {
-        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing, class_weights_);
+        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing,
+                       class_weights_);
     }
 
     /// The hooks around the forward pass. Terms count as means over the batch.
@@ -486,7 +490,8 @@ private:
             system->before_forward(step);
         }
         const auto any = [&](bool (Augmentation::*asks)() const) {
-            return std::any_of(active.begin(), active.end(), [&](const Augmentation* a) { return (a->*asks)(); });
+            return std::any_of(active.begin(), active.end(),
+                               [&](const Augmentation* a) { return (a->*asks)(); });
         };
         step.input = any(&Augmentation::reads_input_gradient) ? Variable::leaf(step.batch.input)
                                                               : Variable(step.batch.input);
@@ -514,7 +519,8 @@ private:
         return loss;
     }
 
-    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches, double total) {
+    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches,
+                          double total) {
         if (batches > 1) {
             scale_gradients(parameters_, 1.0 / total);
         }
@@ -533,9 +539,10 @@ private:
         }
         state_.batch = step_begin_;
         save();
-        throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
-                                "; a smaller lr or clip-norm may help",
-                                config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
+        throw_error(
+            concat_text("train: ", what, " is not finite at step ", state_.step + 1,
+                        "; a smaller lr or clip-norm may help",
+                        config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
     }
 
     /// Writes the line of the epoch so far.

@@ -1,7 +1,7 @@
 // Right for the right reasons: what must not matter may not have a gradient, or relevance.
 //   L = L_pred + lambda mean_i || A_i ⊙ r_i ||²,   r = d/dx Σ_c log p_c
-// Ross, Hughes and Doshi-Velez, "Right for the right reasons: training differentiable models by constraining their
-// explanations", IJCAI 2017; Weber et al., "Beyond explaining", 2022, Eq. 16 and 17.
+// Ross, Hughes and Doshi-Velez, "Right for the right reasons: training differentiable models by constraining
+// their explanations", IJCAI 2017; Weber et al., "Beyond explaining", 2022, Eq. 16 and 17.
 #include "augment/loss/explanation_penalty.h"
 #include "augment/registry.h"
 #include "autograd/functions.h"
@@ -45,8 +45,9 @@ public:
         const bool decoys = masks_.kind == Irrelevant::decoy || masks_.kind == Irrelevant::shuffled;
         BACKLIGHT_CHECK(!decoys || data.has_decoy_masks(),
                         "rrr: the data has no masks of decoys; masks=DIR, masks=outside or masks=all");
-        BACKLIGHT_CHECK(masks_.kind != Irrelevant::outside || data.has_masks(),
-                        "rrr: the data has no masks of what matters; masks=DIR, or masks=all penalises every input");
+        BACKLIGHT_CHECK(
+            masks_.kind != Irrelevant::outside || data.has_masks(),
+            "rrr: the data has no masks of what matters; masks=DIR, or masks=all penalises every input");
     }
 
 protected:
@@ -56,8 +57,9 @@ protected:
     }
 
 private:
-    /// r / max |r| of each sample (survey Eq. 24): relevances of all samples and steps are then of one size. Where the
-    /// largest is what shall vanish, the ratio is 1 and its derivative is 0; with `stop` the largest is a constant.
+    /// r / max |r| of each sample (survey Eq. 24): relevances of all samples and steps are then of one size.
+    /// Where the largest is what shall vanish, the ratio is 1 and its derivative is 0; with `stop` the
+    /// largest is a constant.
     [[nodiscard]] Variable scaled(const Variable& r) const {
         if (scale_ == Scale::none) {
             return r;
@@ -82,7 +84,7 @@ private:
         }
         const Tensor mask = masks_.kind == Irrelevant::outside    ? (1.0 - Variable(batch.mask)).data()
                             : masks_.kind == Irrelevant::shuffled ? shuffled(batch, step.run.seed)
-                                                                    : batch.decoy_mask;
+                                                                  : batch.decoy_mask;
         if (shape.rank() != 4 || mask.rank() != 3) {
             return mask;
         }
@@ -92,10 +94,12 @@ private:
                    : adaptive_avg_pool2d(image, shape[1], shape[2]).data();  // of a layer: by area
     }
 
-    /// What the earlier networks looked at: |d max_c p_c / dx| above `cutoff` times the sample's largest (Ross et al.,
-    /// section 3.2, "find-another-explanation"). On the batch as it is, so crops and flips need no bookkeeping.
+    /// What the earlier networks looked at: |d max_c p_c / dx| above `cutoff` times the sample's largest
+    /// (Ross et al., section 3.2, "find-another-explanation"). On the batch as it is, so crops and flips need
+    /// no bookkeeping.
     [[nodiscard]] Tensor reasons_of_earlier(const Tensor& input, const Shape& shape) const {
-        BACKLIGHT_CHECK(input.shape() == shape, "rrr: earlier=FILE marks inputs; leave layer=L out, and take a method "
+        BACKLIGHT_CHECK(input.shape() == shape,
+                        "rrr: earlier=FILE marks inputs; leave layer=L out, and take a method "
                         "whose maps have the input's shape");
         Variable marked(Tensor::zeros(shape, input.dtype()));
         for (const Model& model : earlier_) {
@@ -143,7 +147,8 @@ std::unique_ptr<Augmentation> build_rrr(const Options& options) {
     RightReasons::Masks masks{.earlier = options.get("earlier", std::vector<std::string>{}),
                               .cutoff = options.get_within("cutoff", 0.67, 0.0, 1.0)};
     if (!masks.earlier.empty()) {
-        BACKLIGHT_CHECK(!options.has("masks"), "rrr: masks and earlier both say what is irrelevant; give one");
+        BACKLIGHT_CHECK(!options.has("masks"),
+                        "rrr: masks and earlier both say what is irrelevant; give one");
         masks.kind = Irrelevant::earlier;
     } else if (kind != kinds.end()) {
         masks.kind = kind->second;
@@ -152,7 +157,8 @@ std::unique_ptr<Augmentation> build_rrr(const Options& options) {
         masks.folder = text;
     }
     const std::string scale = options.choose("scale", "none", {"none", "through", "stop"});
-    return std::make_unique<RightReasons>(read_penalty_options(options, 10.0, "sum_log_prob"), std::move(masks),
+    return std::make_unique<RightReasons>(read_penalty_options(options, 10.0, "sum_log_prob"),
+                                          std::move(masks),
                                           scale == "none"   ? Scale::none
                                           : scale == "stop" ? Scale::stop
                                                             : Scale::through);

@@ -1,5 +1,6 @@
-// Find another explanation (Ross et al., IJCAI 2017, section 3.2): two rules separate the classes of `toy_colours`, equal
-// corners and the three top middle cells. A second network that may not look where the first did must find the other rule.
+// Find another explanation (Ross et al., IJCAI 2017, section 3.2): two rules separate the classes of
+// `toy_colours`, equal corners and the three top middle cells. A second network that may not look where the
+// first did must find the other rule.
 #include <unistd.h>
 
 #include <filesystem>
@@ -79,7 +80,9 @@ Reproduction reproduce_different_reasons(const ReproductionEntry&, const Reprodu
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         TrainConfig config{.model = "mlp(image=5:5:3, widths=50:30, init=small_normal)",
                            .data = concat_text("toy_colours(seed=", seed, ")"),
-                           .epochs = options.epochs > 0 ? options.epochs : 30, .batch_size = 256, .lr = 1e-3};
+                           .epochs = options.epochs_or(30),
+                           .batch_size = 256,
+                           .lr = 1e-3};
         config.optimizer.name = "adam";
         std::vector<std::string> weights;
         std::vector<float> forbidden;  // of the training samples, by all networks so far
@@ -121,16 +124,20 @@ Reproduction reproduce_different_reasons(const ReproductionEntry&, const Reprodu
         }
     }
     const Measurements& m = result.measured;
-    result.find("model 1 is right (0.97) and looks at the corners (0.9)",
-                m.mean("model 1", "accuracy") >= 0.97 && m.mean("model 1", "in corners") >= 0.9,
-                number_text(m.mean("model 1", "accuracy")) + ", " + number_text(m.mean("model 1", "in corners")));
+    result.find(
+        "model 1 is right (0.97) and looks at the corners (0.9)",
+        m.mean("model 1", "accuracy") >= 0.97 && m.mean("model 1", "in corners") >= 0.9,
+        number_text(m.mean("model 1", "accuracy")) + ", " + number_text(m.mean("model 1", "in corners")));
     result.find("model 2 is right (0.85) and looks at the top middle (0.8)",
                 m.mean("model 2", "accuracy") >= 0.85 && m.mean("model 2", "in the top middle") >= 0.8,
-                number_text(m.mean("model 2", "accuracy")) + ", " + number_text(m.mean("model 2", "in the top middle")));
-    result.find("model 2 looks at the top middle more often than anywhere else (0.5), a network from another seed does not",
-                m.mean("model 2", "in the top middle") >= 0.5 && m.mean("another seed", "in corners") >= 0.9,
-                number_text(m.mean("model 2", "in the top middle")) + "; another seed " +
-                    number_text(m.mean("another seed", "in the top middle")));
+                number_text(m.mean("model 2", "accuracy")) + ", " +
+                    number_text(m.mean("model 2", "in the top middle")));
+    result.find(
+        "model 2 looks at the top middle more often than anywhere else (0.5), a network from another seed "
+        "does not",
+        m.mean("model 2", "in the top middle") >= 0.5 && m.mean("another seed", "in corners") >= 0.9,
+        number_text(m.mean("model 2", "in the top middle")) + "; another seed " +
+            number_text(m.mean("another seed", "in the top middle")));
     result.remarks = {
         "Once both rules are forbidden (model 3) the penalty can only shrink gradients; read its overlap."};
     return result;

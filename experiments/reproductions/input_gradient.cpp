@@ -1,5 +1,6 @@
-// Input-gradient regularisation (Ross and Doshi-Velez, AAAI 2018): does a penalty on || dl/dx ||² make a network robust
-// against the fast gradient sign method, more than weight decay does, and also against attacks made on another network?
+// Input-gradient regularisation (Ross and Doshi-Velez, AAAI 2018): does a penalty on || dl/dx ||² make a
+// network robust against the fast gradient sign method, more than weight decay does, and also against attacks
+// made on another network?
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "core/error.h"
@@ -33,8 +34,11 @@ Reproduction reproduce_input_gradient(const ReproductionEntry&, const ReproduceO
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         for (const Arm& arm : arms) {
             options.tell(concat_text("seed ", seed, ", ", arm.name));
-            TrainConfig config{.model = "cnn_g", .data = concat_text("shapes12(seed=", seed, ")"),
-                               .epochs = options.epochs > 0 ? options.epochs : 40, .batch_size = 64, .lr = 1e-3,
+            TrainConfig config{.model = options.model_or("cnn_g"),
+                               .data = options.data_or(concat_text("shapes12(seed=", seed, ")")),
+                               .epochs = options.epochs_or(40),
+                               .batch_size = 64,
+                               .lr = 1e-3,
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.name = "adam";
             config.optimizer.weight_decay = arm.weight_decay;
@@ -58,12 +62,14 @@ Reproduction reproduce_input_gradient(const ReproductionEntry&, const ReproduceO
                                     accuracy_of(net, fgsm(net, all.input, labels, eps), labels));
             }
             result.measured.add(arm.name, "transferred 0.1", seed, accuracy_of(net, transferred, labels));
-            result.measured.add(arm.name, "mean ||dl/dx||²", seed, mean_square_gradient(net, all.input, labels));
+            result.measured.add(arm.name, "mean ||dl/dx||²", seed,
+                                mean_square_gradient(net, all.input, labels));
         }
     }
     const Measurements& m = result.measured;
     result.find_above("lambda 1", "plain", "FGSM 0.1", "accuracy under FGSM 0.1 rises by at least 0.2", 0.2);
-    result.find("clean accuracy falls by at most 0.03", m.mean("plain", "clean") - m.mean("lambda 1", "clean") <= 0.03,
+    result.find("clean accuracy falls by at most 0.03",
+                m.mean("plain", "clean") - m.mean("lambda 1", "clean") <= 0.03,
                 number_text(m.mean("plain", "clean")) + " to " + number_text(m.mean("lambda 1", "clean")));
     result.find_above("lambda 1", "weight decay 0.01", "FGSM 0.1", "more than weight decay does");
     result.find_above("lambda 1", "plain", "transferred 0.1",
