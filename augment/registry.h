@@ -32,5 +32,6 @@ AugmentationFactory build_cutout, build_cutmix, build_mixup;  // image_mixes.cpp
 AugmentationFactory build_edda;                               // edda.cpp
 AugmentationFactory build_rrr;                                // rrr.cpp
 AugmentationFactory build_input_gradient;                     // input_gradient.cpp
+AugmentationFactory build_prune;                              // prune.cpp
 
 }  // namespace backlight
