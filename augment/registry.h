@@ -1,5 +1,5 @@
-// Augmentations by name: systems in which explanations, or their controls, change training. Each is one file and one line
-// of the table in registry.cpp.
+// Augmentations by name: systems in which explanations, or their controls, change training. Each is one file
+// and one line of the table in registry.cpp.
 #pragma once
 
 #include <memory>
@@ -23,15 +23,24 @@ struct AugmentationEntry {
 };
 [[nodiscard]] const std::vector<AugmentationEntry>& list_augmentations();
 
-/// "rrr(lambda=10, masks=decoy)". Every system takes start_epoch=0 and every=1: from which epoch on, and in which
-/// steps, it acts. Throws Error on an unknown name or option.
+/// "rrr(lambda=10, masks=decoy)". Every system takes start_epoch=0 and every=1: from which epoch on, and in
+/// which steps, it acts. Throws Error on an unknown name or option.
 [[nodiscard]] std::unique_ptr<Augmentation> build_augmentation(const std::string& text);
 
 using AugmentationFactory = std::unique_ptr<Augmentation>(const Options& options);
-AugmentationFactory build_cutout, build_cutmix, build_mixup;  // image_mixes.cpp
-AugmentationFactory build_edda;                               // edda.cpp
-AugmentationFactory build_rrr;                                // rrr.cpp
-AugmentationFactory build_input_gradient;                     // input_gradient.cpp
-AugmentationFactory build_prune;                              // prune.cpp
+AugmentationFactory build_cutout, build_cutmix, build_mixup;  // data/image_mixes.cpp
+AugmentationFactory build_edda;                               // data/edda.cpp
+AugmentationFactory build_imbalance;                          // data/imbalance.cpp
+AugmentationFactory build_class_factors;                      // loss/class_factors.cpp
+AugmentationFactory build_penalty;                            // loss/explanation_penalty.cpp
+AugmentationFactory build_attention;                          // attention.cpp
+AugmentationFactory build_explanation_dropout;                // explanation_dropout.cpp
+AugmentationFactory build_excitation_dropout;                 // excitation_dropout.cpp
+AugmentationFactory build_random_dropout;                     // random_dropout.cpp
+AugmentationFactory build_rrr;                                // loss/rrr.cpp
+AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
+AugmentationFactory build_weight_lrp;                         // gradient/weight_lrp.cpp
+AugmentationFactory build_gradient_mask;                      // gradient/gradient_mask.cpp
+AugmentationFactory build_prune;                              // model/prune.cpp
 
 }  // namespace backlight

@@ -64,7 +64,10 @@ Model build_mlp(const Options& options, int64_t classes) {
                     " classes were asked for");
     const double dropout = options.get_within("dropout", 0.0, 0.0, 0.99);
     BACKLIGHT_CHECK(dropout == 0 || !widths.empty(), "mlp: dropout needs a hidden layer");
-    return mlp(in, widths, out, image_shape, dropout);
+    const bool small = options.choose("init", "pytorch", {"pytorch", "small_normal"}) == "small_normal";
+    Model model = mlp(in, widths, out, image_shape, dropout);
+    model.init = small ? Init::small_normal : Init::pytorch;
+    return model;
 }
 
 Model build_toy1(const Options&, int64_t classes) {

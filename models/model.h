@@ -30,6 +30,7 @@ struct Model {
     std::vector<double> mean, std;
     /// How its weights start.
     Init init = Init::pytorch;
+    double head_scale = 1;  // of the head's weights, against the scheme
     /// Of a network with units removed: what weight files state of it, as `backlight.pruned`: {"features.0":
     /// 31, ...}, the units of each layer that can lose some. Empty: it is as its name says.
     std::string pruned{};

@@ -19,6 +19,22 @@ std::map<std::string, double> Augmentation::take_metrics() {
     return means;
 }
 
+std::map<std::string, Tensor> Augmentation::metrics_state() const {
+    std::map<std::string, Tensor> state;
+    for (const auto& [name, sum] : metrics_) {
+        state[name] = Tensor::from(std::vector<double>{sum.first, static_cast<double>(sum.second)}, {2});
+    }
+    return state;
+}
+
+void Augmentation::restore_metrics(const std::map<std::string, Tensor>& state) {
+    metrics_.clear();
+    for (const auto& [name, sum] : state) {
+        const auto values = sum.to_vector<double>();
+        metrics_[name] = {values.at(0), static_cast<int64_t>(values.at(1))};
+    }
+}
+
 void check_claims(const Augmentations& systems) {
     std::map<std::string, std::string> taken;
     for (const auto& system : systems) {

@@ -161,6 +161,11 @@ public:
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
+            BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
+                            " changes features, and a segment that runs again does not; train without recompute");
+        }
+        if (state_.batch == 0) {
+            ask_for_shares();
         }
         seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
@@ -263,7 +268,8 @@ private:
     }
 
     void make_systems() {
-        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation, "train: no augmentations are at hand");
+        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation,
+                        "train: no augmentations are at hand");
         for (const std::string& text : config_.augment) {
             systems_.push_back(hooks_.make_augmentation(text));
         }
@@ -281,10 +287,14 @@ private:
                 .averages = config_.ema > 0};
     }
 
-    /// The distribution of the epoch that begins, if a system has one.
+    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
+    /// epoch is from before this.
     void ask_for_shares() {
         state_.class_shares.clear();
         for (const auto& system : systems_) {
+            if (!system->is_active(state_.epoch, 0)) {
+                continue;
+            }
             if (const auto shares = system->class_shares(run_, state_.epoch)) {
                 state_.class_shares = *shares;
             }
@@ -355,14 +365,18 @@ private:
 
     void restore_systems() {
         for (size_t i = 0; i < systems_.size(); ++i) {
-            std::map<std::string, Tensor> own;
-            const std::string prefix = std::to_string(i) + ".";
-            for (const auto& [name, value] : state_.systems) {
-                if (name.starts_with(prefix)) {
-                    own[name.substr(prefix.size())] = value;
+            const auto part = [&](const std::string& kind) {
+                std::map<std::string, Tensor> own;
+                const std::string prefix = concat_text(i, '.', kind, '.');
+                for (const auto& [name, value] : state_.systems) {
+                    if (name.starts_with(prefix)) {
+                        own[name.substr(prefix.size())] = value;
+                    }
                 }
-            }
-            systems_[i]->restore(own);
+                return own;
+            };
+            systems_[i]->restore(part("state"));
+            systems_[i]->restore_metrics(part("metrics"));
         }
     }
 
@@ -451,7 +465,8 @@ private:
     }
 
     [[nodiscard]] SummedLoss plain_loss(const Batch& batch) {
-        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing, class_weights_);
+        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing,
+                       class_weights_);
     }
 
     /// The hooks around the forward pass. Terms count as means over the batch.
@@ -463,7 +478,8 @@ private:
             system->before_forward(step);
         }
         const auto any = [&](bool (Augmentation::*asks)() const) {
-            return std::any_of(active.begin(), active.end(), [&](const Augmentation* a) { return (a->*asks)(); });
+            return std::any_of(active.begin(), active.end(),
+                               [&](const Augmentation* a) { return (a->*asks)(); });
         };
         step.input = any(&Augmentation::reads_input_gradient) ? Variable::leaf(step.batch.input)
                                                               : Variable(step.batch.input);
@@ -491,7 +507,8 @@ private:
         return loss;
     }
 
-    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches, double total) {
+    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches,
+                          double total) {
         if (batches > 1) {
             scale_gradients(parameters_, 1.0 / total);
         }
@@ -510,9 +527,10 @@ private:
         }
         state_.batch = step_begin_;
         save();
-        throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
-                                "; a smaller lr or clip-norm may help",
-                                config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
+        throw_error(
+            concat_text("train: ", what, " is not finite at step ", state_.step + 1,
+                        "; a smaller lr or clip-norm may help",
+                        config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
     }
 
     /// Writes the line of the epoch so far.
@@ -536,8 +554,10 @@ private:
             average_.with(*result_.model.net, [&] { averaged = measure(measured); });
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
+        TrainProgress now =
+            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         for (const auto& system : systems_) {
-            for (const auto& [name, mean] : system->take_metrics()) {
+            for (const auto& [name, mean] : now.augment[system->spec()] = system->take_metrics()) {
                 line["augment"][system->spec()][name] = finite(mean);
             }
         }
@@ -546,8 +566,7 @@ private:
             last_test_ = {state_.step, evaluation, averaged};
         }
         if (hooks_.epoch) {
-            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
-                         evaluation);
+            hooks_.epoch(now, evaluation);
         }
         return evaluation;
     }
@@ -579,7 +598,10 @@ private:
         state_.systems.clear();
         for (size_t i = 0; i < systems_.size(); ++i) {
             for (const auto& [name, value] : systems_[i]->state()) {
-                state_.systems[std::to_string(i) + "." + name] = value;
+                state_.systems[concat_text(i, ".state.", name)] = value;
+            }
+            for (const auto& [name, value] : systems_[i]->metrics_state()) {
+                state_.systems[concat_text(i, ".metrics.", name)] = value;
             }
         }
         if (!state_.tuning.empty()) {

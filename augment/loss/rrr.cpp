@@ -1,93 +1,67 @@
 // Right for the right reasons: what must not matter may not have a gradient, or relevance.
 //   L = L_pred + lambda mean_i || A_i ⊙ r_i ||²,   r = d/dx Σ_c log p_c
-// Ross, Hughes and Doshi-Velez, "Right for the right reasons: training differentiable models by constraining their
-// explanations", IJCAI 2017; Weber et al., "Beyond explaining", 2022, Eq. 16 and 17.
-#include "augment/loss/constant_statistics.h"
+// Ross, Hughes and Doshi-Velez, "Right for the right reasons: training differentiable models by constraining
+// their explanations", IJCAI 2017; Weber et al., "Beyond explaining", 2022, Eq. 16 and 17.
+#include "augment/loss/explanation_penalty.h"
 #include "augment/registry.h"
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
-#include "explain/explainer.h"
+#include "train/trainer.h"
 
 namespace backlight {
 namespace {
 
-enum class Irrelevant : uint8_t { automatic, decoy, outside, all, shuffled };
+enum class Irrelevant : uint8_t { automatic, decoy, outside, all, shuffled, earlier };
 enum class Scale : uint8_t { none, through, stop };
 
-class RightReasons final : public Augmentation {
+class RightReasons final : public ExplanationPenalty {
 public:
-    struct Config {
-        double lambda = 10;
-        Irrelevant masks = Irrelevant::automatic;
-        std::string folder;     // of masks; empty: the data's own
-        std::string explainer;  // a method; gradient: of sum log p
-        std::string layer;      // whose relevance; empty: the input's
-        Scale scale = Scale::none;
+    struct Masks {
+        Irrelevant kind = Irrelevant::automatic;
+        std::string folder;                // empty: the data's own
+        std::vector<std::string> earlier;  // weights of networks whose reasons shall not be used again
+        double cutoff = 0.67;
     };
-    explicit RightReasons(Config config) : config_(std::move(config)) {}
-    [[nodiscard]] bool reads_input_gradient() const override { return config_.lambda != 0; }
-    [[nodiscard]] bool reads_layers() const override { return config_.lambda != 0; }
+    RightReasons(Config config, Masks masks, Scale scale)
+        : ExplanationPenalty(std::move(config)), masks_(std::move(masks)), scale_(scale) {}
 
     [[nodiscard]] std::shared_ptr<Dataset> change_data(std::shared_ptr<Dataset> data) override {
-        return config_.folder.empty() ? data : with_decoy_masks(data, config_.folder);
+        return masks_.folder.empty() ? data : with_decoy_masks(data, masks_.folder);
     }
 
     void begin(const TrainingRun& run) override {
-        const Dataset& data = *run.data;
-        if (config_.masks == Irrelevant::automatic) {
-            config_.masks = data.has_decoy_masks() ? Irrelevant::decoy : Irrelevant::outside;
+        ExplanationPenalty::begin(run);
+        if (masks_.kind == Irrelevant::earlier) {
+            for (const std::string& file : masks_.earlier) {
+                earlier_.push_back(load_model(run.model->spec, run.model->classes, file).model);
+            }
+            return;
         }
-        const bool decoys = config_.masks == Irrelevant::decoy || config_.masks == Irrelevant::shuffled;
+        const Dataset& data = *run.data;
+        if (masks_.kind == Irrelevant::automatic) {
+            masks_.kind = data.has_decoy_masks() ? Irrelevant::decoy : Irrelevant::outside;
+        }
+        const bool decoys = masks_.kind == Irrelevant::decoy || masks_.kind == Irrelevant::shuffled;
         BACKLIGHT_CHECK(!decoys || data.has_decoy_masks(),
                         "rrr: the data has no masks of decoys; masks=DIR, masks=outside or masks=all");
-        BACKLIGHT_CHECK(config_.masks != Irrelevant::outside || data.has_masks(),
-                        "rrr: the data has no masks of what matters; masks=DIR, or masks=all penalises every input");
-        BACKLIGHT_CHECK(!data.is_multi_label() || config_.explainer == "gradient",
-                        "rrr: multi-label data has no one target to explain; explainer=gradient");
-        if (!config_.layer.empty()) {
-            const std::string module = config_.layer.substr(0, config_.layer.find(':'));
-            (void)run.model->net->at(module);
-        }
-        if (config_.explainer != "gradient") {
-            explainer_ = build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
-            BACKLIGHT_CHECK(explainer_->differentiable(), "rrr: ", config_.explainer,
-                            " has no derivative, so no loss may contain it; gradients, LRP, CAM and DeepLIFT have one");
-        }
+        BACKLIGHT_CHECK(
+            masks_.kind != Irrelevant::outside || data.has_masks(),
+            "rrr: the data has no masks of what matters; masks=DIR, or masks=all penalises every input");
     }
 
-    [[nodiscard]] Variable loss_term(TrainingStep& step) override {
-        if (config_.lambda == 0) {
-            return {};
-        }
-        const Variable r = scaled(relevance(step));
-        const Variable hidden = Variable(irrelevant(step, r.shape())) * r;
-        const Variable penalty = sum(square(hidden)) / static_cast<double>(r.dim(0));
-        note("penalty", penalty.item());
-        return penalty * config_.lambda;
+protected:
+    [[nodiscard]] Variable penalty(const TrainingStep& step, const Variable& r) override {
+        const Variable hidden = Variable(irrelevant(step, r.shape()).to(r.dtype())) * scaled(r);
+        return sum(square(hidden)) / static_cast<double>(r.dim(0));
     }
 
 private:
-    [[nodiscard]] Variable relevance(TrainingStep& step) {
-        if (explainer_) {
-            const ExplainedForward forward(step.net(), *step.layers, step.input, step.logits);
-            ExplainRequest request{.targets = step.batch.label.to_vector<int64_t>()};
-            if (!config_.layer.empty()) {
-                request.layers = {config_.layer};
-            }
-            return explainer_->explain(forward, request, true).maps[0];
-        }
-        const std::vector<int64_t> any(static_cast<size_t>(step.logits.dim(0)), 0);
-        ConstantStatistics rules;
-        const Variable at = config_.layer.empty() ? step.input : step.layers->at(config_.layer);
-        return grad(step.logits, start_values(Start::sum_log_prob, step.logits, any), {at},
-                    {.create_graph = true, .rules = &rules})[0];
-    }
-
-    /// r / max |r| of each sample (survey Eq. 24): relevances of all samples and steps are then of one size. Where the
-    /// largest is what shall vanish, the ratio is 1 and its derivative is 0; with `stop` the largest is a constant.
+    /// r / max |r| of each sample (survey Eq. 24): relevances of all samples and steps are then of one size.
+    /// Where the largest is what shall vanish, the ratio is 1 and its derivative is 0; with `stop` the
+    /// largest is a constant.
     [[nodiscard]] Variable scaled(const Variable& r) const {
-        if (config_.scale == Scale::none) {
+        if (scale_ == Scale::none) {
             return r;
         }
         std::vector<int> axes;
@@ -95,19 +69,22 @@ private:
             axes.push_back(axis);
         }
         const Variable largest = amax(abs(r), axes, true);
-        return divide_or_zero(r, config_.scale == Scale::stop ? largest.detach() : largest);
+        return divide_or_zero(r, scale_ == Scale::stop ? largest.detach() : largest);
     }
 
     /// 1 where nothing may be read from, of the relevance's height and width, one value for all channels.
     [[nodiscard]] Tensor irrelevant(const TrainingStep& step, const Shape& shape) const {
         const NoGrad off;
-        if (config_.masks == Irrelevant::all) {
+        if (masks_.kind == Irrelevant::all) {
             return Tensor::ones({1}, DType::f32);
         }
         const Batch& batch = step.batch;
-        const Tensor mask = config_.masks == Irrelevant::outside    ? (1.0 - Variable(batch.mask)).data()
-                            : config_.masks == Irrelevant::shuffled ? shuffled(batch, step.run.seed)
-                                                                    : batch.decoy_mask;
+        if (masks_.kind == Irrelevant::earlier) {
+            return reasons_of_earlier(batch.input, shape);
+        }
+        const Tensor mask = masks_.kind == Irrelevant::outside    ? (1.0 - Variable(batch.mask)).data()
+                            : masks_.kind == Irrelevant::shuffled ? shuffled(batch, step.run.seed)
+                                                                  : batch.decoy_mask;
         if (shape.rank() != 4 || mask.rank() != 3) {
             return mask;
         }
@@ -115,6 +92,28 @@ private:
         return mask.dim(1) == shape[1] && mask.dim(2) == shape[2]
                    ? image.data()
                    : adaptive_avg_pool2d(image, shape[1], shape[2]).data();  // of a layer: by area
+    }
+
+    /// What the earlier networks looked at: |d max_c p_c / dx| above `cutoff` times the sample's largest
+    /// (Ross et al., section 3.2, "find-another-explanation"). On the batch as it is, so crops and flips need
+    /// no bookkeeping.
+    [[nodiscard]] Tensor reasons_of_earlier(const Tensor& input, const Shape& shape) const {
+        BACKLIGHT_CHECK(input.shape() == shape,
+                        "rrr: earlier=FILE marks inputs; leave layer=L out, and take a method "
+                        "whose maps have the input's shape");
+        Variable marked(Tensor::zeros(shape, input.dtype()));
+        for (const Model& model : earlier_) {
+            const ExplainedForward forward(*model.net, input);
+            const auto explainer = build_method("gradient(start=prob)");
+            const Variable g = abs(Variable(forward.explain(*explainer, {.targets = forward.predicted()})));
+            std::vector<int> axes;
+            for (int axis = 1; axis < input.rank(); ++axis) {
+                axes.push_back(axis);
+            }
+            marked = maximum(marked, Variable(mask(UnaryOp::is_positive,
+                                                   (g - amax(g, axes, true) * masks_.cutoff).data())));
+        }
+        return marked.data();
     }
 
     /// Control: as many marked places, anywhere, the same for a sample in every epoch.
@@ -130,31 +129,39 @@ private:
         return Tensor::from(values, batch.decoy_mask.shape());
     }
 
-    Config config_;
-    std::unique_ptr<Explainer> explainer_;
+    Masks masks_;
+    Scale scale_;
+    std::vector<Model> earlier_;
 };
 
 }  // namespace
 
 std::unique_ptr<Augmentation> build_rrr(const Options& options) {
-    RightReasons::Config config{.lambda = options.get_within("lambda", 10.0, 0.0, 1e9),
-                                .explainer = options.get("explainer", "gradient"),
-                                .layer = options.get("layer", "")};
-    const std::string masks = options.get("masks", "auto");
     const std::map<std::string, Irrelevant> kinds{{"auto", Irrelevant::automatic},
                                                   {"decoy", Irrelevant::decoy},
                                                   {"outside", Irrelevant::outside},
                                                   {"all", Irrelevant::all},
                                                   {"shuffled", Irrelevant::shuffled}};
-    if (const auto kind = kinds.find(masks); kind != kinds.end()) {
-        config.masks = kind->second;
+    const std::string text = options.get("masks", "auto");
+    const auto kind = kinds.find(text);
+    RightReasons::Masks masks{.earlier = options.get("earlier", std::vector<std::string>{}),
+                              .cutoff = options.get_within("cutoff", 0.67, 0.0, 1.0)};
+    if (!masks.earlier.empty()) {
+        BACKLIGHT_CHECK(!options.has("masks"),
+                        "rrr: masks and earlier both say what is irrelevant; give one");
+        masks.kind = Irrelevant::earlier;
+    } else if (kind != kinds.end()) {
+        masks.kind = kind->second;
     } else {
-        config.masks = Irrelevant::decoy;
-        config.folder = masks;
+        masks.kind = Irrelevant::decoy;
+        masks.folder = text;
     }
     const std::string scale = options.choose("scale", "none", {"none", "through", "stop"});
-    config.scale = scale == "none" ? Scale::none : scale == "stop" ? Scale::stop : Scale::through;
-    return std::make_unique<RightReasons>(std::move(config));
+    return std::make_unique<RightReasons>(read_penalty_options(options, 10.0, "sum_log_prob"),
+                                          std::move(masks),
+                                          scale == "none"   ? Scale::none
+                                          : scale == "stop" ? Scale::stop
+                                                            : Scale::through);
 }
 
 }  // namespace backlight

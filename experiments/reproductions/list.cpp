@@ -5,10 +5,51 @@ namespace backlight {
 
 const std::vector<ReproductionEntry>& list_reproductions() {
     static const std::vector<ReproductionEntry> entries = {
+        {"toy1", "Toy experiment 1: features times a mask of their relevance",
+         "training with the mask overfits less: the test loss turns later and ends below half of the "
+         "controls'",
+         "no mask, a random mask, the same mask at other features; single updates; a mask that tells the "
+         "label",
+         "Weber et al., 2022, section 2.2, Eq. 1 and 22, Fig. 1A", 10, false, "1 minute", reproduce_toy1},
+        {"toy2", "Toy experiment 2: dropout of the most relevant units",
+         "dropping what the network relies on most delays overfitting and takes relevance from a misleading "
+         "feature",
+         "no dropout, as many random units, the least relevant units",
+         "Weber et al., 2022, section 2.2 and appendix A, Fig. 1B", 40, false, "1 minute", reproduce_toy2},
         {"toy3", "Toy experiment 3: relevance in the loss",
          "a penalty on the relevance of the misleading feature turns the boundary to the feature that holds",
-         "the same training without the penalty", "Weber et al., 2022, section 2.2, Eq. 2, 3, 23, 24, Fig. 1C", 5, false,
-         "a few seconds", reproduce_toy3},
+         "the same training without the penalty",
+         "Weber et al., 2022, section 2.2, Eq. 2, 3, 23, 24, Fig. 1C", 5, false, "a few seconds",
+         reproduce_toy3},
+        {"rrr", "Right for the right reasons: marked decoys",
+         "marking the decoys as irrelevant raises accuracy where they say nothing",
+         "no masks; as many marks at random places",
+         "Ross et al., IJCAI 2017; Weber et al., 2022, Eq. 16, 17", 5, true, "15 seconds", reproduce_rrr},
+        {"different_reasons", "Find another explanation: a sequence of networks with different reasons",
+         "a second network that may not look where the first did finds the other rule",
+         "a second network from another seed", "Ross et al., IJCAI 2017, section 3.2", 5, false, "10 seconds",
+         reproduce_different_reasons},
+        {"input_gradient", "Input-gradient regularisation and adversarial examples",
+         "a penalty on the gradient of the loss makes the network robust against FGSM at equal clean "
+         "accuracy",
+         "no penalty; weight decay", "Ross and Doshi-Velez, AAAI 2018", 5, true, "1 minute",
+         reproduce_input_gradient},
+        {"imbalance", "Unequal classes: explanations choose what the next mini-epoch draws",
+         "drawing by explanations balances the classes, and more than drawing them equally often",
+         "the data as it is; its inverted distribution; every class equally often",
+         "Weber, 2020; Weber et al., 2022, sections 3.1 and 4.2", 5, true, "5 minutes", reproduce_imbalance},
+        {"loss_scaling", "Unequal classes: explanations weigh the loss",
+         "factors from the change of explanations make the classes more equal",
+         "no factors; inverse frequency; shuffled factors", "Weber, 2020; Weber et al., 2022, section 3.3",
+         10, true, "3 minutes", reproduce_loss_scaling},
+        {"edda", "EDDA: masks from explanations as data",
+         "training on what the explanation marks makes the score depend on it more",
+         "no augmentation; masks of other samples in other places; Cutout, CutMix, MixUp",
+         "Li et al., EDDA, 2021", 4, true, "8 minutes", reproduce_edda},
+        {"excitation_dropout", "Excitation dropout: what carries the evidence is dropped",
+         "the network uses more of its units and loses less when units are removed",
+         "no dropout, random dropout at 0.5, the same drop probabilities at other units",
+         "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
     };
     return entries;
 }

@@ -3,11 +3,11 @@
 
 #include "explain/explainer.h"
 #include "layers/layers.h"
-#include "tests/augment/support.h"
+#include "tests/augment/pruning_support.h"
 #include "train/evaluation.h"
 
 using namespace backlight;
-using namespace backlight::augment_testing;
+using namespace backlight::prune_testing;
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include "core/random.h"
 #include "tests/train/support.h"
 
-namespace backlight::augment_testing {
+namespace backlight::prune_testing {
 
 using namespace train_testing;
 
@@ -72,4 +72,4 @@ inline LivingUnits random_living(const PrunableUnits& units, double dead, uint64
     return living;
 }
 
-}  // namespace backlight::augment_testing
+}  // namespace backlight::prune_testing

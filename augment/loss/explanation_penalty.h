@@ -1,0 +1,50 @@
+// The general form of loss augmentation: L = L_pred + lambda ζ(r), r an explanation of the step's own forward
+// pass with its history (Weber et al., "Beyond explaining", 2022, Eq. 6 and 18). RRR and the penalties by
+// name are forms of it; a program gives its own ζ as a function.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/options.h"
+#include "explain/explainer.h"
+#include "train/augmentation.h"
+
+namespace backlight {
+
+class ExplanationPenalty : public Augmentation {
+public:
+    struct Config {
+        double lambda = 1;
+        std::string explainer =
+            "gradient";     // a method, explained for the label; sum_log_prob: d/dx Σ_c log p_c
+        std::string layer;  // whose relevance, "features.7" or "features.7:in"; empty: the input's
+    };
+    explicit ExplanationPenalty(Config config) : config_(std::move(config)) {}
+    [[nodiscard]] bool reads_input_gradient() const override { return config_.lambda != 0; }
+    [[nodiscard]] bool reads_layers() const override { return config_.lambda != 0; }
+    void begin(const TrainingRun& run) override;
+    [[nodiscard]] Variable loss_term(TrainingStep& step) final;
+
+protected:
+    /// ζ, a mean over the batch, in differentiable ops. `r` has the shape of what is explained.
+    [[nodiscard]] virtual Variable penalty(const TrainingStep& step, const Variable& r) = 0;
+
+private:
+    [[nodiscard]] Variable relevance(TrainingStep& step);
+
+    Config config_;
+    std::unique_ptr<Explainer> explainer_;
+};
+
+/// lambda, explainer and layer of a spec.
+[[nodiscard]] ExplanationPenalty::Config read_penalty_options(const Options& options, double lambda,
+                                                              const char* explainer);
+
+/// ζ as a function: zeta(step, r) -> a scalar with history. For AugmentationBuilder of train
+/// (train/trainer.h).
+[[nodiscard]] std::unique_ptr<Augmentation> explanation_penalty(
+    ExplanationPenalty::Config config, std::function<Variable(const TrainingStep&, const Variable&)> zeta);
+
+}  // namespace backlight
