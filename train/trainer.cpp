@@ -100,22 +100,6 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
         .dump();
 }
 
-/// What a weight file says of its network, for `explain` and `predict`.
-std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
-    const InputRange range = data.input_range();
-    return {{"format", "pt"},
-            {"backlight.model", model.spec},
-            {"backlight.classes", nlohmann::json(data.class_names()).dump()},
-            {"backlight.input_low", nlohmann::json(range.low).dump()},
-            {"backlight.input_high", nlohmann::json(range.high).dump()},
-            {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
-            {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
-            {"backlight.std", nlohmann::json(data.normalization().std).dump()},
-            {"backlight.sample",
-             nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
-                 .dump()}};
-}
-
 void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
                     c.epochs);
@@ -259,9 +243,11 @@ private:
         BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
                         "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
         if (!config_.weights.empty()) {
+            SafetensorsFile file = read_safetensors(config_.weights);
+            file.tensors = from_timm(std::move(file.tensors));
+            adopt_pruning(result_.model, file.tensors, file.metadata);
             const std::string left =
-                load_body(result_.model, from_timm(read_safetensors(config_.weights).tensors),
-                          config_.weights, config_.seed);
+                load_body(result_.model, std::move(file.tensors), config_.weights, config_.seed);
             if (!left.empty()) {
                 note(left);
             }
@@ -296,7 +282,9 @@ private:
                 .batch_size = std::min(config_.batch_size, loader.options().batch_size),
                 .steps_per_epoch = steps_of(loader.batches_per_epoch()),
                 .epochs = config_.epochs,
-                .seed = config_.seed};
+                .seed = config_.seed,
+                .optimizer = optimizer_.get(),
+                .averages = config_.ema > 0};
     }
 
     /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
@@ -701,6 +689,26 @@ private:
 };
 
 }  // namespace
+
+std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
+    const InputRange range = data.input_range();
+    std::map<std::string, std::string> metadata{
+        {"format", "pt"},
+        {"backlight.model", model.spec},
+        {"backlight.classes", nlohmann::json(data.class_names()).dump()},
+        {"backlight.input_low", nlohmann::json(range.low).dump()},
+        {"backlight.input_high", nlohmann::json(range.high).dump()},
+        {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
+        {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
+        {"backlight.std", nlohmann::json(data.normalization().std).dump()},
+        {"backlight.sample",
+         nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
+             .dump()}};
+    if (!model.pruned.empty()) {
+        metadata["backlight.pruned"] = model.pruned;
+    }
+    return metadata;
+}
 
 TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return Trainer(config, hooks).run(); }
 
