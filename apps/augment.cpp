@@ -9,7 +9,8 @@
 namespace backlight::apps {
 
 Run add_augment(CLI::App& app, const Common&) {
-    CLI::App* cmd = app.add_subcommand("augment", "Systems in which explanations change training, for train --augment");
+    CLI::App* cmd =
+        app.add_subcommand("augment", "Systems in which explanations change training, for train --augment");
     auto name = std::make_shared<std::string>();
     auto list = std::make_shared<bool>(false);
     cmd->add_flag("--list", *list, "Describe every system")->configurable(false);
@@ -23,12 +24,14 @@ Run add_augment(CLI::App& app, const Common&) {
                 continue;
             }
             found = true;
-            std::cout << entry.name << "\n    family    " << entry.family << "\n    improves  " << entry.improves
-                      << "\n    explainer " << entry.explainer << "\n    cost      " << entry.cost
-                      << "\n    options   " << entry.options << "\n    source    " << entry.source << "\n";
+            std::cout << entry.name << "\n    family    " << entry.family << "\n    improves  "
+                      << entry.improves << "\n    explainer " << entry.explainer << "\n    cost      "
+                      << entry.cost << "\n    options   " << entry.options << "\n    source    "
+                      << entry.source << "\n";
         }
         BACKLIGHT_CHECK(found, unknown_name("augmentation", *name, known));
-        std::cout << "every system also takes start_epoch=0 (it rests before) and every=1 (it acts in every so many steps)\n";
+        std::cout << "every system also takes start_epoch=0 (it rests before) and every=1 (it acts in every "
+                     "so many steps)\n";
         return 0;
     };
 }

@@ -21,9 +21,9 @@ struct Config {
 
 int print_list() {
     for (const ReproductionEntry& entry : list_reproductions()) {
-        std::cout << entry.name << "\n    " << entry.title << " (" << entry.source << ")\n    claim    " << entry.claim
-                  << "\n    control  " << entry.control << "\n    seeds    " << entry.seeds << ", " << entry.duration
-                  << (entry.takes_data ? ", takes --data" : "") << "\n";
+        std::cout << entry.name << "\n    " << entry.title << " (" << entry.source << ")\n    claim    "
+                  << entry.claim << "\n    control  " << entry.control << "\n    seeds    " << entry.seeds
+                  << ", " << entry.duration << (entry.takes_data ? ", takes --data" : "") << "\n";
     }
     return 0;
 }
@@ -51,7 +51,8 @@ int run(const Config& config) {
     }
     const ReproductionEntry& entry = find_reproduction(config.name);
     BACKLIGHT_CHECK(entry.takes_data || (config.options.data.empty() && config.options.model.empty()),
-                    "reproduce: ", entry.name, " draws its own data and network; --data and --model are not for it");
+                    "reproduce: ", entry.name,
+                    " draws its own data and network; --data and --model are not for it");
     if (!config.out_dir.empty()) {
         make_output_folder(config.out_dir);
     }
@@ -59,7 +60,8 @@ int run(const Config& config) {
     options.seeds = options.seeds > 0 ? options.seeds : entry.seeds;
     const auto begin = std::chrono::steady_clock::now();
     options.progress = [&](const std::string& text) {
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begin);
+        const auto seconds =
+            std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begin);
         std::cerr << "[" << seconds.count() << " s] " << text << "\n";
     };
     const Reproduction result = entry.run(entry, options);
@@ -74,15 +76,19 @@ int run(const Config& config) {
 }  // namespace
 
 Run add_reproduce(CLI::App& app, const Common&) {
-    CLI::App* cmd = app.add_subcommand("reproduce", "Run an experiment against its control and say whether its claim held");
+    CLI::App* cmd = app.add_subcommand(
+        "reproduce", "Run an experiment against its control and say whether its claim held");
     auto config = std::make_shared<Config>();
     cmd->add_option("name", config->name, "Which (--list)");
     cmd->add_flag("--list", config->list, "Describe every experiment")->configurable(false);
     cmd->add_option("--seeds", config->options.seeds, "How many; 0: as the experiment has by itself")
         ->check(CLI::Range(int64_t{0}, int64_t{10000}));
-    cmd->add_option("--data", config->options.data, "Other data, where the experiment takes them (backlight list data)");
-    cmd->add_option("--model", config->options.model, "Another network, with other data (backlight list models)");
-    cmd->add_option("--epochs", config->options.epochs, "Another length, where the experiment has epochs; 0: its own")
+    cmd->add_option("--data", config->options.data,
+                    "Other data, where the experiment takes them (backlight list data)");
+    cmd->add_option("--model", config->options.model,
+                    "Another network, with other data (backlight list models)");
+    cmd->add_option("--epochs", config->options.epochs,
+                    "Another length, where the experiment has epochs; 0: its own")
         ->check(CLI::Range(int64_t{0}, int64_t{1000000}));
     cmd->add_option("--out-dir", config->out_dir, "Folder for results.json, figures and report.html");
     return [config] { return run(*config); };

@@ -1,5 +1,5 @@
-// Augmentations by name: systems in which explanations, or their controls, change training. Each is one file and one line
-// of the table in registry.cpp.
+// Augmentations by name: systems in which explanations, or their controls, change training. Each is one file
+// and one line of the table in registry.cpp.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,8 @@ struct AugmentationEntry {
 };
 [[nodiscard]] const std::vector<AugmentationEntry>& list_augmentations();
 
-/// "rrr(lambda=10, masks=decoy)". Every system takes start_epoch=0 and every=1: from which epoch on, and in which
-/// steps, it acts. Throws Error on an unknown name or option.
+/// "rrr(lambda=10, masks=decoy)". Every system takes start_epoch=0 and every=1: from which epoch on, and in
+/// which steps, it acts. Throws Error on an unknown name or option.
 [[nodiscard]] std::unique_ptr<Augmentation> build_augmentation(const std::string& text);
 
 using AugmentationFactory = std::unique_ptr<Augmentation>(const Options& options);

@@ -31,7 +31,8 @@ const ExplainedForward& explained_batch(TrainingStep& step) {
     return *std::any_cast<std::shared_ptr<ExplainedForward>&>(known);
 }
 
-std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method, const std::vector<int64_t>& targets,
+std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method,
+                                   const std::vector<int64_t>& targets,
                                    const std::vector<std::string>& layers) {
     std::string key = "maps " + method + " " + key_of(step.batch);
     for (const int64_t target : targets) {
@@ -47,7 +48,8 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
         const auto explainer = build_method(method, context);
         const NoGrad off;
         std::vector<Tensor> maps;
-        for (const Variable& map : explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
+        for (const Variable& map :
+             explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
             const Variable finite(mask(UnaryOp::is_finite, map.data()));
             const Tensor whole = amin(finite, axes_of_sample(map.data()), true).data();
             maps.push_back(where(whole, map, zero_of(map.data())).data());
@@ -85,7 +87,8 @@ Tensor minmax_by_sample(const Tensor& map) {
     const std::vector<int> axes = axes_of_sample(map);
     const Variable low = amin(Variable(map), axes, true);
     const Variable span = amax(Variable(map), axes, true) - low;
-    const Tensor varies = compare(BinaryOp::greater, span.data(), Tensor::full({1}, 1e-12, map.dtype(), map.device()));
+    const Tensor varies =
+        compare(BinaryOp::greater, span.data(), Tensor::full({1}, 1e-12, map.dtype(), map.device()));
     const Variable one(Tensor::ones({1}, map.dtype(), map.device()));
     return ((Variable(map) - low) * Variable(varies) / where(varies, span, one)).data();
 }

@@ -8,18 +8,19 @@
 
 namespace backlight {
 
-/// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no gradient, no
-/// running statistic, no random number).
+/// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no
+/// gradient, no running statistic, no random number).
 [[nodiscard]] const ExplainedForward& explained_batch(TrainingStep& step);
 
-/// Maps of `method` for `targets` (one a sample) on that pass, one a layer ("L": output of layer L, "L:in": its input,
-/// none given: the input of the network), without history. A sample with a value that is not finite gets zeros.
+/// Maps of `method` for `targets` (one a sample) on that pass, one a layer ("L": output of layer L, "L:in":
+/// its input, none given: the input of the network), without history. A sample with a value that is not
+/// finite gets zeros.
 [[nodiscard]] std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method,
                                                  const std::vector<int64_t>& targets,
                                                  const std::vector<std::string>& layers);
 /// One of them: (N,H,W,C) or (N,D).
-[[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method, const std::vector<int64_t>& targets,
-                                   const std::string& layer = "");
+[[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method,
+                                   const std::vector<int64_t>& targets, const std::string& layer = "");
 
 /// The labels of a batch, on the host; of a mixed sample (soft labels) the class with the largest share. Throws Error in
 /// a multi-label batch.

@@ -15,6 +15,7 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 
 NETWORKS = [  # name, ours, torchvision's, side, batches, steps of training, steps of inference
     ("ResNet-50", "resnet50", "resnet50", 224, (8, 32), 8, 12),
@@ -108,6 +109,7 @@ def main() -> None:
               f"{middle(ours, 'peak_mb')} / {middle(peer, 'peak_mb')} | {statistics.median(memory):.2f} |", flush=True)
         others = [f"{form} {middle(runs, 'ms')} ms, {middle(runs, 'peak_mb')} MB" for form, runs in theirs.items()]
         notes.append(f"{row}: {'; '.join(others)}")
+        print(notes[-1], file=sys.stderr, flush=True)
     print("\n" + "\n".join(f"- {note}" for note in notes))
 
 

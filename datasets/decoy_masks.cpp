@@ -22,7 +22,9 @@ public:
     }
     [[nodiscard]] int64_t size() const override { return base_->size(); }
     [[nodiscard]] int64_t label(int64_t index) const override { return base_->label(index); }
-    [[nodiscard]] std::vector<Presence> presence(int64_t index) const override { return base_->presence(index); }
+    [[nodiscard]] std::vector<Presence> presence(int64_t index) const override {
+        return base_->presence(index);
+    }
     [[nodiscard]] const std::vector<int64_t>& column(std::string_view name) const override {
         return base_->column(name);
     }
@@ -42,8 +44,9 @@ public:
 
 private:
     [[nodiscard]] std::filesystem::path path_of(int64_t index, const RawSample& sample) const {
-        const std::string stem = sample.picture ? std::filesystem::path(sample.picture->name()).stem().string()
-                                                : std::to_string(index);
+        const std::string stem = sample.picture
+                                     ? std::filesystem::path(sample.picture->name()).stem().string()
+                                     : std::to_string(index);
         return folder_ / (stem + ".png");
     }
 
@@ -61,11 +64,12 @@ private:
             const PictureFile mask = PictureFile::open(path, 1);
             const int64_t height = sample.picture ? sample.picture->height() : sample.input.height;
             const int64_t width = sample.picture ? sample.picture->width() : sample.input.width;
-            BACKLIGHT_CHECK(mask.height() == height && mask.width() == width, "masks: ", path.string(), " has ",
-                            mask.height(), " x ", mask.width(), " pixels, its sample ", height, " x ", width);
+            BACKLIGHT_CHECK(mask.height() == height && mask.width() == width, "masks: ", path.string(),
+                            " has ", mask.height(), " x ", mask.width(), " pixels, its sample ", height,
+                            " x ", width);
         }
-        BACKLIGHT_CHECK(missing == 0, "masks: ", missing, " of ", size(), " samples have none, the first is ", first,
-                        " (a black picture says that nothing is marked)");
+        BACKLIGHT_CHECK(missing == 0, "masks: ", missing, " of ", size(), " samples have none, the first is ",
+                        first, " (a black picture says that nothing is marked)");
     }
 
     std::shared_ptr<const Dataset> base_;
@@ -74,7 +78,8 @@ private:
 
 }  // namespace
 
-std::shared_ptr<Dataset> with_decoy_masks(std::shared_ptr<const Dataset> base, const std::filesystem::path& folder) {
+std::shared_ptr<Dataset> with_decoy_masks(std::shared_ptr<const Dataset> base,
+                                          const std::filesystem::path& folder) {
     BACKLIGHT_CHECK(std::filesystem::is_directory(folder), "masks: ", folder.string(), " is no folder");
     return std::make_shared<WithDecoyMasks>(std::move(base), folder);
 }

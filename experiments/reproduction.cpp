@@ -49,7 +49,8 @@ double Measurements::mean(const std::string& arm, const std::string& metric) con
     return statistics_of(values(arm, metric)).mean;
 }
 
-Measurements::Paired Measurements::paired(const std::string& a, const std::string& b, const std::string& metric) const {
+Measurements::Paired Measurements::paired(const std::string& a, const std::string& b,
+                                          const std::string& metric) const {
     const std::vector<double> first = values(a, metric), second = values(b, metric);
     BACKLIGHT_CHECK(first.size() == second.size(), "reproduce: ", a, " and ", b, " have other seeds");
     std::vector<double> differences;
@@ -140,7 +141,8 @@ std::vector<double> Curves::mean(const std::string& arm) const {
     return means;
 }
 
-report::LineChart Curves::chart(const std::string& title, const std::string& x_label, const std::string& y_label) const {
+report::LineChart Curves::chart(const std::string& title, const std::string& x_label,
+                                const std::string& y_label) const {
     report::LineChart chart{.title = title, .x_label = x_label, .y_label = y_label};
     for (const std::string& arm : arms) {
         const auto& all = runs.at(arm);

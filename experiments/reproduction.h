@@ -1,6 +1,6 @@
-// A reproduction: an experiment with a claim, a control, several seeds, and a verdict. Each lives in one file of
-// experiments/reproductions/ and is one line of the table there; this is what they share: numbers by arm, metric and
-// seed, paired comparisons, findings, and how all of it is written.
+// A reproduction: an experiment with a claim, a control, several seeds, and a verdict. Each lives in one file
+// of experiments/reproductions/ and is one line of the table there; this is what they share: numbers by arm,
+// metric and seed, paired comparisons, findings, and how all of it is written.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,8 @@ public:
     struct Paired {
         Statistics difference;
         int64_t positive = 0, negative = 0;
-        /// The mean has this sign and at least 4 of 5 of the seeds (all, where there are three or fewer) agree.
+        /// The mean has this sign and at least 4 of 5 of the seeds (all, where there are three or fewer)
+        /// agree.
         [[nodiscard]] bool shows_increase() const;
         [[nodiscard]] bool shows_decrease() const;
     };
@@ -68,18 +69,18 @@ struct Reproduction {
 
     void find(std::string claim, bool held, std::string numbers);
     /// A finding about two arms: a is above (below) b.
-    void find_above(const std::string& a, const std::string& b, const std::string& metric, const std::string& claim,
-                    double margin = 0);
-    void find_below(const std::string& a, const std::string& b, const std::string& metric, const std::string& claim,
-                    double margin = 0);
+    void find_above(const std::string& a, const std::string& b, const std::string& metric,
+                    const std::string& claim, double margin = 0);
+    void find_below(const std::string& a, const std::string& b, const std::string& metric,
+                    const std::string& claim, double margin = 0);
     [[nodiscard]] bool held() const;
 };
 
 struct ReproduceOptions {
-    int64_t seeds = 0;  // 0: as the experiment has by itself
-    std::string data;   // empty: the synthetic set of the experiment
-    std::string model;  // empty: the network of the experiment
-    int64_t epochs = 0; // 0: as the experiment has by itself
+    int64_t seeds = 0;                                 // 0: as the experiment has by itself
+    std::string data;                                  // empty: the synthetic set of the experiment
+    std::string model;                                 // empty: the network of the experiment
+    int64_t epochs = 0;                                // 0: as the experiment has by itself
     std::function<void(const std::string&)> progress;  // told of each run that begins; may be empty
 
     void tell(const std::string& text) const {
@@ -105,16 +106,17 @@ struct ReproductionEntry {
 [[nodiscard]] const ReproductionEntry& find_reproduction(const std::string& name);
 
 /// Trains without a run folder, with the augmentations of the registry. `each_epoch` sees every evaluation.
-[[nodiscard]] TrainResult train_quietly(TrainConfig config,
-                                        const std::function<void(const TrainProgress&, const Evaluation&)>& each_epoch = {});
+[[nodiscard]] TrainResult train_quietly(
+    TrainConfig config, const std::function<void(const TrainProgress&, const Evaluation&)>& each_epoch = {});
 
 /// The table of arms and metrics, mean ± deviation; findings; remarks.
 void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const Reproduction& result);
 /// results.json, the figures as files, report.html.
-void write_reproduction(const std::filesystem::path& folder, const ReproductionEntry& entry, const Reproduction& result,
-                        const std::string& command);
+void write_reproduction(const std::filesystem::path& folder, const ReproductionEntry& entry,
+                        const Reproduction& result, const std::string& command);
 
-/// Curves by arm: the mean over seeds with one deviation as band. `curves[arm][seed][step]`, all equally long.
+/// Curves by arm: the mean over seeds with one deviation as band. `curves[arm][seed][step]`, all equally
+/// long.
 struct Curves {
     std::vector<std::string> arms;
     std::map<std::string, std::vector<std::vector<double>>> runs;

@@ -71,8 +71,8 @@ void print_table(std::ostream& out, const report::Table& table) {
 }  // namespace
 
 void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const Reproduction& result) {
-    out << entry.title << "\n  claim:   " << entry.claim << "\n  control: " << entry.control << "\n  source:  "
-        << entry.source << "\n\n";
+    out << entry.title << "\n  claim:   " << entry.claim << "\n  control: " << entry.control
+        << "\n  source:  " << entry.source << "\n\n";
     print_table(out, table_of(result.measured));
     for (const report::Table& table : result.tables) {
         out << "\n";
@@ -80,8 +80,8 @@ void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const
     }
     out << "\n";
     for (const Finding& finding : result.findings) {
-        out << (finding.held ? "  held      " : "  NOT SHOWN ") << finding.claim << "\n            " << finding.numbers
-            << "\n";
+        out << (finding.held ? "  held      " : "  NOT SHOWN ") << finding.claim << "\n            "
+            << finding.numbers << "\n";
     }
     for (const std::string& remark : result.remarks) {
         out << "  note      " << remark << "\n";
@@ -91,8 +91,8 @@ void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const
 
 void write_reproduction(const std::filesystem::path& folder, const ReproductionEntry& entry,
                         const Reproduction& result, const std::string& command) {
-    nlohmann::json json = {{"name", entry.name},       {"title", entry.title},   {"claim", entry.claim},
-                           {"control", entry.control}, {"source", entry.source}, {"command", command},
+    nlohmann::json json = {{"name", entry.name},       {"title", entry.title},     {"claim", entry.claim},
+                           {"control", entry.control}, {"source", entry.source},   {"command", command},
                            {"held", result.held()},    {"remarks", result.remarks}};
     for (const std::string& arm : result.measured.arms()) {
         for (const std::string& metric : result.measured.metrics()) {

@@ -24,6 +24,8 @@ Fan fan_of(const Shape& weight) {
     return {inputs * area, outputs * area};
 }
 
+constexpr double kSmallDeviation = 0.1;
+
 Tensor uniform(const Shape& shape, double bound, const RandomKey& key) {
     Tensor u = Tensor::empty(shape);
     u.backend().random_uniform(u, key);
@@ -45,6 +47,8 @@ Tensor weight_values(const Shape& shape, Init scheme, const RandomKey& key) {
             return normal(shape, std::sqrt(2.0 / fan.in), key);
         case Init::xavier_uniform:
             return uniform(shape, std::sqrt(6.0 / (fan.in + fan.out)), key);
+        case Init::small_normal:
+            return normal(shape, kSmallDeviation, key);
     }
     return {};
 }
@@ -77,8 +81,9 @@ void initialize(Module& root, Init scheme, uint64_t seed, std::string_view patte
             } else if (shape.rank() >= 2) {
                 start = weight_values(shape, scheme, key);
             } else {
-                start = scheme == Init::pytorch ? uniform(shape, 1.0 / std::sqrt(fan_in), key)
-                                                : Tensor::zeros(shape);
+                start = scheme == Init::pytorch        ? uniform(shape, 1.0 / std::sqrt(fan_in), key)
+                        : scheme == Init::small_normal ? normal(shape, kSmallDeviation, key)
+                                                       : Tensor::zeros(shape);
             }
             value.copy_from(start.to(value.dtype()));
         }

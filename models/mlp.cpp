@@ -57,7 +57,10 @@ Model build_mlp(const Options& options, int64_t classes) {
     }
     BACKLIGHT_CHECK(classes == 0 || out == classes, "mlp: out=", out, " but ", classes,
                     " classes were asked for");
-    return mlp(in, widths, out, image_shape);
+    const bool small = options.choose("init", "pytorch", {"pytorch", "small_normal"}) == "small_normal";
+    Model model = mlp(in, widths, out, image_shape);
+    model.init = small ? Init::small_normal : Init::pytorch;
+    return model;
 }
 
 Model build_toy1(const Options&, int64_t classes) {

@@ -8,7 +8,7 @@ namespace backlight {
 
 const std::vector<ModelEntry>& list_models() {
     static const std::vector<ModelEntry> models = {
-        {"mlp", "multilayer perceptron: in=D, widths=64:32:16, out=K, image=H:W:C", build_mlp},
+        {"mlp", "multilayer perceptron: in=D, widths=64:32:16, out=K, image=H:W:C, init=pytorch|small_normal", build_mlp},
         {"toy1", "mlp 5-64-32-16-2 of toy experiment 1", build_toy1},
         {"toy2", "mlp 4-5-2 of toy experiment 2", build_toy2},
         {"toy3", "mlp 2-2 of toy experiment 3", build_toy3},

@@ -1,6 +1,6 @@
-// Augmentation: a system that changes training, by hooks named after the components of the loop (Weber et al.,
-// "Beyond explaining", 2022, Eq. 4 to 9): data, features, loss, gradients, model. The loop knows the hooks and nothing
-// of the systems.
+// Augmentation: a system that changes training, by hooks named after the components of the loop (Weber et
+// al., "Beyond explaining", 2022, Eq. 4 to 9): data, features, loss, gradients, model. The loop knows the
+// hooks and nothing of the systems.
 #pragma once
 
 #include <any>
@@ -64,17 +64,19 @@ public:
 
     /// The training set that the run shall have instead, with other masks or more samples. Called first.
     [[nodiscard]] virtual std::shared_ptr<Dataset> change_data(std::shared_ptr<Dataset> data) { return data; }
-    /// Once, before the first step and after a restore. Throws Error when the system does not fit model or data.
+    /// Once, before the first step and after a restore. Throws Error when the system does not fit model or
+    /// data.
     virtual void begin(const TrainingRun& /*run*/) {}
-    /// The share of each class in the samples of the next epoch, drawn with replacement; nothing: as the sampler
-    /// has it.
+    /// The share of each class in the samples of the next epoch, drawn with replacement; nothing: as the
+    /// sampler has it.
     [[nodiscard]] virtual std::optional<std::vector<double>> class_shares(const TrainingRun& /*run*/,
                                                                           int64_t /*epoch*/) {
         return std::nullopt;
     }
     /// Data: changes the batch before the forward pass.
     virtual void change_batch(TrainingStep& /*step*/) {}
-    /// The batch is as the forward pass will see it. What a feature hook needs of explanations is computed here.
+    /// The batch is as the forward pass will see it. What a feature hook needs of explanations is computed
+    /// here.
     virtual void before_forward(TrainingStep& /*step*/) {}
     /// Features: layers whose output it changes, and the change.
     [[nodiscard]] virtual std::vector<std::string> feature_layers() const { return {}; }
@@ -97,6 +99,9 @@ public:
     virtual void restore(const std::map<std::string, Tensor>& /*state*/) {}
     /// Means over the epoch so far, for its line in metrics.jsonl; cleared by the call.
     [[nodiscard]] std::map<std::string, double> take_metrics();
+    /// Their sums, for a checkpoint in the middle of an epoch: (2) f64, sum and count.
+    [[nodiscard]] std::map<std::string, Tensor> metrics_state() const;
+    void restore_metrics(const std::map<std::string, Tensor>& state);
 
 protected:
     void note(const std::string& name, double value);

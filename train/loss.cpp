@@ -60,20 +60,22 @@ Tensor class_weights(const std::string& text, const Dataset& data, int64_t class
 
 namespace {
 
-/// Σ_n w_n Σ_k t_nk c_k (-log p_nk) and Σ_n Σ_k t_nk c_k: of one-hot targets what cross_entropy_sum gives. The weights of
-/// samples do not enter the divisor: twice the weight is twice the gradient.
+/// Σ_n w_n Σ_k t_nk c_k (-log p_nk) and Σ_n Σ_k t_nk c_k: of one-hot targets what cross_entropy_sum gives.
+/// The weights of samples do not enter the divisor: twice the weight is twice the gradient.
 SummedLoss weighted_cross_entropy(const Variable& logits, const Batch& batch, double smoothing,
                                   const Tensor& class_weight) {
     const int64_t samples = logits.dim(0), classes = logits.dim(1);
-    Variable target = batch.soft_label.defined()
-                          ? Variable(batch.soft_label)
-                          : scatter_last(Variable(Tensor::ones({samples}, logits.dtype(), logits.data().device())),
-                                         batch.label, classes);
+    Variable target =
+        batch.soft_label.defined()
+            ? Variable(batch.soft_label)
+            : scatter_last(Variable(Tensor::ones({samples}, logits.dtype(), logits.data().device())),
+                           batch.label, classes);
     target = class_weight.defined() ? target * Variable(class_weight) : target;
     const double total = sum(target).item();
-    const Variable sample_weight = batch.sample_weight.defined()
-                                       ? reshape(Variable(batch.sample_weight), {samples, 1})
-                                       : Variable(Tensor::ones({1, 1}, logits.dtype(), logits.data().device()));
+    const Variable sample_weight =
+        batch.sample_weight.defined()
+            ? reshape(Variable(batch.sample_weight), {samples, 1})
+            : Variable(Tensor::ones({1, 1}, logits.dtype(), logits.data().device()));
     const Variable log_p = log_softmax(logits);
     const Variable loss = -sum(sample_weight * target * log_p);
     if (smoothing == 0) {
@@ -104,8 +106,10 @@ SummedLoss loss_of(const Variable& logits, const Batch& batch, double smoothing,
         weight = weight * reshape(Variable(batch.sample_weight), {batch.size(), 1});
     }
     const double counted = sum(weight).item();  // what the mean below divides by
-    return {binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2, weight.data()) * counted,
-            total};
+    return {
+        binary_cross_entropy_with_logits(logits, target * (1.0 - smoothing) + smoothing / 2, weight.data()) *
+            counted,
+        total};
 }
 
 }  // namespace backlight

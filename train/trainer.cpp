@@ -279,7 +279,8 @@ private:
     }
 
     void make_systems() {
-        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation, "train: no augmentations are at hand");
+        BACKLIGHT_CHECK(config_.augment.empty() || hooks_.make_augmentation,
+                        "train: no augmentations are at hand");
         for (const std::string& text : config_.augment) {
             systems_.push_back(hooks_.make_augmentation(text));
         }
@@ -369,14 +370,18 @@ private:
 
     void restore_systems() {
         for (size_t i = 0; i < systems_.size(); ++i) {
-            std::map<std::string, Tensor> own;
-            const std::string prefix = std::to_string(i) + ".";
-            for (const auto& [name, value] : state_.systems) {
-                if (name.starts_with(prefix)) {
-                    own[name.substr(prefix.size())] = value;
+            const auto part = [&](const std::string& kind) {
+                std::map<std::string, Tensor> own;
+                const std::string prefix = concat_text(i, '.', kind, '.');
+                for (const auto& [name, value] : state_.systems) {
+                    if (name.starts_with(prefix)) {
+                        own[name.substr(prefix.size())] = value;
+                    }
                 }
-            }
-            systems_[i]->restore(own);
+                return own;
+            };
+            systems_[i]->restore(part("state"));
+            systems_[i]->restore_metrics(part("metrics"));
         }
     }
 
@@ -465,7 +470,8 @@ private:
     }
 
     [[nodiscard]] SummedLoss plain_loss(const Batch& batch) {
-        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing, class_weights_);
+        return loss_of((*result_.model.net)(Variable(batch.input)), batch, config_.label_smoothing,
+                       class_weights_);
     }
 
     /// The hooks around the forward pass. Terms count as means over the batch.
@@ -477,7 +483,8 @@ private:
             system->before_forward(step);
         }
         const auto any = [&](bool (Augmentation::*asks)() const) {
-            return std::any_of(active.begin(), active.end(), [&](const Augmentation* a) { return (a->*asks)(); });
+            return std::any_of(active.begin(), active.end(),
+                               [&](const Augmentation* a) { return (a->*asks)(); });
         };
         step.input = any(&Augmentation::reads_input_gradient) ? Variable::leaf(step.batch.input)
                                                               : Variable(step.batch.input);
@@ -505,7 +512,8 @@ private:
         return loss;
     }
 
-    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches, double total) {
+    void finish_gradients(const std::vector<Augmentation*>& active, TrainingStep& step, int64_t batches,
+                          double total) {
         if (batches > 1) {
             scale_gradients(parameters_, 1.0 / total);
         }
@@ -524,9 +532,10 @@ private:
         }
         state_.batch = step_begin_;
         save();
-        throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
-                                "; a smaller lr or clip-norm may help",
-                                config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
+        throw_error(
+            concat_text("train: ", what, " is not finite at step ", state_.step + 1,
+                        "; a smaller lr or clip-norm may help",
+                        config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
     }
 
     /// Writes the line of the epoch so far.
@@ -593,7 +602,10 @@ private:
         state_.systems.clear();
         for (size_t i = 0; i < systems_.size(); ++i) {
             for (const auto& [name, value] : systems_[i]->state()) {
-                state_.systems[std::to_string(i) + "." + name] = value;
+                state_.systems[concat_text(i, ".state.", name)] = value;
+            }
+            for (const auto& [name, value] : systems_[i]->metrics_state()) {
+                state_.systems[concat_text(i, ".metrics.", name)] = value;
             }
         }
         if (!state_.tuning.empty()) {

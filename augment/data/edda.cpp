@@ -1,7 +1,8 @@
-// Explanation-driven data augmentation: pictures without what an explanation marks, or with nothing else, replace those
-// that the network still gets right.
-//   Li et al., "EDDA: explanation-driven data augmentation to improve explanation faithfulness", 2021, Eq. 1 and 2,
-//   algorithms 1 to 3. The printed mask keeps the salient pixels, the text occludes them: mask=keep and mask=occlude.
+// Explanation-driven data augmentation: pictures without what an explanation marks, or with nothing else,
+// replace those that the network still gets right.
+//   Li et al., "EDDA: explanation-driven data augmentation to improve explanation faithfulness", 2021, Eq. 1
+//   and 2, algorithms 1 to 3. The printed mask keeps the salient pixels, the text occludes them: mask=keep
+//   and mask=occlude.
 #include <algorithm>
 
 #include "augment/registry.h"
@@ -38,7 +39,8 @@ public:
             return;
         }
         const std::vector<int64_t> labels = labels_of(batch, "edda");
-        const Tensor masked = masked_input(step, config_.predicted ? explained_batch(step).predicted() : labels);
+        const Tensor masked =
+            masked_input(step, config_.predicted ? explained_batch(step).predicted() : labels);
         const std::vector<int64_t> seen = predicted(step, masked);
         const int64_t classes = step.run.model->classes;
         std::vector<float> takes(labels.size(), 0.0f), uniform(labels.size(), 0.0f);
@@ -103,16 +105,18 @@ private:
         if (x.rank() == 4 && (map.dim(1) != x.dim(1) || map.dim(2) != x.dim(2))) {
             map = resize(map, x.dim(1), x.dim(2));
         }
-        if (config_.shuffled) {  // control: masks of the same shape that mean another sample and another place
+        if (config_
+                .shuffled) {  // control: masks of the same shape that mean another sample and another place
             map = Variable(misplaced(step, map.data()));
         }
         const Variable over(mask(UnaryOp::is_positive, (map - config_.tau).data()));
         // A map without range says nothing: everything stays.
         const Variable says_something(mask(UnaryOp::is_positive, amax(map, axes_of(map), true).data()));
         const Variable hidden = (config_.keep ? 1.0 - over : over) * says_something;
-        const Tensor fill = filled(x, config_.fill,
-                                   {.mean = step.run.model->mean, .std = step.run.model->std, .seed = step.run.seed},
-                                   step.batch.indices);
+        const Tensor fill =
+            filled(x, config_.fill,
+                   {.mean = step.run.model->mean, .std = step.run.model->std, .seed = step.run.seed},
+                   step.batch.indices);
         return (Variable(x) * (1.0 - hidden) + Variable(fill) * hidden).data();
     }
 
@@ -127,7 +131,8 @@ private:
     /// Permuted over the batch and shifted cyclically.
     [[nodiscard]] static Tensor misplaced(const TrainingStep& step, const Tensor& map) {
         RandomStream stream = stream_of(step, 0x7fffffff);
-        Variable moved = gather_rows(Variable(map), Tensor::from(stream.permutation(map.dim(0)), {map.dim(0)}));
+        Variable moved =
+            gather_rows(Variable(map), Tensor::from(stream.permutation(map.dim(0)), {map.dim(0)}));
         for (int axis = 1; axis < (map.rank() == 4 ? 3 : 2); ++axis) {
             const int64_t by = stream.below(map.dim(axis));
             if (by > 0) {
@@ -137,14 +142,15 @@ private:
         return moved.data();
     }
 
-    /// Each true positive class c of a picture: its picture without c's pixels joins the batch if the network still sees
-    /// c; only c counts in its loss.
+    /// Each true positive class c of a picture: its picture without c's pixels joins the batch if the network
+    /// still sees c; only c counts in its loss.
     void change_several_labels(TrainingStep& step) {
         Batch& batch = step.batch;
         const int64_t samples = batch.size(), classes = batch.target.dim(1);
         const auto p = sigmoid(explained_batch(step).logits()).data().to_vector<float>();
         const auto labels = batch.target.to_vector<float>();
-        Variables inputs{Variable(batch.input)}, targets{Variable(batch.target)}, weights{Variable(batch.target_weight)};
+        Variables inputs{Variable(batch.input)}, targets{Variable(batch.target)},
+            weights{Variable(batch.target_weight)};
         std::vector<int64_t> indices = batch.indices;
         for (int64_t c = 0; c < classes; ++c) {
             std::vector<float> found(static_cast<size_t>(samples), 0.0f);
@@ -170,7 +176,8 @@ private:
                 indices.push_back(batch.indices[static_cast<size_t>(n)]);
             }
         }
-        note("masked", static_cast<double>(indices.size() - batch.indices.size()) / static_cast<double>(samples));
+        note("masked",
+             static_cast<double>(indices.size() - batch.indices.size()) / static_cast<double>(samples));
         batch.input = concat(inputs, 0).data();
         batch.target = concat(targets, 0).data();
         batch.target_weight = concat(weights, 0).data();

@@ -39,7 +39,8 @@ Tensor mask_of(const std::vector<Box>& boxes, const Shape& shape) {
     for (size_t n = 0; n < boxes.size(); ++n) {
         for (int64_t h = boxes[n].top; h < boxes[n].bottom; ++h) {
             for (int64_t w = boxes[n].left; w < boxes[n].right; ++w) {
-                mask[(n * static_cast<size_t>(shape[1]) + static_cast<size_t>(h)) * static_cast<size_t>(shape[2]) +
+                mask[(n * static_cast<size_t>(shape[1]) + static_cast<size_t>(h)) *
+                         static_cast<size_t>(shape[2]) +
                      static_cast<size_t>(w)] = 1;
             }
         }
@@ -69,7 +70,8 @@ void mix_labels(TrainingStep& step, const Tensor& partner, const Variable& share
     }
 }
 
-/// Beta(a,a) from two gamma draws (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000).
+/// Beta(a,a) from two gamma draws (Marsaglia and Tsang, "A simple method for generating gamma variables",
+/// 2000).
 double draw_gamma(RandomStream& stream, double shape) {
     if (shape < 1) {
         return draw_gamma(stream, shape + 1) * std::pow(stream.uniform(), 1 / shape);
@@ -121,8 +123,9 @@ public:
         }
         const Shape& shape = step.batch.input.shape();
         const double side = std::sqrt(1 - draw_beta(stream, alpha_));
-        const Box box = draw_box(stream, shape[1], shape[2], std::llround(side * static_cast<double>(shape[1])),
-                                 std::llround(side * static_cast<double>(shape[2])));
+        const Box box =
+            draw_box(stream, shape[1], shape[2], std::llround(side * static_cast<double>(shape[1])),
+                     std::llround(side * static_cast<double>(shape[2])));
         const Tensor partner = Tensor::from(stream.permutation(shape[0]), {shape[0]});
         const Variable mask(mask_of(std::vector<Box>(static_cast<size_t>(shape[0]), box), shape));
         const Variable x(step.batch.input);

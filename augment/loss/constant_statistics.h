@@ -1,16 +1,17 @@
-// A backward pass in which the statistics of a batch are constants: what one sample's output owes to another sample's
-// input does not enter its explanation.
+// A backward pass in which the statistics of a batch are constants: what one sample's output owes to another
+// sample's input does not enter its explanation.
 #pragma once
 
 #include "autograd/grad.h"
 
 namespace backlight {
 
-/// The gradient, with batch norm in training mode as the affine map that it was for this batch. The history still reaches
-/// scale and shift, and the activations above and below.
+/// The gradient, with batch norm in training mode as the affine map that it was for this batch. The history
+/// still reaches scale and shift, and the activations above and below.
 class ConstantStatistics final : public BackwardRules {
 public:
-    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y, InputMask mask) override {
+    [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
+                                                    InputMask mask) override {
         if (node.kind() != "batch_norm" || !wants(mask, 0)) {
             return std::nullopt;
         }

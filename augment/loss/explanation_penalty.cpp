@@ -14,10 +14,12 @@ void ExplanationPenalty::begin(const TrainingRun& run) {
     if (config_.explainer == "sum_log_prob") {
         return;
     }
-    BACKLIGHT_CHECK(!run.data->is_multi_label(), name(), ": multi-label data has no one target to explain; explainer=sum_log_prob");
+    BACKLIGHT_CHECK(!run.data->is_multi_label(), name(),
+                    ": multi-label data has no one target to explain; explainer=sum_log_prob");
     explainer_ = build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
-    BACKLIGHT_CHECK(explainer_->differentiable(), name(), ": ", config_.explainer,
-                    " has no derivative, so no loss may contain it; gradients, LRP, CAM and DeepLIFT have one");
+    BACKLIGHT_CHECK(
+        explainer_->differentiable(), name(), ": ", config_.explainer,
+        " has no derivative, so no loss may contain it; gradients, LRP, CAM and DeepLIFT have one");
 }
 
 Variable ExplanationPenalty::relevance(TrainingStep& step) {
@@ -45,7 +47,8 @@ Variable ExplanationPenalty::loss_term(TrainingStep& step) {
     return zeta * config_.lambda;
 }
 
-ExplanationPenalty::Config read_penalty_options(const Options& options, double lambda, const char* explainer) {
+ExplanationPenalty::Config read_penalty_options(const Options& options, double lambda,
+                                                const char* explainer) {
     return {.lambda = options.get_within("lambda", lambda, 0.0, 1e9),
             .explainer = options.get("explainer", explainer),
             .layer = options.get("layer", "")};
@@ -57,10 +60,13 @@ using Zeta = std::function<Variable(const TrainingStep&, const Variable&)>;
 
 class FunctionPenalty final : public ExplanationPenalty {
 public:
-    FunctionPenalty(Config config, Zeta zeta) : ExplanationPenalty(std::move(config)), zeta_(std::move(zeta)) {}
+    FunctionPenalty(Config config, Zeta zeta)
+        : ExplanationPenalty(std::move(config)), zeta_(std::move(zeta)) {}
 
 protected:
-    [[nodiscard]] Variable penalty(const TrainingStep& step, const Variable& r) override { return zeta_(step, r); }
+    [[nodiscard]] Variable penalty(const TrainingStep& step, const Variable& r) override {
+        return zeta_(step, r);
+    }
 
 private:
     Zeta zeta_;
@@ -77,7 +83,8 @@ Variable entropy(const TrainingStep&, const Variable& r) {
 
 /// Σ |r_p - r_q| over neighbours p, q below and beside each other: low where maps are smooth.
 Variable total_variation(const TrainingStep&, const Variable& r) {
-    BACKLIGHT_CHECK(r.shape().rank() == 4, "penalty: total_variation needs maps of pictures, got shape ", r.shape());
+    BACKLIGHT_CHECK(r.shape().rank() == 4, "penalty: total_variation needs maps of pictures, got shape ",
+                    r.shape());
     const auto steps = [&](int axis) {
         const int64_t extent = r.dim(axis);
         return extent < 2 ? Variable(Tensor::zeros({1}, r.dtype()))
@@ -95,10 +102,12 @@ std::unique_ptr<Augmentation> explanation_penalty(ExplanationPenalty::Config con
 std::unique_ptr<Augmentation> build_penalty(const Options& options) {
     const std::string form = options.choose("form", "l1", {"l1", "l2", "entropy", "total_variation"});
     ExplanationPenalty::Config config = read_penalty_options(options, 1.0, "gradient");
-    const Zeta zeta = form == "l1"    ? Zeta([](const TrainingStep&, const Variable& r) { return mean_by_sample(abs(r)); })
-                      : form == "l2"  ? Zeta([](const TrainingStep&, const Variable& r) { return mean_by_sample(square(r)); })
-                      : form == "entropy" ? Zeta(entropy)
-                                          : Zeta(total_variation);
+    const Zeta zeta =
+        form == "l1" ? Zeta([](const TrainingStep&, const Variable& r) { return mean_by_sample(abs(r)); })
+        : form == "l2"
+            ? Zeta([](const TrainingStep&, const Variable& r) { return mean_by_sample(square(r)); })
+        : form == "entropy" ? Zeta(entropy)
+                            : Zeta(total_variation);
     return explanation_penalty(std::move(config), zeta);
 }
 

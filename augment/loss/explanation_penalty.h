@@ -1,6 +1,6 @@
-// The general form of loss augmentation: L = L_pred + lambda ζ(r), r an explanation of the step's own forward pass with
-// its history (Weber et al., "Beyond explaining", 2022, Eq. 6 and 18). RRR and the penalties by name are forms of it; a
-// program gives its own ζ as a function.
+// The general form of loss augmentation: L = L_pred + lambda ζ(r), r an explanation of the step's own forward
+// pass with its history (Weber et al., "Beyond explaining", 2022, Eq. 6 and 18). RRR and the penalties by
+// name are forms of it; a program gives its own ζ as a function.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,9 @@ class ExplanationPenalty : public Augmentation {
 public:
     struct Config {
         double lambda = 1;
-        std::string explainer = "gradient";  // a method, explained for the label; sum_log_prob: d/dx Σ_c log p_c
-        std::string layer;                   // whose relevance, "features.7" or "features.7:in"; empty: the input's
+        std::string explainer =
+            "gradient";     // a method, explained for the label; sum_log_prob: d/dx Σ_c log p_c
+        std::string layer;  // whose relevance, "features.7" or "features.7:in"; empty: the input's
     };
     explicit ExplanationPenalty(Config config) : config_(std::move(config)) {}
     [[nodiscard]] bool reads_input_gradient() const override { return config_.lambda != 0; }
@@ -41,7 +42,8 @@ private:
 [[nodiscard]] ExplanationPenalty::Config read_penalty_options(const Options& options, double lambda,
                                                               const char* explainer);
 
-/// ζ as a function: zeta(step, r) -> a scalar with history. For AugmentationBuilder of train (train/trainer.h).
+/// ζ as a function: zeta(step, r) -> a scalar with history. For AugmentationBuilder of train
+/// (train/trainer.h).
 [[nodiscard]] std::unique_ptr<Augmentation> explanation_penalty(
     ExplanationPenalty::Config config, std::function<Variable(const TrainingStep&, const Variable&)> zeta);
 

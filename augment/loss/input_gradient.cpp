@@ -23,11 +23,13 @@ public:
         BACKLIGHT_CHECK(step.batch.label.defined(), "input_gradient: needs one label a sample");
         // dl/dz = p - t: the start of the backward pass, with its history
         const int64_t samples = step.logits.dim(0), classes = step.logits.dim(1);
-        const Variable target =
-            uniform_ ? Variable(Tensor::full({1, classes}, 1.0 / static_cast<double>(classes), step.logits.dtype()))
-            : step.batch.soft_label.defined()
-                ? Variable(step.batch.soft_label)
-                : scatter_last(Variable(Tensor::ones({samples}, step.logits.dtype())), step.batch.label, classes);
+        const Variable target = uniform_
+                                    ? Variable(Tensor::full({1, classes}, 1.0 / static_cast<double>(classes),
+                                                            step.logits.dtype()))
+                                : step.batch.soft_label.defined()
+                                    ? Variable(step.batch.soft_label)
+                                    : scatter_last(Variable(Tensor::ones({samples}, step.logits.dtype())),
+                                                   step.batch.label, classes);
         ConstantStatistics rules;
         const Variable g = grad(step.logits, softmax(step.logits) - target, {step.input},
                                 {.create_graph = true, .rules = &rules})[0];
@@ -45,8 +47,8 @@ private:
 
 std::unique_ptr<Augmentation> build_input_gradient(const Options& options) {
     const double lambda = options.get_within("lambda", 1.0, 0.0, 1e9);
-    return std::make_unique<InputGradient>(lambda,
-                                           options.choose("target", "label", {"label", "uniform"}) == "uniform");
+    return std::make_unique<InputGradient>(
+        lambda, options.choose("target", "label", {"label", "uniform"}) == "uniform");
 }
 
 }  // namespace backlight

@@ -6,6 +6,6 @@
 namespace backlight {
 
 using ReproductionRun = Reproduction(const ReproductionEntry& entry, const ReproduceOptions& options);
-ReproductionRun reproduce_toy3;
+ReproductionRun reproduce_toy3, reproduce_rrr, reproduce_different_reasons, reproduce_input_gradient;
 
 }  // namespace backlight

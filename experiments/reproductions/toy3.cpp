@@ -1,14 +1,14 @@
-// Toy experiment 3 (Weber et al., "Beyond explaining", 2022, section 2.2 and appendix A): two features tell the class in
-// training, only the first in the test. One dense layer; the loss gets || (1 - r_A) ⊙ r' ||² with r' = |r| / max |r| of
-// LRP-epsilon and r_A = (1, 0). "200 iterations" are passes over the 200 samples here: with 200 single updates the result
-// hangs on the seed far more than on the method.
+// Toy experiment 3 (Weber et al., "Beyond explaining", 2022, section 2.2 and appendix A): two features tell
+// the class in training, only the first in the test. One dense layer; the loss gets || (1 - r_A) ⊙ r' ||²
+// with r' = |r| / max |r| of LRP-epsilon and r_A = (1, 0). "200 iterations" are passes over the 200 samples
+// here: with 200 single updates the result hangs on the seed far more than on the method.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "core/error.h"
-#include "explain/explainer.h"
 #include "experiments/reproductions/all.h"
+#include "explain/explainer.h"
 
 namespace backlight {
 namespace {
@@ -18,7 +18,7 @@ struct Arm {
 };
 
 struct Boundary {
-    double w0 = 0, w1 = 0, b = 0;  // the logit of class 1 minus that of class 0
+    double w0 = 0, w1 = 0, b = 0;         // the logit of class 1 minus that of class 0
     [[nodiscard]] double angle() const {  // of its normal to axis 0, degrees
         return std::atan2(std::abs(w1), std::abs(w0)) * 180 / std::numbers::pi;
     }
@@ -50,17 +50,24 @@ std::vector<double> shares(const Model& model, const Dataset& data) {
 /// The points of both sets and a line a seed.
 report::Figure plane(const Dataset& train, const Dataset& test, const std::vector<Boundary>& lines,
                      const std::string& caption) {
-    report::LineChart chart{.title = caption, .x_label = "feature 0", .y_label = "feature 1", .y_min = -2.5, .y_max = 2.5,
-                            .width = 440, .height = 400};
+    report::LineChart chart{.title = caption,
+                            .x_label = "feature 0",
+                            .y_label = "feature 1",
+                            .y_min = -2.5,
+                            .y_max = 2.5,
+                            .width = 440,
+                            .height = 400};
     const auto add_points = [&](const Dataset& set, const std::string& name, int first_color) {
         const auto x = set.all().input.to_vector<float>();
         const std::vector<int64_t> labels = set.labels();
         for (int64_t k = 0; k < 2; ++k) {
-            report::Series points{.name = concat_text(name, ", class ", k), .markers = true,
+            report::Series points{.name = concat_text(name, ", class ", k),
+                                  .markers = true,
                                   .color = first_color + static_cast<int>(k)};
             for (size_t n = 0; n < labels.size(); ++n) {
                 if (labels[n] == k && n % 4 == 0) {  // a gap behind each point: no line joins them
-                    points.x.insert(points.x.end(), {static_cast<double>(x[2 * n]), static_cast<double>(x[2 * n])});
+                    points.x.insert(points.x.end(),
+                                    {static_cast<double>(x[2 * n]), static_cast<double>(x[2 * n])});
                     points.y.insert(points.y.end(), {static_cast<double>(x[2 * n + 1]), std::nan("")});
                 }
             }
@@ -91,15 +98,21 @@ report::Figure plane(const Dataset& train, const Dataset& test, const std::vecto
 Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& options) {
     const std::vector<Arm> arms{
         {"baseline", ""},
-        {"penalty, maximum constant", "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=stop)"},
-        {"penalty, maximum differentiated", "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=through)"}};
+        {"penalty, maximum constant",
+         "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=stop)"},
+        {"penalty, maximum differentiated",
+         "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=through)"}};
     Reproduction result;
     Curves curves;
     std::map<std::string, std::vector<Boundary>> boundaries;
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         for (const Arm& arm : arms) {
-            TrainConfig config{.model = "toy3", .data = concat_text("toy3(seed=", seed, ")"), .epochs = 200,
-                               .batch_size = 50, .lr = 0.001, .seed = static_cast<uint64_t>(seed)};
+            TrainConfig config{.model = "toy3",
+                               .data = concat_text("toy3(seed=", seed, ")"),
+                               .epochs = 200,
+                               .batch_size = 50,
+                               .lr = 0.001,
+                               .seed = static_cast<uint64_t>(seed)};
             config.optimizer.momentum = 0.9;
             if (!arm.augment.empty()) {
                 config.augment = {arm.augment};
@@ -113,7 +126,8 @@ Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& op
             boundaries[arm.name].push_back(boundary);
             curves.add(arm.name, accuracy);
             result.measured.add(arm.name, "test accuracy", seed, run.test.accuracy);
-            result.measured.add(arm.name, "train accuracy", seed, evaluate(*run.model.net, *run.data->train).accuracy);
+            result.measured.add(arm.name, "train accuracy", seed,
+                                evaluate(*run.model.net, *run.data->train).accuracy);
             result.measured.add(arm.name, "angle", seed, boundary.angle());
             result.measured.add(arm.name, "|r'| of feature 0", seed, r[0]);
             result.measured.add(arm.name, "|r'| of feature 1", seed, r[1]);
@@ -132,8 +146,10 @@ Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& op
     result.find("training accuracy stays at 0.95 or above", m.mean(stop, "train accuracy") >= 0.95,
                 number_text(m.mean(stop, "train accuracy")));
     result.remarks = {
-        "The survey does not print the data: training (s, s) + 0.3 N(0, I), test (s + 0.3 N(0, 1), 1.5), s = ±1.",
-        "With the maximum differentiated, as printed, the penalty has no slope where feature 1 is the larger one."};
+        "The survey does not print the data: training (s, s) + 0.3 N(0, I), test (s + 0.3 N(0, 1), 1.5), s = "
+        "±1.",
+        "With the maximum differentiated, as printed, the penalty has no slope where feature 1 is the larger "
+        "one."};
     result.figures.push_back({.svg = report::line_chart(curves.chart("Test accuracy", "pass", "accuracy")),
                               .caption = "Test accuracy over the passes, mean and deviation over the seeds"});
     const auto data = load_data("toy3(seed=0)");

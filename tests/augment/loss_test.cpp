@@ -2,10 +2,10 @@
 // differences, strength zero, wrong use.
 #include <cmath>
 
-#include "autograd/functions.h"
-#include "core/io/image.h"
 #include "augment/loss/constant_statistics.h"
 #include "augment/loss/explanation_penalty.h"
+#include "autograd/functions.h"
+#include "core/io/image.h"
 #include "tests/augment/step.h"
 #include "tests/explain/support.h"
 
@@ -18,7 +18,9 @@ namespace {
 std::unique_ptr<Sequential> small_cnn() {
     auto net = std::make_unique<Sequential>();
     net->add(std::make_unique<Conv2d>(Conv2d::Config{.in = 1, .out = 3, .attrs = {.padding = {1, 1}}}));
-    net->add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3})).add(make_relu()).add(make_max_pool(2));
+    net->add(std::make_unique<BatchNorm>(BatchNorm::Config{.channels = 3}))
+        .add(make_relu())
+        .add(make_max_pool(2));
     net->add(make_flatten());
     net->add(std::make_unique<Linear>(Linear::Config{.in = 12, .out = 5})).add(make_relu());
     net->add(std::make_unique<Linear>(Linear::Config{.in = 5, .out = 3}));
@@ -45,8 +47,8 @@ Term term_of(HandStep& hand, const std::string& spec) {
     system->begin(hand.run);
     const Variable term = hand.loss_term(*system);
     const auto p = hand.model.net->parameters();
-    const Variables d = grad(std::vector<Variable>{term}, std::vector<Variable>{}, std::vector<Variable>{p[0].value, p[1].value},
-                             {.allow_unused = true});
+    const Variables d = grad(std::vector<Variable>{term}, std::vector<Variable>{},
+                             std::vector<Variable>{p[0].value, p[1].value}, {.allow_unused = true});
     const auto or_zeros = [](const Variable& v, const Parameter& of) {
         return v.defined() ? v.data() : Tensor::zeros(of.value.shape(), DType::f64);
     };
@@ -90,9 +92,10 @@ TEST_CASE("rrr: relevance over its maximum, differentiated and constant") {
     // Toy experiment 3: feature 1 is the decoy; w = the row of the true class.
     const auto check = [](const std::vector<double>& w, const char* scale, double value,
                           const std::vector<double>& gradient) {
-        HandStep hand(dense({w[0], w[1], 0, 0}, 2, 2), Tensor::from(std::vector<double>{1, 1}, {1, 2}), {0}, 2);
-        auto set = std::make_shared<InMemoryDataset>(Shape{2}, std::vector<float>{1, 1}, std::vector<int64_t>{0},
-                                                     numbered_classes(2));
+        HandStep hand(dense({w[0], w[1], 0, 0}, 2, 2), Tensor::from(std::vector<double>{1, 1}, {1, 2}), {0},
+                      2);
+        auto set = std::make_shared<InMemoryDataset>(Shape{2}, std::vector<float>{1, 1},
+                                                     std::vector<int64_t>{0}, numbered_classes(2));
         set->set_decoy_masks({0, 1});
         hand.run.data = set;
         hand.batch.decoy_mask = Tensor::from(std::vector<double>{0, 1}, {1, 2});
@@ -109,20 +112,21 @@ TEST_CASE("rrr: relevance over its maximum, differentiated and constant") {
 }
 
 TEST_CASE("penalties on explanations: gradients against differences") {
-    const std::vector<std::string> specs = {"rrr(lambda=2, masks=all)",
-                                            "rrr(lambda=2, masks=all, layer=2)",
-                                            "rrr(lambda=2, masks=all, explainer=epsilon_plus)",
-                                            "rrr(lambda=2, masks=all, explainer=epsilon(epsilon=0.1), layer=3)",
-                                            "rrr(lambda=2, masks=all, explainer=epsilon(epsilon=0.1), scale=through)",
-                                            "rrr(lambda=2, masks=all, explainer=grad_cam(layer=2))",
-                                            "rrr(lambda=2, masks=all, explainer=integrated_gradients(n=3))",
-                                            "rrr(lambda=2, masks=all, explainer=guided_backprop)",
-                                            "penalty(form=l1)",
-                                            "penalty(form=l2, explainer=input_x_gradient)",
-                                            "penalty(form=entropy, explainer=epsilon_plus)",
-                                            "penalty(form=total_variation)",
-                                            "input_gradient(lambda=1)",
-                                            "input_gradient(lambda=1, target=uniform)"};
+    const std::vector<std::string> specs = {
+        "rrr(lambda=2, masks=all)",
+        "rrr(lambda=2, masks=all, layer=2)",
+        "rrr(lambda=2, masks=all, explainer=epsilon_plus)",
+        "rrr(lambda=2, masks=all, explainer=epsilon(epsilon=0.1), layer=3)",
+        "rrr(lambda=2, masks=all, explainer=epsilon(epsilon=0.1), scale=through)",
+        "rrr(lambda=2, masks=all, explainer=grad_cam(layer=2))",
+        "rrr(lambda=2, masks=all, explainer=integrated_gradients(n=3))",
+        "rrr(lambda=2, masks=all, explainer=guided_backprop)",
+        "penalty(form=l1)",
+        "penalty(form=l2, explainer=input_x_gradient)",
+        "penalty(form=entropy, explainer=epsilon_plus)",
+        "penalty(form=total_variation)",
+        "input_gradient(lambda=1)",
+        "input_gradient(lambda=1, target=uniform)"};
     for (const std::string& spec : specs) {
         CAPTURE(spec);
         HandStep hand(small_cnn(), test::random_tensor({2, 4, 4, 1}, 5), {0, 2}, 3);
@@ -139,7 +143,8 @@ TEST_CASE("rrr: the statistics of a batch are constants: no sample explains anot
     hand.forward();
     Variable start(Tensor::from(std::vector<double>{1, 0, 0, 0, 0, 0}, {2, 3}));  // of the first sample
     const auto of_second = [&](BackwardRules* rules) {
-        const Variable r = grad(hand.step.logits, start, {hand.step.input}, {.retain_graph = true, .rules = rules})[0];
+        const Variable r =
+            grad(hand.step.logits, start, {hand.step.input}, {.retain_graph = true, .rules = rules})[0];
         return test::max_abs(slice(r, 0, 1, 1).data());
     };
     ConstantStatistics rules;
@@ -160,8 +165,9 @@ TEST_CASE("loss family: strength zero is the plain run, bit for bit; another str
 
 TEST_CASE("a penalty of one's own: a function of the step and its relevance") {
     HandStep hand(small_cnn(), test::random_tensor({2, 4, 4, 1}, 5), {0, 2}, 3);
-    const auto system = explanation_penalty({.lambda = 3, .explainer = "epsilon_plus"},
-                                            [](const TrainingStep&, const Variable& r) { return sum(square(r)) / 2.0; });
+    const auto system =
+        explanation_penalty({.lambda = 3, .explainer = "epsilon_plus"},
+                            [](const TrainingStep&, const Variable& r) { return sum(square(r)) / 2.0; });
     system->begin(hand.run);
     CHECK(hand.loss_term(*system).item() > 0);
     CHECK(worst_gradient_error(hand, *system) < 1e-5);
@@ -204,7 +210,8 @@ TEST_CASE("rrr: masks from a folder are those of the data; missing and misshapen
     }
     CHECK(weights_after(config, {"rrr(lambda=10, masks=" + masks.string() + ")"}) ==
           weights_after(config, {"rrr(lambda=10, masks=decoy)"}));
-    CHECK(weights_after(config, {"rrr(lambda=10, masks=shuffled)"}) != weights_after(config, {"rrr(lambda=10, masks=decoy)"}));
+    CHECK(weights_after(config, {"rrr(lambda=10, masks=shuffled)"}) !=
+          weights_after(config, {"rrr(lambda=10, masks=decoy)"}));
 
     config.augment = {"rrr(masks=" + masks.string() + ")"};
     const auto message = [&] { return error_of([&] { (void)train(config, with_augmentations()); }); };

@@ -1,4 +1,5 @@
-// What the tests of augmentations share: a training step by hand, in f64 where derivatives are checked, and short runs.
+// What the tests of augmentations share: a training step by hand, in f64 where derivatives are checked, and
+// short runs.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -24,8 +25,10 @@ struct HandStep {
     TrainingStep step;
     Recording::Layers layers;
 
-    /// `inputs` (N,D) or (N,H,W,C), f64; the network is made f64 too. Samples of the data set are those of the batch.
-    HandStep(std::unique_ptr<Module> net, const Tensor& inputs, const std::vector<int64_t>& labels, int64_t classes)
+    /// `inputs` (N,D) or (N,H,W,C), f64; the network is made f64 too. Samples of the data set are those of
+    /// the batch.
+    HandStep(std::unique_ptr<Module> net, const Tensor& inputs, const std::vector<int64_t>& labels,
+             int64_t classes)
         : model{.net = std::move(net), .classes = classes},
           data(make_dataset(inputs.to(DType::f32), labels, numbered_classes(classes))),
           run{.model = &model, .data = data, .batch_size = inputs.dim(0), .steps_per_epoch = 1, .epochs = 1},
@@ -76,7 +79,8 @@ inline double worst_gradient_error(HandStep& hand, Augmentation& system, double 
     for (const Parameter& p : hand.model.net->parameters()) {
         leaves.push_back(p.value);
     }
-    const Variables analytic = grad(std::vector<Variable>{term}, std::vector<Variable>{}, leaves, {.allow_unused = true});
+    const Variables analytic =
+        grad(std::vector<Variable>{term}, std::vector<Variable>{}, leaves, {.allow_unused = true});
     double worst = 0, scale = 1e-8;
     for (size_t i = 0; i < leaves.size(); ++i) {
         Tensor weight = leaves[i].data();

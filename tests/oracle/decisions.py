@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-NEAR = 1e-5  # of the root mean square of a layer's values; rounding in f32 is of the order of 1e-6 of it
+NEAR = 2e-5  # of the root mean square of a layer's values; rounding in f32 is of the order of 1e-6 of it
 
 
 @dataclass
@@ -63,13 +63,15 @@ def turned(nets, ties):
 
 
 def taken_otherwise(net, x, explain, theirs):
-    """The ties whose other decision brings explain() nearer to the other side's map."""
-    found, missing = [], theirs - explain()
-    here = explain()
-    for tie in near_ties(net, x):
+    """The ties whose other decisions bring explain() to the other side's map: those with a weight of about 1 among the
+    effects that together explain the difference."""
+    ties, here = near_ties(net, x), explain()
+    effects = []
+    for tie in ties:
         with turned([net], [tie]):
-            effect = explain() - here
-        if (missing - effect).norm() < 0.999 * missing.norm():
-            found.append(tie)
-            missing = missing - effect
-    return found
+            effects.append((explain() - here).flatten())
+    effective = [i for i, effect in enumerate(effects) if effect.abs().max() > 1e-7 * here.abs().max()]
+    if not effective:
+        return []
+    weights = torch.linalg.lstsq(torch.stack([effects[i] for i in effective], 1), (theirs - here).flatten()[:, None]).solution
+    return [ties[i] for i, weight in zip(effective, weights.flatten().tolist()) if weight > 0.5]
