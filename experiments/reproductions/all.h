@@ -7,5 +7,6 @@ namespace backlight {
 
 using ReproductionRun = Reproduction(const ReproductionEntry& entry, const ReproduceOptions& options);
 ReproductionRun reproduce_toy3, reproduce_rrr, reproduce_different_reasons, reproduce_input_gradient;
+ReproductionRun reproduce_weight_lr, reproduce_gradient_mask;
 
 }  // namespace backlight
