@@ -19,7 +19,7 @@ struct Config {
 
 void print(const ClassClusters& found) {
     std::cout << found.name << ": " << found.samples.size() << " samples, " << found.result.clusters()
-              << " clusters of";
+              << (found.result.clusters() == 1 ? " cluster of" : " clusters of");
     for (int64_t label = 0; label < found.result.clusters(); ++label) {
         std::cout << " " << found.result.size_of(label);
     }
@@ -49,6 +49,14 @@ int run(const Config& c) {
     for (const int64_t k : classes) {
         found.push_back(cluster_class(run, k));
         print(found.back());
+        const auto n = static_cast<int64_t>(found.back().samples.size());
+        if (c.spray.neighbours > n - 1) {
+            std::cout << "    --neighbours " << n - 1 << ": the class has no more\n";
+        }
+        if (c.spray.tsne.perplexity > static_cast<double>(n - 1) / 3) {
+            std::cout << "    --perplexity " << std::max(1.0, static_cast<double>(n - 1) / 3)
+                      << ": a third of the others, the most that t-SNE takes\n";
+        }
         write_clusters(run, found.back(),
                        c.target == "all" ? folder / ("class_" + std::to_string(k)) : folder);
     }

@@ -6,17 +6,47 @@ namespace backlight {
 
 const std::vector<AugmentationEntry>& list_augmentations() {
     static const std::vector<AugmentationEntry> entries = {
+        {"imbalance", "data", "balance of classes", "any method, after each mini-epoch",
+         "2 or 3 passes of 20 samples a class, once a mini-epoch",
+         "measure=entropy|mse, explainer=epsilon_plus(start=one), absolute=auto, temperature=1, "
+         "standardize=false, "
+         "channels=all|sum, relative=false, representatives=20, history=5, control=none|data|uniform, "
+         "invert=inverse|complement",
+         "Weber, 2020; survey sections 3.1 and 4.2", build_imbalance},
         {"edda", "data", "faithfulness of explanations", "grad_cam, saliency, any map",
          "3 forward, 2 backward",
-         "explainer=grad_cam, tau=0.5, p=0, mask=occlude|keep, fill=zero, target=label|predicted, "
-         "background=uniform, control=none|shuffled",
-         "Li et al., EDDA, 2021, algorithms 1 and 2", build_edda},
+         "explainer=grad_cam, tau=0.5, mask=occlude|keep, fill=zero, target=label|predicted, p=0, "
+         "background=uniform|extra_class, label_mode=single|full, max_added_per_image=N, "
+         "control=none|shuffled",
+         "Li et al., EDDA, 2021, algorithms 1 to 3", build_edda},
         {"cutout", "data", "accuracy", "none (control)", "1", "size=side/2", "DeVries and Taylor, 2017",
          build_cutout},
         {"cutmix", "data", "accuracy", "none (control)", "1", "p=0.5, alpha=1", "Yun et al., ICCV 2019",
          build_cutmix},
-        {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018",
+        {"mixup", "data", "accuracy", "none (control)", "1", "p=1, alpha=1", "Zhang et al., ICLR 2018",
          build_mixup},
+        {"attention", "features", "generalisation", "epsilon, any map of the layer", "2 forward, 2 backward",
+         "layer=L, explainer=epsilon(start=one), strength=1, target=label|predicted, "
+         "mask=relevance|shuffled|random",
+         "Weber et al., Beyond explaining, 2022, Eq. 1 and 22", build_attention},
+        {"explanation_dropout", "features", "generalisation, reasoning", "epsilon, any map of the layer",
+         "2 forward, 2 backward",
+         "layer=L, p=0.25, explainer=epsilon(start=one), target=label|predicted, units=location|channel, "
+         "rescale=count|per_sample|per_batch, rounding=stochastic|down, lowest=false, decay=false",
+         "Weber et al., Beyond explaining, 2022, section 2.2", build_explanation_dropout},
+        {"excitation_dropout", "features", "generalisation, use of neurons", "excitation_backprop",
+         "2 forward, 2 backward",
+         "layer=L, p=0.5, explainer=excitation_backprop, target=label|predicted, units=location|channel, "
+         "scale=realised|inverse, control=none|shuffled",
+         "Zunino et al., Excitation Dropout, IJCV 2021", build_excitation_dropout},
+        {"random_dropout", "features", "generalisation", "none (control)", "1",
+         "layer=L, p=0.5, units=location|channel, exact=false", "Srivastava et al., JMLR 2014",
+         build_random_dropout},
+        {"class_factors", "loss", "balance of classes", "any method, after each mini-epoch",
+         "2 or 3 passes of 20 samples a class, once a mini-epoch",
+         "measure=entropy|mse, rescale=(of mse), temperature=1, control=none|inverse|balanced|shuffled; "
+         "explainer, absolute, standardize, channels, relative, representatives, history as imbalance",
+         "Weber, 2020; survey section 3.3", build_class_factors},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",
          "2 backward through a backward",
          "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, "

@@ -83,6 +83,9 @@ struct ReproduceOptions {
     int64_t epochs = 0;                                // 0: as the experiment has by itself
     std::function<void(const std::string&)> progress;  // told of each run that begins; may be empty
 
+    [[nodiscard]] std::string data_or(const std::string& own) const { return data.empty() ? own : data; }
+    [[nodiscard]] std::string model_or(const std::string& own) const { return model.empty() ? own : model; }
+    [[nodiscard]] int64_t epochs_or(int64_t own) const { return epochs > 0 ? epochs : own; }
     void tell(const std::string& text) const {
         if (progress) {
             progress(text);

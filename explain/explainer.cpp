@@ -65,6 +65,12 @@ Variables ExplainedForward::points(const ExplainRequest& request) const {
     for (const std::string& layer : request.layers) {
         points.push_back(layer.empty() ? input_ : layers_.at(layer));
         BACKLIGHT_CHECK(points.back().requires_grad(), "layer ", layer, " does not depend on the input");
+        if (!request.neuron.empty()) {
+            const Variable of = layers_.at(parse_neuron(request.neuron).layer);
+            BACKLIGHT_CHECK(!of.node() || !points.back().node() ||
+                                points.back().node()->sequence <= of.node()->sequence,
+                            "layer ", layer, " lies behind the neuron ", request.neuron);
+        }
     }
     return points;
 }

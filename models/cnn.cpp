@@ -101,27 +101,41 @@ Model build_cnn_s(const Options& options, int64_t classes) {
             .input = gap ? Shape{0, 0, in} : Shape{size, size, in},
             .head = gap ? "classifier.0.weight" : "classifier.2.weight",
             .cam_layer = cam_layer,
-            .init = Init::he_normal};
+            .init = Init::he_normal,
+            .head_scale = 0.3};
 }
 
 Model build_cnn_g(const Options& options, int64_t classes) {
     const int64_t in = options.get_within("in", int64_t{1}, 1, 4096);
     const int64_t size = options.get_within("size", int64_t{12}, 4, 4096);
+    const std::vector<int64_t> hidden = options.get("hidden", std::vector<int64_t>{32});
+    const bool as_cnn_s = options.choose("init", "pytorch", {"pytorch", "cnn_s"}) == "cnn_s";
     const int64_t k = classes > 0 ? classes : 4;
     auto features = std::make_unique<Sequential>();
     features->add(conv3x3(in, 8)).add(make_relu()).add(make_max_pool(2));
     features->add(conv3x3(8, 16)).add(make_relu()).add(make_max_pool(2));
-    const Shape image{size / 4, size / 4, 16};
+    Shape image{size / 4, size / 4, 16};  // of the first layer behind the flatten
     auto classifier = std::make_unique<Sequential>();
-    classifier->add(
-        std::make_unique<Linear>(Linear::Config{.in = image.numel(), .out = 32, .flattened_image = image}));
-    classifier->add(make_relu());
-    classifier->add(std::make_unique<Linear>(Linear::Config{.in = 32, .out = k}));
+    int64_t width = image.numel();
+    const auto add_linear = [&](int64_t out) {
+        classifier->add(
+            std::make_unique<Linear>(Linear::Config{.in = width, .out = out, .flattened_image = image}));
+        width = out;
+        image = {};
+    };
+    for (const int64_t units : hidden) {
+        BACKLIGHT_CHECK(units > 0 && units <= 1 << 20, "cnn_g: expected 0 < hidden <= 1048576, got ", units);
+        add_linear(units);
+        classifier->add(make_relu());
+    }
+    add_linear(k);
     return {.net = std::make_unique<FeatureClassifier>(std::move(features), std::move(classifier), false),
             .classes = k,
             .input = {size, size, in},
-            .head = "classifier.2.weight",
-            .cam_layer = "features.4"};
+            .head = concat_text("classifier.", 2 * hidden.size(), ".weight"),
+            .cam_layer = "features.4",
+            .init = as_cnn_s ? Init::he_normal : Init::pytorch,
+            .head_scale = as_cnn_s ? 0.3 : 1.0};
 }
 
 }  // namespace backlight

@@ -29,6 +29,7 @@ struct Model {
     std::vector<double> mean, std;
     /// How its weights start.
     Init init = Init::pytorch;
+    double head_scale = 1;  // of the head's weights, against the scheme
 
     /// Runs the network on (N,H,W,C) or (N,D). Throws Error when the samples do not fit.
     [[nodiscard]] Variable operator()(const Variable& x) const;

@@ -15,7 +15,7 @@ const std::vector<ModelEntry>& list_models() {
         {"cnn_small", "3 convolutions with batch norm, global average: in=1", build_cnn_small},
         {"cnn_s", "3 convolutions without norm: in=3, channels=8:16:16, head=gap|fc, size=16, hidden=32",
          build_cnn_s},
-        {"cnn_g", "2 convolutions and a hidden layer: in=1, size=12", build_cnn_g},
+        {"cnn_g", "2 convolutions and hidden layers: in=1, size=12, hidden=32, init=pytorch|cnn_s", build_cnn_g},
         {"resnet18", "ResNet-18: small=true for 32-pixel images, in=3, width=64, norm=batch|group, groups=32",
          build_resnet18},
         {"resnet34", "ResNet-34: small=true for 32-pixel images, in=3, width=64, norm=batch|group, groups=32",
@@ -47,16 +47,13 @@ const std::vector<ModelEntry>& list_models() {
 
 namespace {
 
-/// The parameters that match. CNN-S starts with its last layer scaled by 0.3.
+/// The parameters that match.
 void initialize_model(Model& model, uint64_t seed, const std::string& pattern) {
     initialize(*model.net, model.init, seed, pattern);
-    if (parse_spec(model.spec).name != "cnn_s") {
-        return;
-    }
     for (const Parameter& parameter : model.net->parameters()) {
-        if (parameter.name == model.head && glob_match(pattern, parameter.name)) {
+        if (model.head_scale != 1 && parameter.name == model.head && glob_match(pattern, parameter.name)) {
             Tensor value = parameter.value.data();
-            value.copy_from((Variable(value) * 0.3).data());
+            value.copy_from((Variable(value) * model.head_scale).data());
         }
     }
 }

@@ -185,6 +185,9 @@ public:
             BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
                             " changes features, and a segment that runs again does not; train without recompute");
         }
+        if (state_.batch == 0) {
+            ask_for_shares();
+        }
         seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
         log_ = &log;
@@ -301,10 +304,14 @@ private:
                 .seed = config_.seed};
     }
 
-    /// The distribution of the epoch that begins, if a system has one.
+    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
+    /// epoch is from before this.
     void ask_for_shares() {
         state_.class_shares.clear();
         for (const auto& system : systems_) {
+            if (!system->is_active(state_.epoch, 0)) {
+                continue;
+            }
             if (const auto shares = system->class_shares(run_, state_.epoch)) {
                 state_.class_shares = *shares;
             }
@@ -582,8 +589,10 @@ private:
             average_.with(*result_.model.net, [&] { averaged = measure(measured); });
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
+        TrainProgress now =
+            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         for (const auto& system : systems_) {
-            for (const auto& [name, mean] : system->take_metrics()) {
+            for (const auto& [name, mean] : now.augment[system->spec()] = system->take_metrics()) {
                 line["augment"][system->spec()][name] = finite(mean);
             }
         }
@@ -592,8 +601,7 @@ private:
             last_test_ = {state_.step, evaluation, averaged};
         }
         if (hooks_.epoch) {
-            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
-                         evaluation);
+            hooks_.epoch(now, evaluation);
         }
         return evaluation;
     }

@@ -1,6 +1,7 @@
 // Matrix products, and the linear layer as one op: y = x Wᵀ + b.
 #include "autograd/functions.h"
 #include "autograd/op.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 #include "core/profile.h"
 
@@ -116,6 +117,9 @@ Variable matmul(const Variable& a, const Variable& b, const MatmulAttrs& attrs) 
 }
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
+    if (x.dtype() == DType::bf16 && weight.dtype() == DType::f32) {  // images flattened inside a PrecisionScope
+        return linear(convert(x, DType::f32), weight, bias);
+    }
     BACKLIGHT_CHECK(weight.rank() == 2, "linear: expected a weight (O, I), got ", weight.shape());
     BACKLIGHT_CHECK(x.rank() >= 1 && x.dim(-1) == weight.dim(1), "linear: weight expects ", weight.dim(1),
                     " features, got x of shape ", x.shape());

@@ -80,7 +80,7 @@ Reproduction reproduce_different_reasons(const ReproductionEntry&, const Reprodu
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         TrainConfig config{.model = "mlp(image=5:5:3, widths=50:30, init=small_normal)",
                            .data = concat_text("toy_colours(seed=", seed, ")"),
-                           .epochs = options.epochs > 0 ? options.epochs : 30,
+                           .epochs = options.epochs_or(30),
                            .batch_size = 256,
                            .lr = 1e-3};
         config.optimizer.name = "adam";

@@ -34,9 +34,9 @@ Reproduction reproduce_input_gradient(const ReproductionEntry&, const ReproduceO
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         for (const Arm& arm : arms) {
             options.tell(concat_text("seed ", seed, ", ", arm.name));
-            TrainConfig config{.model = "cnn_g",
-                               .data = concat_text("shapes12(seed=", seed, ")"),
-                               .epochs = options.epochs > 0 ? options.epochs : 40,
+            TrainConfig config{.model = options.model_or("cnn_g"),
+                               .data = options.data_or(concat_text("shapes12(seed=", seed, ")")),
+                               .epochs = options.epochs_or(40),
                                .batch_size = 64,
                                .lr = 1e-3,
                                .seed = static_cast<uint64_t>(seed)};

@@ -25,7 +25,10 @@ double share_inside(const Model& model, const Dataset& data) {
 }  // namespace
 
 Reproduction reproduce_rrr(const ReproductionEntry&, const ReproduceOptions& options) {
-    const std::vector<Network> networks{{"MLP", "mlp(image=12:12:1, widths=64:32)"}, {"CNN", "cnn_g"}};
+    std::vector<Network> networks{{"MLP", "mlp(image=12:12:1, widths=64:32)"}, {"CNN", "cnn_g"}};
+    if (!options.model.empty()) {
+        networks = {{"network", options.model}};
+    }
     const std::vector<Arm> arms{{"plain", ""},
                                 {"RRR", "rrr(lambda=10, masks=decoy)"},
                                 {"RRR, random masks", "rrr(lambda=10, masks=shuffled)"}};
@@ -37,8 +40,8 @@ Reproduction reproduce_rrr(const ReproductionEntry&, const ReproduceOptions& opt
                 const std::string name = network.name + ", " + arm.name;
                 options.tell(concat_text("seed ", seed, ", ", name));
                 TrainConfig config{.model = network.spec,
-                                   .data = concat_text("corner_decoy(seed=", seed, ")"),
-                                   .epochs = options.epochs > 0 ? options.epochs : 30,
+                                   .data = options.data_or(concat_text("corner_decoy(seed=", seed, ")")),
+                                   .epochs = options.epochs_or(30),
                                    .batch_size = 64,
                                    .lr = 1e-3,
                                    .seed = static_cast<uint64_t>(seed)};
@@ -52,8 +55,10 @@ Reproduction reproduce_rrr(const ReproductionEntry&, const ReproduceOptions& opt
                 });
                 curves.add(name, accuracy);
                 result.measured.add(name, "decoy at random", seed, run.test.accuracy);
-                result.measured.add(name, "no decoy", seed,
-                                    evaluate(*run.model.net, *run.data->split("clean")).accuracy);
+                if (run.data->extra.contains("clean")) {
+                    result.measured.add(name, "no decoy", seed,
+                                        evaluate(*run.model.net, *run.data->extra.at("clean")).accuracy);
+                }
                 result.measured.add(name, "training", seed,
                                     evaluate(*run.model.net, *run.data->train).accuracy);
                 result.measured.add(name, "|r| in corners", seed, share_inside(run.model, *run.data->test));

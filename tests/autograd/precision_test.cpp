@@ -57,6 +57,7 @@ TEST_CASE("precision: inside the scope convolutions give bfloat16, other ops are
     CHECK(square(pooled).dtype() == DType::f32);
     CHECK(loss.dtype() == DType::f32);
     CHECK(conv2d(x, weight, bias).dtype() == DType::f32);  // the scope is over
+    CHECK(linear(flatten(pooled), Variable(normal({5, 16}, 3))).dtype() == DType::f32);
     const Variables d = grad(loss, {}, {x, weight, bias});
     const Variable plain =
         sum(square(max_pool2d(relu(conv2d(x, weight, bias)), {.kernel = {2, 2}, .stride = {2, 2}})));

@@ -186,6 +186,12 @@ TEST_CASE("cli: a folder of pictures is explained, and sequential colours show m
 
 TEST_CASE("cli: wrong options of explain are refused before the work, in one line") {
     const Shop shop;
+    shop.refuse(shop.call("r.npy") + Arguments{"--limit", "3"}, {"--limit goes with --out-dir"}, shop / "r.npy");
+    shop.refuse(shop.folder("f") + Arguments{"--view", "raw"}, {"--view goes with --out"}, shop / "f");
+    shop.refuse(shop.folder("f") + Arguments{"--method", "all", "--method", "lrp"}, {"leave out the others"});
+    shop.refuse(shop.call("r.npy") + Arguments{"--method", ""}, {"--method: expected a name"});
+    shop.refuse(shop.call("r.npy") + Arguments{"--composite", "conv:"}, {"expected PREDICATE:RULE, got \"conv:\""});
+    shop.refuse(shop.call("r.npy") + Arguments{"--layer", "6", "--neuron", "3:0"}, {"layer 6 lies behind the neuron 3:0"});
     for (const auto& [more, parts] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
              {{"--colormap", "pink"}, {"pink"}},
              {{"--reduce", "pink"}, {"pink"}},
