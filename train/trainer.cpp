@@ -128,6 +128,11 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
 }
 
+bool is_finite(const Tensor& x) {
+    const NoGrad off;
+    return amin(Variable(mask(UnaryOp::is_finite, x))).item() != 0;
+}
+
 /// What a sum is divided by: where nothing counts it is 0, and stays so.
 double or_one(double weight) { return weight > 0 ? weight : 1.0; }
 
@@ -435,6 +440,7 @@ private:
         int64_t trained = 0;
         double value = 0, total = 0;
         step_begin_ = state_.batch;
+        keep_buffers();
         const std::vector<Augmentation*> active = active_systems();
         for (int64_t i = 0; i < batches; ++i) {
             auto batch = loader.next();
@@ -520,17 +526,34 @@ private:
         }
     }
 
-    /// The weights are still those of the step before: they are saved, then the run stops.
+    /// Running statistics as they are before a step, whose forward pass moves them.
+    void keep_buffers() {
+        buffers_.clear();
+        for (const Buffer& buffer : result_.model.net->buffers()) {
+            buffers_.push_back(buffer.value->clone());
+        }
+    }
+
+    /// The weights are still those of the step before, and running statistics are brought back: they are saved,
+    /// then the run stops. Weights that no one could load are not saved.
     void check_finite(double value, const std::string& what) {
         if (std::isfinite(value)) {
             return;
         }
         state_.batch = step_begin_;
-        save();
-        throw_error(
-            concat_text("train: ", what, " is not finite at step ", state_.step + 1,
-                        "; a smaller lr or clip-norm may help",
-                        config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
+        const std::vector<Buffer> buffers = result_.model.net->buffers();
+        for (size_t i = 0; i < buffers.size(); ++i) {
+            buffers[i].value->copy_from(buffers_.at(i));
+        }
+        const bool usable = std::all_of(parameters_.begin(), parameters_.end(),
+                                        [](const Parameter& p) { return is_finite(p.value.data()); });
+        if (usable) {
+            save();
+        }
+        const bool saved = usable && !config_.run.empty();
+        throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
+                                "; a smaller lr or clip-norm may help",
+                                saved ? "; the step before is saved in " + config_.run.string() : ""));
     }
 
     /// Writes the line of the epoch so far.
@@ -684,7 +707,8 @@ private:
     WeightAverage average_;
     Augmentations systems_;
     TrainingRun run_;
-    int64_t step_begin_ = 0;  // the first batch of the present step
+    int64_t step_begin_ = 0;       // the first batch of the present step
+    std::vector<Tensor> buffers_;  // before it
     MetricsLog* log_ = nullptr;
 };
 
