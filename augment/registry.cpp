@@ -71,6 +71,12 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          "layer=L, mode=add|multiply, lambda=0.2, mask=explanation|object|decoy, explainer=saliency, "
          "target=label|predicted, control=none|constant|random|shuffled",
          "survey Eq. 7 and 19", build_gradient_mask},
+        {"prune", "model", "efficiency", "LRP, DeepLIFT, gradients, or none (controls weight, random)",
+         "none; a removal: 1 forward, 1 backward of the reference samples",
+         "fraction=0.5, step=0.05, criterion=lrp_abs|lrp|weight|gradient|taylor|deeplift|random, "
+         "composite=epsilon|zplus_all, ranking=global|layer, tied=mask|leave, samples_per_class=10, first=1, "
+         "every_epochs=1",
+         "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020; survey section 2.3", build_prune},
     };
     return entries;
 }

@@ -41,5 +41,6 @@ AugmentationFactory build_rrr;                                // loss/rrr.cpp
 AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
 AugmentationFactory build_weight_lrp;                         // gradient/weight_lrp.cpp
 AugmentationFactory build_gradient_mask;                      // gradient/gradient_mask.cpp
+AugmentationFactory build_prune;                              // model/prune.cpp
 
 }  // namespace backlight

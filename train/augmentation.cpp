@@ -40,8 +40,8 @@ void check_claims(const Augmentations& systems) {
     for (const auto& system : systems) {
         for (const std::string& claim : system->claims()) {
             const auto [other, first] = taken.emplace(claim, system->spec());
-            BACKLIGHT_CHECK(first, "augment: ", other->second, " and ", system->spec(), " both replace ", claim,
-                            "; a run takes one of them");
+            BACKLIGHT_CHECK(first, "augment: ", other->second, " and ", system->spec(), " both replace ",
+                            claim, "; a run takes one of them");
         }
     }
 }
@@ -50,9 +50,10 @@ FeatureHooks::FeatureHooks(const std::vector<Augmentation*>& systems, TrainingSt
     for (Augmentation* system : systems) {
         for (const std::string& layer : system->feature_layers()) {
             Module& module = step.net().at(layer);
-            const int id = module.add_hook([system, layer, &step](Module&, const Variable&, const Variable& output) {
-                return system->change_features(step, layer, output);
-            });
+            const int id =
+                module.add_hook([system, layer, &step](Module&, const Variable&, const Variable& output) {
+                    return system->change_features(step, layer, output);
+                });
             installed_.emplace_back(&module, id);
         }
     }

@@ -95,6 +95,10 @@ struct TrainResult {
     std::string skipped;  // names the samples that this process could not read; empty: none
 };
 
+/// What a weight file says of its network and of the data that it was trained on, for `explain` and
+/// `predict`.
+[[nodiscard]] std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data);
+
 /// Throws Error on a configuration that cannot work, before anything is written.
 [[nodiscard]] TrainResult train(const TrainConfig& config, const TrainHooks& hooks = {});
 

@@ -91,22 +91,32 @@ private:
                         "gradient_mask: layer ", config_.layer,
                         " is called several times in a forward pass; take one around it or behind it");
         const Shape features = forward.layers().at(config_.layer).shape();
-        if (config_.source == MaskSource::explanation) {
-            const auto explainer =
-                build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
-            const NoGrad off;
-            const Variable map =
-                explainer->explain(forward, {.targets = {0}, .layers = {config_.layer}}, false).maps.at(0);
-            BACKLIGHT_CHECK(broadcast_shapes(map.shape(), features, "gradient_mask") == features,
-                            "gradient_mask: ", config_.explainer, " has a map of shape ", map.shape(),
-                            " at layer ", config_.layer, ", whose output has shape ", features);
-        } else {
-            BACKLIGHT_CHECK(features.rank() == 4,
-                            "gradient_mask: masks of the data need a layer with height and width, ",
-                            config_.layer, " has shape ", features);
+        if (features.rank() == 4) {
             height_ = features[1];
             width_ = features[2];
         }
+        if (config_.source != MaskSource::explanation) {
+            BACKLIGHT_CHECK(features.rank() == 4,
+                            "gradient_mask: masks of the data need a layer with height and width, ",
+                            config_.layer, " has shape ", features);
+            return;
+        }
+        const auto explainer =
+            build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
+        const NoGrad off;
+        const Shape map =
+            in_layer(
+                explainer->explain(forward, {.targets = {0}, .layers = {config_.layer}}, false).maps.at(0))
+                .shape();
+        const bool fits = map.rank() == features.rank() && (map == features || map == features.with(-1, 1));
+        BACKLIGHT_CHECK(fits, "gradient_mask: ", config_.explainer, " has a map of shape ", map, " at layer ",
+                        config_.layer, ", whose output has shape ", features);
+    }
+
+    /// A picture in the extent of the layer: by area.
+    [[nodiscard]] Variable in_layer(const Variable& map) const {
+        const bool fits = map.rank() != 4 || (map.dim(1) == height_ && map.dim(2) == width_);
+        return fits || height_ == 0 ? map : adaptive_avg_pool2d(map, height_, width_);
     }
 
     /// In [0,1], of a shape that broadcasts to that of the layer's output.
@@ -143,7 +153,8 @@ private:
     [[nodiscard]] Tensor explained(TrainingStep& step) const {
         const std::vector<int64_t> targets =
             config_.predicted ? explained_batch(step).predicted() : labels_of(step.batch, "gradient_mask");
-        const Tensor mask = minmax_by_sample(explained_map(step, config_.explainer, targets, config_.layer));
+        const Tensor map = explained_map(step, config_.explainer, targets, config_.layer);
+        const Tensor mask = minmax_by_sample(in_layer(Variable(map)).data());
         if (!config_.multiply) {
             return mask;
         }
@@ -157,12 +168,11 @@ private:
         const bool object = config_.source == MaskSource::object;
         const Variable mask(object ? batch.mask : batch.decoy_mask);
         const Variable image = reshape(mask, {mask.dim(0), mask.dim(1), mask.dim(2), 1});
-        const Variable area = adaptive_avg_pool2d(image, height_, width_);
-        return (object ? area : 1.0 - area).data();
+        return (object ? in_layer(image) : 1.0 - in_layer(image)).data();
     }
 
     Config config_;
-    int64_t height_ = 0, width_ = 0;  // of the layer, where the data has the masks
+    int64_t height_ = 0, width_ = 0;  // of the layer, where it has them
     Tensor factor_;                   // of the present batch
 };
 

@@ -50,6 +50,15 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "the network uses more of its units and loses less when units are removed",
          "no dropout, random dropout at 0.5, the same drop probabilities at other units",
          "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
+        {"weight_lr", "Relevance as weight-wise learning rates",
+         "weights that carry relevance learn faster, and the network with them",
+         "SGD at every learning rate; random factors; the same factors at random weights",
+         "Lee et al., ICTC 2019; Weber et al., 2022, Eq. 20, 21", 5, false, "5 minutes", reproduce_weight_lr},
+        {"gradient_mask", "Masks on feature gradients",
+         "filters that learn inside the object, or where an explanation is strong, rely less on a telling "
+         "colour",
+         "no mask; the mask's mean everywhere; the same mask at random places; a random mask",
+         "Weber et al., 2022, Eq. 7; the experiment is ours", 5, false, "3 minutes", reproduce_gradient_mask},
     };
     return entries;
 }

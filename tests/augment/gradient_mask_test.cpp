@@ -301,7 +301,7 @@ TEST_CASE("gradient_mask: wrong use is told before the first step") {
     CHECK(contains(message("mode=divide"), "multiply"));
     CHECK(contains(message("control=none1"), "shuffled"));
     CHECK(contains(message("explainer=lime"), "lime"));
-    CHECK(contains(message("explainer=grad_cam(layer=features.1)"), "has a map of shape"));
+    CHECK(contains(message("layer=classifier.0, explainer=grad_cam"), "no spatial extent"));
     CHECK(contains(message("layer=classifier.0, mask=object"), "height and width"));
     config.recompute = true;
     CHECK(contains(message(""), "recompute"));

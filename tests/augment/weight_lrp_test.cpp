@@ -66,12 +66,6 @@ TrainConfig mlp_config() {
     return config;
 }
 
-Values numbers(const std::string& text) {
-    Values values(text.size());
-    std::transform(text.begin(), text.end(), values.begin(), [](char c) { return static_cast<double>(c); });
-    return values;
-}
-
 }  // namespace
 
 TEST_CASE("weight_lrp: the factors of one dense layer, by hand") {
@@ -197,18 +191,18 @@ TEST_CASE("weight_lrp: the last layer and layers that are not named keep their g
         HandStep hand(small_cnn(3), x, {1, 3}, 4);
         hand.model.head = "5.weight";
         std::string layers;
-        for (const auto& [name, factor] : factors(hand, "weight_lrp(warmup=0" + options + ")")) {
+        for (const auto& [name, factor] : factors(hand, "weight_lrp(" + options + ")")) {
             layers +=
                 std::any_of(factor.begin(), factor.end(), [](double f) { return f != 1; }) ? name + " " : "";
         }
         return layers;
     };
-    CHECK(changed("") == "0.weight 2.weight ");
-    CHECK(changed(", last=true") == "0.weight 2.weight 5.weight ");
-    CHECK(changed(", layers=5") == "5.weight ");  // the only one
-    CHECK(changed(", layers=2:5") == "2.weight ");
-    CHECK(changed(", kappa=0") == "");
-    CHECK(changed(", warmup=1") == "");
+    CHECK(changed("warmup=0") == "0.weight 2.weight ");
+    CHECK(changed("warmup=0, last=true") == "0.weight 2.weight 5.weight ");
+    CHECK(changed("warmup=0, layers=5") == "5.weight ");  // the only one
+    CHECK(changed("warmup=0, layers=2:5") == "2.weight ");
+    CHECK(changed("warmup=0, kappa=0") == "");
+    CHECK(changed("") == "");
     // A pass that ends at the lowest layer of interest finds the same factors.
     HandStep hand(small_cnn(3), x, {1, 3}, 4);
     CHECK(factors(hand, "weight_lrp(warmup=0, layers=2)").at("2.weight") ==
@@ -287,13 +281,6 @@ TEST_CASE("weight_lrp: the explanation leaves batch norm and dropout of the trai
 TEST_CASE("weight_lrp: on the step or on the gradient is one under plain descent, not under Adam") {
     TrainConfig config = mlp_config();
     config.optimizer.momentum = 0;
-    const auto distance = [&] {
-        const Values a = numbers(weights_after(config, {"weight_lrp(warmup=0)"}));
-        const Values b = numbers(weights_after(config, {"weight_lrp(warmup=0, on_step=true)"}));
-        return a == b;
-    };
-    CHECK_FALSE(distance());  // the last digits
-
     const auto run = [&](const std::string& system) {
         TrainConfig one = config;
         one.augment = {system};
