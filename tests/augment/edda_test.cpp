@@ -87,6 +87,7 @@ TEST_CASE("edda: occlude takes the salient away, keep the rest; the original sta
         Hand hand(x, {0, 1}, {2.5, 0});
         CHECK(values(hand.after(edda("mask=occlude")).input) == Floats{0, 1, 0, 1, 1, 1});
         CHECK(hand.metrics.at("masked") == 0.5);
+        CHECK(hand.metrics.at("accuracy without masks") == 0.5);  // logits (7.5, 2) and (7.5, 3)
         CHECK_FALSE(hand.step.batch.soft_label.defined());
     }
     {
