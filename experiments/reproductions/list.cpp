@@ -38,6 +38,11 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "the network uses more of its units and loses less when units are removed",
          "no dropout, random dropout at 0.5, the same drop probabilities at other units",
          "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
+        {"few_shot", "Explanation-guided few-shot training",
+         "relevance weights on the features raise accuracy on novel classes of another domain",
+         "no weights, the plain loss with the same weight, the weights at other channels",
+         "Sun et al., ICPR 2020; Weber et al., 2022, Eq. 13, 14, example 1", 10, false, "5 minutes",
+         reproduce_few_shot},
     };
     return entries;
 }
