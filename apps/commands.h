@@ -27,6 +27,7 @@ Run add_info(CLI::App& app, const Common& common);
 Run add_list(CLI::App& app, const Common& common);
 Run add_data(CLI::App& app, const Common& common);
 Run add_augment(CLI::App& app, const Common& common);
+Run add_prune(CLI::App& app, const Common& common);
 Run add_reproduce(CLI::App& app, const Common& common);
 Run add_demo(CLI::App& app, const Common& common);
 

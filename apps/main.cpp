@@ -84,10 +84,10 @@ int run(int argc, char** argv) {
 
     using namespace backlight::apps;
     const std::vector<Run> runs = {
-        add_train(app, common),   add_evaluate(app, common), add_predict(app, common),
-        add_explain(app, common), add_concepts(app, common), add_info(app, common),
-        add_list(app, common),    add_data(app, common),     add_augment(app, common),
-        add_reproduce(app, common), add_demo(app, common)};
+        add_train(app, common),   add_evaluate(app, common),  add_predict(app, common),
+        add_explain(app, common), add_concepts(app, common),  add_info(app, common),
+        add_list(app, common),    add_data(app, common),      add_augment(app, common),
+        add_prune(app, common),   add_reproduce(app, common), add_demo(app, common)};
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

@@ -6,16 +6,24 @@ namespace backlight {
 
 const std::vector<AugmentationEntry>& list_augmentations() {
     static const std::vector<AugmentationEntry> entries = {
+        {"imbalance", "data", "balance of classes", "any method, after each mini-epoch",
+         "2 or 3 passes of 20 samples a class, once a mini-epoch",
+         "measure=entropy|mse, explainer=epsilon_plus(start=one), absolute=auto, temperature=1, "
+         "standardize=false, "
+         "channels=all|sum, relative=false, representatives=20, history=5, control=none|data|uniform, "
+         "invert=inverse|complement",
+         "Weber, 2020; survey sections 3.1 and 4.2", build_imbalance},
         {"edda", "data", "faithfulness of explanations", "grad_cam, saliency, any map",
          "3 forward, 2 backward",
-         "explainer=grad_cam, tau=0.5, p=0, mask=occlude|keep, fill=zero, target=label|predicted, "
-         "background=uniform, control=none|shuffled",
-         "Li et al., EDDA, 2021, algorithms 1 and 2", build_edda},
+         "explainer=grad_cam, tau=0.5, mask=occlude|keep, fill=zero, target=label|predicted, p=0, "
+         "background=uniform|extra_class, label_mode=single|full, max_added_per_image=N, "
+         "control=none|shuffled",
+         "Li et al., EDDA, 2021, algorithms 1 to 3", build_edda},
         {"cutout", "data", "accuracy", "none (control)", "1", "size=side/2", "DeVries and Taylor, 2017",
          build_cutout},
         {"cutmix", "data", "accuracy", "none (control)", "1", "p=0.5, alpha=1", "Yun et al., ICCV 2019",
          build_cutmix},
-        {"mixup", "data", "accuracy", "none (control)", "1", "alpha=1", "Zhang et al., ICLR 2018",
+        {"mixup", "data", "accuracy", "none (control)", "1", "p=1, alpha=1", "Zhang et al., ICLR 2018",
          build_mixup},
         {"attention", "features", "generalisation", "epsilon, any map of the layer", "2 forward, 2 backward",
          "layer=L, explainer=epsilon(start=one), strength=1, target=label|predicted, "
@@ -34,6 +42,11 @@ const std::vector<AugmentationEntry>& list_augmentations() {
         {"random_dropout", "features", "generalisation", "none (control)", "1",
          "layer=L, p=0.5, units=location|channel, exact=false", "Srivastava et al., JMLR 2014",
          build_random_dropout},
+        {"class_factors", "loss", "balance of classes", "any method, after each mini-epoch",
+         "2 or 3 passes of 20 samples a class, once a mini-epoch",
+         "measure=entropy|mse, rescale=(of mse), temperature=1, control=none|inverse|balanced|shuffled; "
+         "explainer, absolute, standardize, channels, relative, representatives, history as imbalance",
+         "Weber, 2020; survey section 3.3", build_class_factors},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",
          "2 backward through a backward",
          "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, "
@@ -46,6 +59,24 @@ const std::vector<AugmentationEntry>& list_augmentations() {
         {"input_gradient", "loss", "robustness", "input gradient of the loss",
          "2 backward through a backward", "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018",
          build_input_gradient},
+        {"weight_lrp", "gradients", "convergence", "LRP-epsilon, any method with relevance of layers",
+         "2 forward, 2 backward",
+         "reading=outer|outer_sqrt|weight_lrp|hadamard|dot, normalise=mean1|sum, cap=10, kappa=1, warmup=1, "
+         "layers=*, "
+         "last=false, on_step=false (true with Adam), explainer=epsilon(epsilon=0.01), "
+         "control=none|random|shuffled",
+         "Lee et al., ICTC 2019; survey Eq. 20 and 21", build_weight_lrp},
+        {"gradient_mask", "gradients", "reasoning, accuracy", "saliency, any method with a map at the layer",
+         "2 forward, 2 backward",
+         "layer=L, mode=add|multiply, lambda=0.2, mask=explanation|object|decoy, explainer=saliency, "
+         "target=label|predicted, control=none|constant|random|shuffled",
+         "survey Eq. 7 and 19", build_gradient_mask},
+        {"prune", "model", "efficiency", "LRP, DeepLIFT, gradients, or none (controls weight, random)",
+         "none; a removal: 1 forward, 1 backward of the reference samples",
+         "fraction=0.5, step=0.05, criterion=lrp_abs|lrp|weight|gradient|taylor|deeplift|random, "
+         "composite=epsilon|zplus_all, ranking=global|layer, tied=mask|leave, samples_per_class=10, first=1, "
+         "every_epochs=1",
+         "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020; survey section 2.3", build_prune},
     };
     return entries;
 }

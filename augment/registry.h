@@ -30,6 +30,8 @@ struct AugmentationEntry {
 using AugmentationFactory = std::unique_ptr<Augmentation>(const Options& options);
 AugmentationFactory build_cutout, build_cutmix, build_mixup;  // data/image_mixes.cpp
 AugmentationFactory build_edda;                               // data/edda.cpp
+AugmentationFactory build_imbalance;                          // data/imbalance.cpp
+AugmentationFactory build_class_factors;                      // loss/class_factors.cpp
 AugmentationFactory build_penalty;                            // loss/explanation_penalty.cpp
 AugmentationFactory build_attention;                          // attention.cpp
 AugmentationFactory build_explanation_dropout;                // explanation_dropout.cpp
@@ -37,5 +39,8 @@ AugmentationFactory build_excitation_dropout;                 // excitation_drop
 AugmentationFactory build_random_dropout;                     // random_dropout.cpp
 AugmentationFactory build_rrr;                                // loss/rrr.cpp
 AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
+AugmentationFactory build_weight_lrp;                         // gradient/weight_lrp.cpp
+AugmentationFactory build_gradient_mask;                      // gradient/gradient_mask.cpp
+AugmentationFactory build_prune;                              // model/prune.cpp
 
 }  // namespace backlight

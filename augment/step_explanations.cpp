@@ -24,6 +24,24 @@ Variable zero_of(const Tensor& like) { return Variable(Tensor::zeros({1}, like.d
 
 }  // namespace
 
+ExplainContext explain_context(const TrainingRun& run) {
+    const InputRange range = run.data->input_range();
+    const Normalization& scale = run.data->normalization();
+    return {.cam_layer = run.model->cam_layer,
+            .low = {range.low.begin(), range.low.end()},
+            .high = {range.high.begin(), range.high.end()},
+            .mean = {scale.mean.begin(), scale.mean.end()},
+            .std = {scale.std.begin(), scale.std.end()},
+            .seed = run.seed};
+}
+
+Tensor finite_or_zero(const Tensor& map) {
+    const NoGrad off;
+    const Variable finite(mask(UnaryOp::is_finite, map));
+    const Tensor whole = amin(finite, axes_of_sample(map), true).data();
+    return where(whole, Variable(map), zero_of(map)).data();
+}
+
 const ExplainedForward& explained_batch(TrainingStep& step) {
     std::any& known = step.shared["forward " + key_of(step.batch)];
     if (!known.has_value()) {
@@ -46,15 +64,12 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
     std::any& known = step.shared[key];
     if (!known.has_value()) {
         const ExplainedForward& forward = explained_batch(step);
-        const ExplainContext context{.cam_layer = step.run.model->cam_layer, .seed = step.run.seed};
-        const auto explainer = build_method(method, context);
+        const auto explainer = build_method(method, explain_context(step.run));
         const NoGrad off;
         std::vector<Tensor> maps;
         for (const Variable& map :
              explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
-            const Variable finite(mask(UnaryOp::is_finite, map.data()));
-            const Tensor whole = amin(finite, axes_of_sample(map.data()), true).data();
-            maps.push_back(where(whole, map, zero_of(map.data())).data());
+            maps.push_back(finite_or_zero(map.data()));
         }
         known = std::move(maps);
     }
@@ -69,7 +84,14 @@ Tensor explained_map(TrainingStep& step, const std::string& method, const std::v
 
 std::vector<int64_t> labels_of(const Batch& batch, const std::string& who) {
     BACKLIGHT_CHECK(batch.label.defined(), who, ": needs one label a sample, the data has several");
-    return batch.label.to_vector<int64_t>();
+    return batch.soft_label.defined() ? argmax(batch.soft_label, 1).to_vector<int64_t>()
+                                      : batch.label.to_vector<int64_t>();
+}
+
+ExplainRequest label_request(const Batch& batch) {
+    const Tensor several = batch.target.defined() ? batch.target : batch.soft_label;
+    return several.defined() ? ExplainRequest{.start = several}
+                             : ExplainRequest{.targets = batch.label.to_vector<int64_t>()};
 }
 
 Tensor maxabs_by_sample(const Tensor& map) {

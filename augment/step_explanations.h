@@ -8,6 +8,10 @@
 
 namespace backlight {
 
+/// What a run tells explainers and fills: range and normalisation of the data, the layer of the CAM methods,
+/// the seed.
+[[nodiscard]] ExplainContext explain_context(const TrainingRun& run);
+
 /// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no
 /// gradient, no running statistic, no random number).
 [[nodiscard]] const ExplainedForward& explained_batch(TrainingStep& step);
@@ -22,8 +26,16 @@ namespace backlight {
 [[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method,
                                    const std::vector<int64_t>& targets, const std::string& layer = "");
 
-/// The labels of a batch, on the host. Throws Error in a multi-label batch.
+/// Every sample's map, zeros in the place of one with a value that is not finite.
+[[nodiscard]] Tensor finite_or_zero(const Tensor& map);
+
+/// The labels of a batch, on the host; of a mixed sample (soft labels) the class with the largest share.
+/// Throws Error in a multi-label batch.
 [[nodiscard]] std::vector<int64_t> labels_of(const Batch& batch, const std::string& who);
+
+/// A request that starts at the batch's labels: 1 at the label, at each of several labels, a mixed sample's
+/// shares.
+[[nodiscard]] ExplainRequest label_request(const Batch& batch);
 
 /// Every sample's map divided by its largest magnitude; one of zeros stays.
 [[nodiscard]] Tensor maxabs_by_sample(const Tensor& map);

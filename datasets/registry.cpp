@@ -79,7 +79,7 @@ const std::vector<Row>& table() {
           "coloured figures, 16x16x3; splits with decoy: shifted, in_distribution, clean; with stamp: "
           "stamped",
           "n=2000, n_test=1000, classes=4, noise=0.15, decoy=none|class|random, counts=a:b:c:d, stamp=SHARE, "
-          "stamp_class=0, seed=0"},
+          "stamp_class=0, standardize=false, seed=0"},
          load_shapes16},
         {{"context16", false,
           "grey figures beside a telling colour, 16x16x3; splits: in_distribution, shifted",

@@ -66,8 +66,10 @@ MetricContext context_of(const LoadedModel& model, const DataSource& data, const
                           .multi_label = set.is_multi_label(),
                           .masks_are_boxes = has_boxes(data),
                           .init = net.init};
-    context.build_network = [spec = net.spec, classes = net.classes] {
-        return std::move(build_network(spec, classes).net);
+    context.build_network = [&net] {
+        Model built = build_network(net.spec, net.classes);
+        adopt_widths(*built.net, *net.net);
+        return std::move(built.net);
     };
     return context;
 }

@@ -10,9 +10,9 @@
 namespace backlight {
 namespace {
 
-constexpr std::array<std::string_view, 15> kActivations = {
-    "relu", "relu6",     "leaky_relu", "elu",     "softplus", "gelu",       "silu",           "sigmoid",
-    "tanh", "clamp_min", "clamp_max",  "dropout", "abs",      "add_scalar", "multiply_scalar"};
+constexpr std::array<std::string_view, 16> kActivations = {
+    "relu",      "relu6",     "leaky_relu", "elu", "softplus",   "gelu",            "silu",          "sigmoid", "tanh",
+    "clamp_min", "clamp_max", "dropout",    "abs", "add_scalar", "multiply_scalar", "scale_gradient"};
 constexpr std::array<std::string_view, 6> kAverages = {
     "add", "subtract", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
 
@@ -235,7 +235,8 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             const RuleInput in = merging_.input_of(node, &weights_);
             r[static_cast<size_t>(in.linear.input)] = rule.relevance(in, r_y);
             if (collects_) {
-                parameters_[node.name()] = rule.parameter_relevance(in, r_y);
+                parameters_[node.name()] = magnitudes_ ? ParameterRelevance{rule.weight_magnitudes(in, r_y), {}}
+                                                       : rule.parameter_relevance(in, r_y);
             }
             return r;
         }

@@ -67,8 +67,11 @@ public:
 
     /// From now on each traversal also collects the relevance of weights and biases, by the name of the
     /// linear op's node ("features.3"): `parameters` has those of the last one. Merged weights are meant
-    /// where batch norm is merged.
-    void collect_parameters(bool on = true) { collects_ = on; }
+    /// where batch norm is merged. `magnitudes`: of weights Rule::weight_magnitudes, of biases nothing.
+    void collect_parameters(bool on = true, bool magnitudes = false) {
+        collects_ = on;
+        magnitudes_ = magnitudes;
+    }
     [[nodiscard]] const std::map<std::string, ParameterRelevance>& parameters() const { return parameters_; }
 
     /// What the last traversal did: layer (or node) name -> rule, in the order visited, latest layer first.
@@ -85,7 +88,7 @@ private:
     Merging merging_;
     WeightCache weights_;
     std::map<const Node*, CompositePart::Place> places_;
-    bool collects_ = false;
+    bool collects_ = false, magnitudes_ = false;
     std::map<std::string, ParameterRelevance> parameters_;
     std::vector<std::pair<std::string, std::string>> matched_;
 };

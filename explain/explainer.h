@@ -41,6 +41,7 @@ struct ExplainRequest {
     }
     /// Also the relevance of weights and biases (LRP methods).
     bool parameters = false;
+    bool magnitudes = false;  // of weights Σ |x W s| in the place of Σ x W s, of biases nothing
     /// Told of every node of the traversal, see GradOptions::watch.
     std::function<void(const NodeView& node, const Variable& arrived, const Variables& sent)> watch{};
 };

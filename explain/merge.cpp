@@ -16,9 +16,9 @@ constexpr std::array<std::string_view, 3> kWeighted = {"linear", "conv2d", "conv
 constexpr std::array<std::string_view, 5> kNonNegative = {"relu", "relu6", "sigmoid", "softmax",
                                                           "positive_part"};
 // A value that is not negative when its inputs are not.
-constexpr std::array<std::string_view, 10> kKeepsSign = {
+constexpr std::array<std::string_view, 11> kKeepsSign = {
     "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "dropout", "reshape", "permute", "slice", "concat",
-    "pad",        "add"};
+    "pad",        "add",        "scale_gradient"};
 
 template <size_t N>
 bool contains(const std::array<std::string_view, N>& kinds, std::string_view kind) {

@@ -162,21 +162,40 @@ Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
     return r_x;
 }
 
+namespace {
+
+/// x of a term as the adjoint in the weight takes it: of the op's input's shape.
+Variable full_input(const RuleTerm& term, const LinearView& op) {
+    return broadcast_to(term.x.defined() ? term.x : ones_like_input(op), op.x.shape());
+}
+
+}  // namespace
+
 ParameterRelevance Rule::parameter_relevance(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     ParameterRelevance r;
     for (const RuleGroup& group : groups_of(input)) {
         const Variable s = share(group, op, r_y).s;
         for (const RuleTerm& term : group.terms) {
-            const Variable x = term.x.defined() ? broadcast_to(term.x, op.x.shape())
-                                                : broadcast_to(ones_like_input(op), op.x.shape());
-            add_to(r.weight, term.weight * op.adjoint_params(x, scaled(s, term.scale)));
+            add_to(r.weight, term.weight * op.adjoint_params(full_input(term, op), scaled(s, term.scale)));
             if (term.bias.defined()) {
                 add_to(r.bias, sum_to(term.bias * s, input.linear.bias.shape()));
             }
         }
     }
     return r;
+}
+
+Variable Rule::weight_magnitudes(const RuleInput& input, const Variable& r_y) const {
+    const LinearView& op = input.linear;
+    Variable flow;
+    for (const RuleGroup& group : groups_of(input)) {
+        const Variable s = abs(share(group, op, r_y).s);
+        for (const RuleTerm& term : group.terms) {
+            add_to(flow, abs(term.weight) * op.adjoint_params(abs(full_input(term, op)), scaled(s, std::abs(term.scale))));
+        }
+    }
+    return flow;
 }
 
 namespace rules {

@@ -106,6 +106,9 @@ public:
     ///   R_W = Σ_j Σ_{i in j} W_i ⊙ G(x_i, s_j),   R_b = Σ_j Σ_{i in j} b_i ⊙ Σ_{n,h,w} s_j
     /// Σ R_W = Σ R_x for every rule. R_b is undefined for an op without bias.
     [[nodiscard]] ParameterRelevance parameter_relevance(const RuleInput& input, const Variable& r_y) const;
+    /// How much flows through each (merged) weight, whatever its sign: Σ_j Σ_{i in j} |W_i| ⊙ G(|x_i|, |s_j|), summed over
+    /// batch and positions (kind linear only). Of a dense layer Σ_n |x W s|.
+    [[nodiscard]] Variable weight_magnitudes(const RuleInput& input, const Variable& r_y) const;
 
 private:
     /// D_j of one group, and s_j.

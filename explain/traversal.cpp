@@ -36,7 +36,7 @@ public:
         BACKLIGHT_CHECK(!request.parameters || lrp_ != nullptr, name_,
                         ": relevance of parameters is defined for LRP methods");
         if (lrp_ != nullptr) {
-            lrp_->collect_parameters(request.parameters);
+            lrp_->collect_parameters(request.parameters, request.magnitudes);
         }
         Variables maps = grad(output, start, points,
                               {.create_graph = create_graph,

@@ -38,6 +38,16 @@ void check_groups(int64_t in, int64_t out, int64_t groups) {
                     "convolution: channels ", in, " -> ", out, " are not divisible into ", groups, " groups");
 }
 
+void check_width(const Module& layer, const Module::Width& width, bool fits) {
+    BACKLIGHT_CHECK(fits && width.in > 0 && width.out > 0, layer.describe(), ": cannot have the width ",
+                    width.in, " -> ", width.out);
+}
+
+/// Of a linear layer: behind the flatten of an image, or, where that has no extents, of none.
+FileLayout layout_behind(const Shape& image) {
+    return image.rank() == 3 ? FileLayout{FileLayout::Kind::flattened_image, image} : FileLayout{};
+}
+
 std::unique_ptr<Module> function(std::string description, std::function<Variable(const Variable&)> f) {
     return std::make_unique<Function>(std::move(description), std::move(f));
 }
@@ -74,6 +84,21 @@ Conv2d::Conv2d(const Config& config) : config_(config) {
 std::string Conv2d::describe() const {
     return describe_convolution("Conv2d", config_.in, config_.out, config_.kernel, config_.attrs,
                                 config_.padding_mode);
+}
+
+std::optional<Module::Width> Conv2d::width() const {
+    return config_.attrs.groups == 1 ? std::optional(Width{config_.in, config_.out}) : std::nullopt;
+}
+
+void Conv2d::set_width(const Width& width) {
+    check_width(*this, width, config_.attrs.groups == 1);
+    config_.in = width.in;
+    config_.out = width.out;
+    replace_parameter(0, {config_.out, config_.kernel[0], config_.kernel[1], config_.in},
+                      {FileLayout::Kind::image_kernel, {}});
+    if (config_.bias) {
+        replace_parameter(1, {config_.out});
+    }
 }
 
 Conv2dAttrs Conv2d::attrs_for(const Shape& x) const {
@@ -153,19 +178,31 @@ Variable ConvTranspose2d::forward(const Variable& x) {
 }
 
 Linear::Linear(const Config& config) : config_(config) {
-    FileLayout layout;
-    if (config.flattened_image.rank() == 3) {
-        BACKLIGHT_CHECK(config.flattened_image.numel() == config.in, "Linear: an image of shape ",
-                        config.flattened_image, " has not ", config.in, " elements");
-        layout = {FileLayout::Kind::flattened_image, config.flattened_image};
-    }
-    add_parameter("weight", {config.out, config.in}, layout);
+    BACKLIGHT_CHECK(config.flattened_image.rank() != 3 || config.flattened_image.numel() == config.in,
+                    "Linear: an image of shape ", config.flattened_image, " has not ", config.in,
+                    " elements");
+    add_parameter("weight", {config.out, config.in}, layout_behind(config.flattened_image));
     if (config.bias) {
         add_parameter("bias", {config.out});
     }
 }
 
 std::string Linear::describe() const { return concat_text("Linear(", config_.in, ", ", config_.out, ')'); }
+
+void Linear::set_width(const Width& width) {
+    Shape& image = config_.flattened_image;
+    const int64_t positions = image.rank() == 3 ? image[0] * image[1] : 1;
+    check_width(*this, width, width.in % positions == 0);
+    config_.in = width.in;
+    config_.out = width.out;
+    if (image.rank() == 3) {
+        image = image.with(2, width.in / positions);
+    }
+    replace_parameter(0, {config_.out, config_.in}, layout_behind(image));
+    if (config_.bias) {
+        replace_parameter(1, {config_.out});
+    }
+}
 
 Variable Linear::forward(const Variable& x) {
     return linear(x, parameter(0), config_.bias ? parameter(1) : Variable());
@@ -180,6 +217,15 @@ BatchNorm::BatchNorm(const Config& config) : config_(config) {
 }
 
 std::string BatchNorm::describe() const { return concat_text("BatchNorm(", config_.channels, ')'); }
+
+void BatchNorm::set_width(const Width& width) {
+    check_width(*this, width, width.in == width.out);
+    config_.channels = width.out;
+    replace_parameter(0, {width.out});
+    replace_parameter(1, {width.out});
+    buffer(0) = Tensor::zeros({width.out}, buffer(0).dtype(), buffer(0).device());
+    buffer(1) = Tensor::ones({width.out}, buffer(1).dtype(), buffer(1).device());
+}
 
 Variable BatchNorm::forward(const Variable& x) {
     if (!is_training()) {

@@ -28,6 +28,9 @@ public:
     };
     explicit Conv2d(const Config& config);
     [[nodiscard]] std::string describe() const override;
+    /// Nothing where there are groups.
+    [[nodiscard]] std::optional<Width> width() const override;
+    void set_width(const Width& width) override;
 
     /// activation(norm(conv(x)) + residual) without a history: the norm's running statistics are folded into
     /// the weights, once per version of the parameters. `norm` may be null, `residual` undefined.
@@ -77,6 +80,9 @@ public:
     };
     explicit Linear(const Config& config);
     [[nodiscard]] std::string describe() const override;
+    [[nodiscard]] std::optional<Width> width() const override { return Width{config_.in, config_.out}; }
+    /// Behind a flatten the image keeps its height and width.
+    void set_width(const Width& width) override;
 
 protected:
     [[nodiscard]] Variable forward(const Variable& x) override;
@@ -96,6 +102,10 @@ public:
     };
     explicit BatchNorm(const Config& config);
     [[nodiscard]] std::string describe() const override;
+    [[nodiscard]] std::optional<Width> width() const override {
+        return Width{config_.channels, config_.channels};
+    }
+    void set_width(const Width& width) override;
 
     /// relu(norm(x) + residual) of the training mode in one kernel; see norm_relu.
     [[nodiscard]] Variable forward_relu(const Variable& x, const Variable& residual);

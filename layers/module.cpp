@@ -156,6 +156,8 @@ int64_t Module::set_recompute(bool on) {
     return segments;
 }
 
+void Module::set_width(const Width&) { throw_error(concat_text(describe(), ": its width is fixed")); }
+
 int Module::add_hook(Hook hook) {
     hooks_.emplace_back(next_hook_, std::move(hook));
     return next_hook_++;
@@ -167,6 +169,14 @@ void Module::remove_hook(int id) {
 
 void Module::add_parameter(std::string name, const Shape& shape, FileLayout layout) {
     parameters_.push_back({std::move(name), Variable::leaf(Tensor::zeros(shape)), layout});
+}
+
+void Module::replace_parameter(size_t i, const Shape& shape, FileLayout layout) {
+    Parameter& parameter = parameters_[i];
+    Tensor value = Tensor::zeros(shape, parameter.value.dtype(), parameter.value.data().device());
+    parameter.value =
+        parameter.value.requires_grad() ? Variable::leaf(std::move(value)) : Variable(std::move(value));
+    parameter.layout = layout;
 }
 
 void Module::add_buffer(std::string name, Tensor value) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -89,6 +90,17 @@ public:
     /// Returns how many segments there are, here and below.
     virtual int64_t set_recompute(bool on);
 
+    /// Input and output features (channels) of a layer that can be made narrower; nothing: it cannot.
+    struct Width {
+        int64_t in = 0, out = 0;
+        bool operator==(const Width&) const = default;
+    };
+    [[nodiscard]] virtual std::optional<Width> width() const { return std::nullopt; }
+    /// Fresh parameters of zero, statistics of a fresh layer, for other widths; names and layout in files
+    /// stay. Whoever holds the old parameters (an optimiser) holds those of no layer any more. Throws Error
+    /// where `width` is nothing or the new one does not fit the layer.
+    virtual void set_width(const Width& width);
+
     /// Returns a number for `remove_hook`.
     int add_hook(Hook hook);
     void remove_hook(int id);
@@ -99,6 +111,8 @@ protected:
 
     void add_parameter(std::string name, const Shape& shape, FileLayout layout = {});
     void add_buffer(std::string name, Tensor value);
+    /// Zeros of another shape in the place of parameter i, trained or frozen as it was.
+    void replace_parameter(size_t i, const Shape& shape, FileLayout layout = {});
     template <typename M>
     M& add_module(std::string name, std::unique_ptr<M> module) {
         M& child = *module;

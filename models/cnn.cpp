@@ -2,6 +2,8 @@
 //   cnn_small: 3x3 convolutions 16, 32, pool, 64 with batch norm, global average, linear. Default of the main
 //   job. cnn_s:     3x3 convolutions with ReLU and pooling between, no norm; head gap or fc. cnn_g:     two
 //   convolutions with pooling, then a hidden linear layer.
+#include <algorithm>
+
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "layers/layers.h"
@@ -108,13 +110,17 @@ Model build_cnn_s(const Options& options, int64_t classes) {
 Model build_cnn_g(const Options& options, int64_t classes) {
     const int64_t in = options.get_within("in", int64_t{1}, 1, 4096);
     const int64_t size = options.get_within("size", int64_t{12}, 4, 4096);
+    const std::vector<int64_t> channels = options.get("channels", std::vector<int64_t>{8, 16});
     const std::vector<int64_t> hidden = options.get("hidden", std::vector<int64_t>{32});
     const bool as_cnn_s = options.choose("init", "pytorch", {"pytorch", "cnn_s"}) == "cnn_s";
     const int64_t k = classes > 0 ? classes : 4;
+    BACKLIGHT_CHECK(channels.size() == 2 && *std::min_element(channels.begin(), channels.end()) > 0 &&
+                        *std::max_element(channels.begin(), channels.end()) <= 1 << 16,
+                    "cnn_g: expected two widths of 1 to 65536 in channels=a:b");
     auto features = std::make_unique<Sequential>();
-    features->add(conv3x3(in, 8)).add(make_relu()).add(make_max_pool(2));
-    features->add(conv3x3(8, 16)).add(make_relu()).add(make_max_pool(2));
-    Shape image{size / 4, size / 4, 16};  // of the first layer behind the flatten
+    features->add(conv3x3(in, channels[0])).add(make_relu()).add(make_max_pool(2));
+    features->add(conv3x3(channels[0], channels[1])).add(make_relu()).add(make_max_pool(2));
+    Shape image{size / 4, size / 4, channels[1]};  // of the first layer behind the flatten
     auto classifier = std::make_unique<Sequential>();
     int64_t width = image.numel();
     const auto add_linear = [&](int64_t out) {

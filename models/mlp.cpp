@@ -1,5 +1,6 @@
 // Multilayer perceptrons as PyTorch's Sequential(Linear, ReLU, ..., Linear): parameters 0.weight,
-// 0.bias, 2.weight, ... The toy networks of Weber et al., 2022, Appendix A are three of them.
+// 0.bias, 2.weight, ... The toy networks of Weber et al., 2022, Appendix A are three of them. With dropout
+// there is such a layer behind the first hidden one, and later numbers are one higher.
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "layers/layers.h"
@@ -17,7 +18,8 @@ protected:
     [[nodiscard]] Variable forward(const Variable& x) override { return Sequential::forward(flatten(x)); }
 };
 
-Model mlp(int64_t in, const std::vector<int64_t>& widths, int64_t out, const Shape& image) {
+Model mlp(int64_t in, const std::vector<int64_t>& widths, int64_t out, const Shape& image,
+          double dropout = 0) {
     auto net = std::make_unique<Mlp>();
     int64_t features = in;
     Shape flattened = image;  // of the first layer only, whichever it is
@@ -30,8 +32,11 @@ Model mlp(int64_t in, const std::vector<int64_t>& widths, int64_t out, const Sha
     for (const int64_t width : widths) {
         add_linear(width);
         net->add(make_relu());
+        if (dropout > 0 && net->modules().size() == 3) {  // itself, linear, ReLU
+            net->add(std::make_unique<Dropout>(dropout));
+        }
     }
-    const std::string head = std::to_string(2 * widths.size()) + ".weight";
+    const std::string head = std::to_string(net->modules().size() - 1) + ".weight";
     add_linear(out);
     return {
         .net = std::move(net), .classes = out, .input = image.rank() == 3 ? image : Shape{in}, .head = head};
@@ -57,8 +62,10 @@ Model build_mlp(const Options& options, int64_t classes) {
     }
     BACKLIGHT_CHECK(classes == 0 || out == classes, "mlp: out=", out, " but ", classes,
                     " classes were asked for");
+    const double dropout = options.get_within("dropout", 0.0, 0.0, 0.99);
+    BACKLIGHT_CHECK(dropout == 0 || !widths.empty(), "mlp: dropout needs a hidden layer");
     const bool small = options.choose("init", "pytorch", {"pytorch", "small_normal"}) == "small_normal";
-    Model model = mlp(in, widths, out, image_shape);
+    Model model = mlp(in, widths, out, image_shape, dropout);
     model.init = small ? Init::small_normal : Init::pytorch;
     return model;
 }

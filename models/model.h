@@ -1,6 +1,7 @@
 // Model: a network with what a user must know of it, made by name: "mlp(in=5, widths=64:32:16, out=2)".
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct Model {
     /// How its weights start.
     Init init = Init::pytorch;
     double head_scale = 1;  // of the head's weights, against the scheme
+    /// Of a network with units removed: what weight files state of it, as `backlight.pruned`: {"features.0":
+    /// 31, ...}, the units of each layer that can lose some. Empty: it is as its name says.
+    std::string pruned{};
 
     /// Runs the network on (N,H,W,C) or (N,D). Throws Error when the samples do not fit.
     [[nodiscard]] Variable operator()(const Variable& x) const;
@@ -49,6 +53,12 @@ struct Model {
 /// nothing. Throws Error as load_state_dict does.
 [[nodiscard]] std::string load_body(Model& model, StateDict state, const std::string& where,
                                     uint64_t seed = 0);
+
+/// Where the metadata of a weight file say that units were removed: gives the layers the widths that the
+/// file's tensors have, so that its weights fit. The outputs of the head stay.
+void adopt_pruning(Model& model, const StateDict& state, const std::map<std::string, std::string>& metadata);
+/// Gives the layers of `net` the widths of those of `like`, a network of the same name.
+void adopt_widths(Module& net, Module& like);
 
 /// Weights as timm writes them, under torchvision's names; others as they are.
 [[nodiscard]] StateDict from_timm(StateDict state);

@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 : "${DATA:?the folder of the data sets, see docs/recipes.md}"
 only=${1:-}
 export DATA SEED=0 REDUCED="--max-steps 2"
+export MEASURE=entropy MAP="epsilon_plus(start=one)" ARM="edda(explainer=grad_cam, mask=keep)"
 PATH="$PWD/${BUILD:-build/release}:$PATH"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

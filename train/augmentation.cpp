@@ -19,13 +19,29 @@ std::map<std::string, double> Augmentation::take_metrics() {
     return means;
 }
 
+std::map<std::string, Tensor> Augmentation::metrics_state() const {
+    std::map<std::string, Tensor> state;
+    for (const auto& [name, sum] : metrics_) {
+        state[name] = Tensor::from(std::vector<double>{sum.first, static_cast<double>(sum.second)}, {2});
+    }
+    return state;
+}
+
+void Augmentation::restore_metrics(const std::map<std::string, Tensor>& state) {
+    metrics_.clear();
+    for (const auto& [name, sum] : state) {
+        const auto values = sum.to_vector<double>();
+        metrics_[name] = {values.at(0), static_cast<int64_t>(values.at(1))};
+    }
+}
+
 void check_claims(const Augmentations& systems) {
     std::map<std::string, std::string> taken;
     for (const auto& system : systems) {
         for (const std::string& claim : system->claims()) {
             const auto [other, first] = taken.emplace(claim, system->spec());
-            BACKLIGHT_CHECK(first, "augment: ", other->second, " and ", system->spec(), " both replace ", claim,
-                            "; a run takes one of them");
+            BACKLIGHT_CHECK(first, "augment: ", other->second, " and ", system->spec(), " both replace ",
+                            claim, "; a run takes one of them");
         }
     }
 }
@@ -34,9 +50,10 @@ FeatureHooks::FeatureHooks(const std::vector<Augmentation*>& systems, TrainingSt
     for (Augmentation* system : systems) {
         for (const std::string& layer : system->feature_layers()) {
             Module& module = step.net().at(layer);
-            const int id = module.add_hook([system, layer, &step](Module&, const Variable&, const Variable& output) {
-                return system->change_features(step, layer, output);
-            });
+            const int id =
+                module.add_hook([system, layer, &step](Module&, const Variable&, const Variable& output) {
+                    return system->change_features(step, layer, output);
+                });
             installed_.emplace_back(&module, id);
         }
     }

@@ -17,12 +17,16 @@
 
 namespace backlight {
 
+class Optimizer;
+
 /// What a system may read of a run before its first step.
 struct TrainingRun {
     Model* model = nullptr;
     std::shared_ptr<const Dataset> data;  // the training set, without what is held out
     int64_t batch_size = 0, steps_per_epoch = 0, epochs = 0;
     uint64_t seed = 0;
+    Optimizer* optimizer = nullptr;  // its state tensors, for who changes weights behind its back
+    bool averages = false;           // averaged weights are kept beside (--ema)
 };
 
 /// One step as the hooks see it; with --accumulate, one batch of it.
@@ -99,6 +103,9 @@ public:
     virtual void restore(const std::map<std::string, Tensor>& /*state*/) {}
     /// Means over the epoch so far, for its line in metrics.jsonl; cleared by the call.
     [[nodiscard]] std::map<std::string, double> take_metrics();
+    /// Their sums, for a checkpoint in the middle of an epoch: (2) f64, sum and count.
+    [[nodiscard]] std::map<std::string, Tensor> metrics_state() const;
+    void restore_metrics(const std::map<std::string, Tensor>& state);
 
 protected:
     void note(const std::string& name, double value);

@@ -38,6 +38,7 @@ LoadedModel load_model(const std::string& spec, int64_t classes, const std::file
             loaded.model = build_network(spec, head->second.dim(0));
         }
     }
+    adopt_pruning(loaded.model, file.tensors, file.metadata);
     loaded.model.net->to(dtype);
     load_state_dict(*loaded.model.net, file.tensors, weights.string());
     loaded.low = numbers(file.metadata, "backlight.input_low");

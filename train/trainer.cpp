@@ -100,22 +100,6 @@ std::string identity_of(const TrainConfig& c, const Model& model) {
         .dump();
 }
 
-/// What a weight file says of its network, for `explain` and `predict`.
-std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
-    const InputRange range = data.input_range();
-    return {{"format", "pt"},
-            {"backlight.model", model.spec},
-            {"backlight.classes", nlohmann::json(data.class_names()).dump()},
-            {"backlight.input_low", nlohmann::json(range.low).dump()},
-            {"backlight.input_high", nlohmann::json(range.high).dump()},
-            {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
-            {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
-            {"backlight.std", nlohmann::json(data.normalization().std).dump()},
-            {"backlight.sample",
-             nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
-                 .dump()}};
-}
-
 void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
                     c.epochs);
@@ -142,6 +126,11 @@ void check(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.on_corrupt == "skip" || c.on_corrupt == "stop",
                     "train: expected on-corrupt skip or stop, got ", c.on_corrupt);
     BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
+}
+
+bool is_finite(const Tensor& x) {
+    const NoGrad off;
+    return amin(Variable(mask(UnaryOp::is_finite, x))).item() != 0;
 }
 
 /// What a sum is divided by: where nothing counts it is 0, and stays so.
@@ -177,6 +166,11 @@ public:
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
+            BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
+                            " changes features, and a segment that runs again does not; train without recompute");
+        }
+        if (state_.batch == 0) {
+            ask_for_shares();
         }
         seek(loader, sampler->length());
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
@@ -254,9 +248,11 @@ private:
         BACKLIGHT_CHECK(config_.top_k <= result_.model.classes,
                         "train: expected top-k <= ", result_.model.classes, ", got ", config_.top_k);
         if (!config_.weights.empty()) {
+            SafetensorsFile file = read_safetensors(config_.weights);
+            file.tensors = from_timm(std::move(file.tensors));
+            adopt_pruning(result_.model, file.tensors, file.metadata);
             const std::string left =
-                load_body(result_.model, from_timm(read_safetensors(config_.weights).tensors),
-                          config_.weights, config_.seed);
+                load_body(result_.model, std::move(file.tensors), config_.weights, config_.seed);
             if (!left.empty()) {
                 note(left);
             }
@@ -291,13 +287,19 @@ private:
                 .batch_size = std::min(config_.batch_size, loader.options().batch_size),
                 .steps_per_epoch = steps_of(loader.batches_per_epoch()),
                 .epochs = config_.epochs,
-                .seed = config_.seed};
+                .seed = config_.seed,
+                .optimizer = optimizer_.get(),
+                .averages = config_.ema > 0};
     }
 
-    /// The distribution of the epoch that begins, if a system has one.
+    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
+    /// epoch is from before this.
     void ask_for_shares() {
         state_.class_shares.clear();
         for (const auto& system : systems_) {
+            if (!system->is_active(state_.epoch, 0)) {
+                continue;
+            }
             if (const auto shares = system->class_shares(run_, state_.epoch)) {
                 state_.class_shares = *shares;
             }
@@ -368,14 +370,18 @@ private:
 
     void restore_systems() {
         for (size_t i = 0; i < systems_.size(); ++i) {
-            std::map<std::string, Tensor> own;
-            const std::string prefix = std::to_string(i) + ".";
-            for (const auto& [name, value] : state_.systems) {
-                if (name.starts_with(prefix)) {
-                    own[name.substr(prefix.size())] = value;
+            const auto part = [&](const std::string& kind) {
+                std::map<std::string, Tensor> own;
+                const std::string prefix = concat_text(i, '.', kind, '.');
+                for (const auto& [name, value] : state_.systems) {
+                    if (name.starts_with(prefix)) {
+                        own[name.substr(prefix.size())] = value;
+                    }
                 }
-            }
-            systems_[i]->restore(own);
+                return own;
+            };
+            systems_[i]->restore(part("state"));
+            systems_[i]->restore_metrics(part("metrics"));
         }
     }
 
@@ -434,6 +440,7 @@ private:
         int64_t trained = 0;
         double value = 0, total = 0;
         step_begin_ = state_.batch;
+        keep_buffers();
         const std::vector<Augmentation*> active = active_systems();
         for (int64_t i = 0; i < batches; ++i) {
             auto batch = loader.next();
@@ -519,17 +526,34 @@ private:
         }
     }
 
-    /// The weights are still those of the step before: they are saved, then the run stops.
+    /// Running statistics as they are before a step, whose forward pass moves them.
+    void keep_buffers() {
+        buffers_.clear();
+        for (const Buffer& buffer : result_.model.net->buffers()) {
+            buffers_.push_back(buffer.value->clone());
+        }
+    }
+
+    /// The weights are still those of the step before, and running statistics are brought back: they are saved,
+    /// then the run stops. Weights that no one could load are not saved.
     void check_finite(double value, const std::string& what) {
         if (std::isfinite(value)) {
             return;
         }
         state_.batch = step_begin_;
-        save();
-        throw_error(
-            concat_text("train: ", what, " is not finite at step ", state_.step + 1,
-                        "; a smaller lr or clip-norm may help",
-                        config_.run.empty() ? "" : "; the step before is saved in " + config_.run.string()));
+        const std::vector<Buffer> buffers = result_.model.net->buffers();
+        for (size_t i = 0; i < buffers.size(); ++i) {
+            buffers[i].value->copy_from(buffers_.at(i));
+        }
+        const bool usable = std::all_of(parameters_.begin(), parameters_.end(),
+                                        [](const Parameter& p) { return is_finite(p.value.data()); });
+        if (usable) {
+            save();
+        }
+        const bool saved = usable && !config_.run.empty();
+        throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
+                                "; a smaller lr or clip-norm may help",
+                                saved ? "; the step before is saved in " + config_.run.string() : ""));
     }
 
     /// Writes the line of the epoch so far.
@@ -553,8 +577,10 @@ private:
             average_.with(*result_.model.net, [&] { averaged = measure(measured); });
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
+        TrainProgress now =
+            progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         for (const auto& system : systems_) {
-            for (const auto& [name, mean] : system->take_metrics()) {
+            for (const auto& [name, mean] : now.augment[system->spec()] = system->take_metrics()) {
                 line["augment"][system->spec()][name] = finite(mean);
             }
         }
@@ -563,8 +589,7 @@ private:
             last_test_ = {state_.step, evaluation, averaged};
         }
         if (hooks_.epoch) {
-            hooks_.epoch(progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]),
-                         evaluation);
+            hooks_.epoch(now, evaluation);
         }
         return evaluation;
     }
@@ -596,7 +621,10 @@ private:
         state_.systems.clear();
         for (size_t i = 0; i < systems_.size(); ++i) {
             for (const auto& [name, value] : systems_[i]->state()) {
-                state_.systems[std::to_string(i) + "." + name] = value;
+                state_.systems[concat_text(i, ".state.", name)] = value;
+            }
+            for (const auto& [name, value] : systems_[i]->metrics_state()) {
+                state_.systems[concat_text(i, ".metrics.", name)] = value;
             }
         }
         if (!state_.tuning.empty()) {
@@ -679,11 +707,32 @@ private:
     WeightAverage average_;
     Augmentations systems_;
     TrainingRun run_;
-    int64_t step_begin_ = 0;  // the first batch of the present step
+    int64_t step_begin_ = 0;       // the first batch of the present step
+    std::vector<Tensor> buffers_;  // before it
     MetricsLog* log_ = nullptr;
 };
 
 }  // namespace
+
+std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
+    const InputRange range = data.input_range();
+    std::map<std::string, std::string> metadata{
+        {"format", "pt"},
+        {"backlight.model", model.spec},
+        {"backlight.classes", nlohmann::json(data.class_names()).dump()},
+        {"backlight.input_low", nlohmann::json(range.low).dump()},
+        {"backlight.input_high", nlohmann::json(range.high).dump()},
+        {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
+        {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
+        {"backlight.std", nlohmann::json(data.normalization().std).dump()},
+        {"backlight.sample",
+         nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
+             .dump()}};
+    if (!model.pruned.empty()) {
+        metadata["backlight.pruned"] = model.pruned;
+    }
+    return metadata;
+}
 
 TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return Trainer(config, hooks).run(); }
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +67,8 @@ struct TrainProgress {
     int64_t step_in_epoch = 0, steps_per_epoch = 0;
     int64_t images = 0;  // of the step
     double loss = 0, lr = 0, images_per_second = 0;
+    /// Of an epoch that ended: what each system noted, by its text.
+    std::map<std::string, std::map<std::string, double>> augment{};
 };
 
 struct TrainHooks {
@@ -91,6 +94,10 @@ struct TrainResult {
     bool stopped_early = false;
     std::string skipped;  // names the samples that this process could not read; empty: none
 };
+
+/// What a weight file says of its network and of the data that it was trained on, for `explain` and
+/// `predict`.
+[[nodiscard]] std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data);
 
 /// Throws Error on a configuration that cannot work, before anything is written.
 [[nodiscard]] TrainResult train(const TrainConfig& config, const TrainHooks& hooks = {});

@@ -1,9 +1,17 @@
 // Explanation-driven data augmentation: pictures without what an explanation marks, or with nothing else,
-// replace those that the network still gets right.
-//   Li et al., "EDDA: explanation-driven data augmentation to improve explanation faithfulness", 2021, Eq. 1
-//   and 2, algorithms 1 to 3. The printed mask keeps the salient pixels, the text occludes them: mask=keep
-//   and mask=occlude.
+// take the place of those that the network still gets right.
+//   s = map scaled to [0,1];   occlude: x ⊙ 1[s <= tau],   keep: x ⊙ 1[s > tau],   the rest becomes the fill
+// One label a sample (algorithm 2): the masked picture replaces its original if it is still classified right;
+// else, with probability p, it stands for the background; else the original stays. Several labels (algorithm
+// 3): for each class that is there and seen, the picture masked for it joins the batch if the class is still
+// seen. The printed mask (Eq. 2) keeps the salient pixels, the text occludes them, and the rule above makes
+// sense for the latter: both are here. "Background" is no class of any set: p = 0 unless asked for, and then
+// a label that is uniform over the classes, or an output of its own (`extra_class`), which the final network
+// never answers. With several labels it is the absence of the class. A mask for the true class tells the
+// label: a network may learn to read it off the hole (target=predicted does not). Li et al., "EDDA:
+// explanation-driven data augmentation to improve explanation faithfulness", 2021.
 #include <algorithm>
+#include <numeric>
 
 #include "augment/registry.h"
 #include "augment/step_explanations.h"
@@ -15,63 +23,85 @@
 namespace backlight {
 namespace {
 
+using Rows = std::vector<int64_t>;
+
+Tensor rows_of(const Tensor& x, const Rows& rows) {
+    return x.defined()
+               ? gather_rows(Variable(x), Tensor::from(rows, {static_cast<int64_t>(rows.size())})).data()
+               : x;
+}
+
+std::vector<int> axes_of_sample(const Variable& v) {
+    std::vector<int> axes(static_cast<size_t>(v.shape().rank()) - 1);
+    std::iota(axes.begin(), axes.end(), 1);
+    return axes;
+}
+
+double sum_of(const std::vector<float>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
+
 class Edda final : public Augmentation {
 public:
     struct Config {
         std::string explainer = "grad_cam";
-        double tau = 0.5, background = 0;
-        bool keep = false, predicted = false, shuffled = false;
+        double tau = 0.5, background = 0;  // threshold; probability of what was not recognised
+        bool keep = false, predicted = false, extra_class = false, full_labels = false, shuffled = false;
+        int64_t max_added = 0;  // a picture
         Fill fill;
     };
     explicit Edda(Config config) : config_(std::move(config)) {}
     [[nodiscard]] std::vector<std::string> claims() const override { return {"the samples of a batch"}; }
 
     void begin(const TrainingRun& run) override {
-        BACKLIGHT_CHECK(run.model->input.rank() != 1 || config_.explainer != "grad_cam",
-                        "edda: grad_cam needs pictures; explainer=saliency works on vectors");
+        const NoGrad off;
+        Shape one{1};
+        for (const int64_t extent : run.data->sample_shape()) {
+            one.push_back(extent);
+        }
+        const Tensor blank = Tensor::zeros(one, DType::f32);
+        const auto explainer = build_method(config_.explainer, explain_context(run));
+        (void)explainer->explain(ExplainedForward(*run.model->net, blank), {.targets = {0}}, false);
+        (void)filled(blank, config_.fill, explain_context(run));
+        if (has_extra_class(run)) {
+            BACKLIGHT_CHECK(run.model->classes == run.data->num_classes() + 1,
+                            "edda: background=extra_class needs one output more than the data has classes, ",
+                            run.data->num_classes() + 1, ", the model has ", run.model->classes);
+            (void)head_bias(run);
+        }
     }
 
     void change_batch(TrainingStep& step) override {
         const NoGrad off;
-        Batch& batch = step.batch;
-        if (batch.target.defined()) {
-            change_several_labels(step);
-            return;
+        if (step.batch.target.defined()) {
+            add_masked(step);
+        } else {
+            replace_by_masked(step);
         }
-        const std::vector<int64_t> labels = labels_of(batch, "edda");
-        const Tensor masked =
-            masked_input(step, config_.predicted ? explained_batch(step).predicted() : labels);
-        const std::vector<int64_t> seen = predicted(step, masked);
-        const int64_t classes = step.run.model->classes;
-        std::vector<float> takes(labels.size(), 0.0f), uniform(labels.size(), 0.0f);
-        for (size_t n = 0; n < labels.size(); ++n) {
-            if (seen[n] == labels[n]) {
-                takes[n] = 1;
-            } else if (stream_of(step, batch.indices[n]).uniform() < config_.background) {
-                takes[n] = uniform[n] = 1;
-            }
-        }
-        note("masked", sum_of(takes) / static_cast<double>(takes.size()));
-        batch.input = blend(masked, batch.input, takes);
-        if (sum_of(uniform) > 0) {  // background: no class is likelier than another
-            const int64_t samples = batch.size();
-            const Variable one_hot =
-                batch.soft_label.defined()
-                    ? Variable(batch.soft_label)
-                    : scatter_last(Variable(Tensor::ones({samples}, DType::f32)), batch.label, classes);
-            const Variable background(Tensor::from(uniform, {samples, 1}));
-            batch.soft_label =
-                (one_hot * (1.0 - background) + background / static_cast<double>(classes)).data();
+    }
+
+    /// Algorithm 2's background is no answer.
+    void finish(const TrainingRun& run) override {
+        if (has_extra_class(run)) {
+            Tensor bias = head_bias(run);
+            auto values = bias.to_vector<float>();
+            values.back() = -1e9f;
+            bias.copy_from(Tensor::from(values, bias.shape()));
         }
     }
 
 private:
-    static double sum_of(const std::vector<float>& values) {
-        double total = 0;
-        for (const float v : values) {
-            total += static_cast<double>(v);
+    [[nodiscard]] bool has_extra_class(const TrainingRun& run) const {
+        return config_.extra_class && config_.background > 0 && !run.data->is_multi_label();
+    }
+
+    [[nodiscard]] static Tensor head_bias(const TrainingRun& run) {
+        const std::string& head = run.model->head;
+        const std::string name = head.substr(0, head.rfind('.') + 1) + "bias";
+        for (const Parameter& parameter : run.model->net->parameters()) {
+            if (parameter.name == name) {
+                return parameter.value.data();
+            }
         }
-        return total;
+        throw_error("edda: background=extra_class needs an output layer with a bias");
     }
 
     [[nodiscard]] static RandomStream stream_of(const TrainingStep& step, int64_t sample) {
@@ -81,107 +111,184 @@ private:
                                       .sample = static_cast<uint32_t>(sample)});
     }
 
-    /// a where `takes`, else b.
-    static Tensor blend(const Tensor& a, const Tensor& b, const std::vector<float>& takes) {
-        Shape column{b.dim(0)};
-        for (int axis = 1; axis < b.rank(); ++axis) {
-            column.push_back(1);
-        }
-        return where(Tensor::from(takes, column), Variable(a), Variable(b)).data();
-    }
-
-    [[nodiscard]] static std::vector<int64_t> predicted(TrainingStep& step, const Tensor& x) {
+    [[nodiscard]] static Tensor logits(TrainingStep& step, const Tensor& x) {
         const EvaluationMode mode(step.net());
-        return argmax(step.net()(Variable(x)).data(), 1).to_vector<int64_t>();
+        return step.net()(Variable(x)).data();
     }
 
-    /// The batch with the pixels beyond tau filled (or all others).
-    [[nodiscard]] Tensor masked_input(TrainingStep& step, const std::vector<int64_t>& targets) const {
-        const Tensor& x = step.batch.input;
-        Variable map(minmax_by_sample(explained_map(step, config_.explainer, targets)));
-        if (x.rank() == 4 && map.dim(3) > 1) {
-            map = Variable(minmax_by_sample(sum(map, {3}, true).data()));
+    // (N,H,W,1) or (N,D), in [0,1]: the map for `targets` (one a sample of the batch), of these rows.
+    [[nodiscard]] Variable scaled_map(TrainingStep& step, const std::vector<int64_t>& targets,
+                                      const Rows& rows) const {
+        Variable map(rows_of(explained_map(step, config_.explainer, targets), rows));
+        if (step.batch.input.rank() == 4) {
+            const std::string method = parse_spec(config_.explainer).name;
+            const bool is_gradient =
+                method == "saliency" || method == "gradient" || method == "guided_backprop";
+            map = is_gradient ? amax(abs(map), {3}, true) : sum(map, {3}, true);
+            const int64_t height = step.batch.input.dim(1), width = step.batch.input.dim(2);
+            map = map.dim(1) == height && map.dim(2) == width ? map : resize(map, height, width);
         }
-        if (x.rank() == 4 && (map.dim(1) != x.dim(1) || map.dim(2) != x.dim(2))) {
-            map = resize(map, x.dim(1), x.dim(2));
-        }
-        if (config_
-                .shuffled) {  // control: masks of the same shape that mean another sample and another place
-            map = Variable(misplaced(step, map.data()));
-        }
-        const Variable over(mask(UnaryOp::is_positive, (map - config_.tau).data()));
-        // A map without range says nothing: everything stays.
-        const Variable says_something(mask(UnaryOp::is_positive, amax(map, axes_of(map), true).data()));
-        const Variable hidden = (config_.keep ? 1.0 - over : over) * says_something;
-        const Tensor fill =
-            filled(x, config_.fill,
-                   {.mean = step.run.model->mean, .std = step.run.model->std, .seed = step.run.seed},
-                   step.batch.indices);
-        return (Variable(x) * (1.0 - hidden) + Variable(fill) * hidden).data();
+        map = Variable(minmax_by_sample(map.data()));
+        return config_.shuffled ? misplaced(step, map) : map;
     }
 
-    static std::vector<int> axes_of(const Variable& v) {
-        std::vector<int> axes;
-        for (int axis = 1; axis < v.rank(); ++axis) {
-            axes.push_back(axis);
-        }
-        return axes;
-    }
-
-    /// Permuted over the batch and shifted cyclically.
-    [[nodiscard]] static Tensor misplaced(const TrainingStep& step, const Tensor& map) {
+    /// Control: masks of the same form that mean another sample and another place, permuted and shifted
+    /// cyclically.
+    [[nodiscard]] static Variable misplaced(const TrainingStep& step, const Variable& map) {
         RandomStream stream = stream_of(step, 0x7fffffff);
-        Variable moved =
-            gather_rows(Variable(map), Tensor::from(stream.permutation(map.dim(0)), {map.dim(0)}));
-        for (int axis = 1; axis < (map.rank() == 4 ? 3 : 2); ++axis) {
+        Variable moved(rows_of(map.data(), stream.permutation(map.dim(0))));
+        for (int axis = 1; axis < (map.shape().rank() == 4 ? 3 : 2); ++axis) {
             const int64_t by = stream.below(map.dim(axis));
             if (by > 0) {
                 moved = concat({slice(moved, axis, by, map.dim(axis) - by), slice(moved, axis, 0, by)}, axis);
             }
         }
-        return moved.data();
+        return moved;
     }
 
-    /// Each true positive class c of a picture: its picture without c's pixels joins the batch if the network
-    /// still sees c; only c counts in its loss.
-    void change_several_labels(TrainingStep& step) {
+    /// These rows of the batch, with the pixels beyond tau filled (or all others).
+    [[nodiscard]] Tensor masked(TrainingStep& step, const std::vector<int64_t>& targets, const Rows& rows) {
+        const Variable map = scaled_map(step, targets, rows);
+        const Variable salient(mask(UnaryOp::is_positive, (map - config_.tau).data()));
+        // A map without range says nothing: everything stays.
+        const Variable speaks(mask(UnaryOp::is_positive, amax(map, axes_of_sample(map), true).data()));
+        note("maps without range", 1 - mean(speaks).item());
+        const Variable hidden = (config_.keep ? 1.0 - salient : salient) * speaks;
+        const Tensor x = rows_of(step.batch.input, rows);
+        Rows numbers;
+        for (const int64_t row : rows) {
+            numbers.push_back(step.batch.indices[static_cast<size_t>(row)]);
+        }
+        const Tensor fill = filled(x, config_.fill, explain_context(step.run), numbers);
+        return where(hidden.data(), Variable(fill), Variable(x)).data();
+    }
+
+    void replace_by_masked(TrainingStep& step) {
         Batch& batch = step.batch;
-        const int64_t samples = batch.size(), classes = batch.target.dim(1);
-        const auto p = sigmoid(explained_batch(step).logits()).data().to_vector<float>();
-        const auto labels = batch.target.to_vector<float>();
-        Variables inputs{Variable(batch.input)}, targets{Variable(batch.target)},
-            weights{Variable(batch.target_weight)};
-        std::vector<int64_t> indices = batch.indices;
-        for (int64_t c = 0; c < classes; ++c) {
-            std::vector<float> found(static_cast<size_t>(samples), 0.0f);
-            for (int64_t n = 0; n < samples; ++n) {
-                const auto at = static_cast<size_t>(n * classes + c);
-                found[static_cast<size_t>(n)] = p[at] > 0.5f && labels[at] > 0.5f ? 1 : 0;
-            }
-            if (sum_of(found) == 0) {
-                continue;
-            }
-            const Tensor masked = masked_input(step, std::vector<int64_t>(static_cast<size_t>(samples), c));
-            const EvaluationMode mode(step.net());
-            const auto seen = step.net()(Variable(masked)).data().to_vector<float>();
-            for (int64_t n = 0; n < samples; ++n) {
-                if (found[static_cast<size_t>(n)] == 0 || seen[static_cast<size_t>(n * classes + c)] <= 0) {
-                    continue;
-                }
-                std::vector<float> only(static_cast<size_t>(classes), 0.0f);
-                only[static_cast<size_t>(c)] = 1;
-                inputs.push_back(slice(Variable(masked), 0, n, 1));
-                targets.emplace_back(Tensor::from(only, {1, classes}));
-                weights.emplace_back(Tensor::from(only, {1, classes}));
-                indices.push_back(batch.indices[static_cast<size_t>(n)]);
+        const std::vector<int64_t> labels = labels_of(batch, "edda");
+        Rows all(labels.size());
+        std::iota(all.begin(), all.end(), 0);
+        const Tensor changed =
+            masked(step, config_.predicted ? explained_batch(step).predicted() : labels, all);
+        // Of pictures as they are: falls where the network reads the label off the masks.
+        const std::vector<int64_t> plain = explained_batch(step).predicted();
+        double right = 0;
+        for (size_t n = 0; n < labels.size(); ++n) {
+            right += plain[n] == labels[n] ? 1 : 0;
+        }
+        note("accuracy without masks", right / static_cast<double>(batch.size()));
+        const auto seen = argmax(logits(step, changed), 1).to_vector<int64_t>();
+        std::vector<float> takes(labels.size(), 0.0f), background(labels.size(), 0.0f);
+        for (size_t n = 0; n < labels.size(); ++n) {
+            if (seen[n] == labels[n]) {
+                takes[n] = 1;
+            } else if (stream_of(step, batch.indices[n]).uniform() < config_.background) {
+                takes[n] = background[n] = 1;
             }
         }
-        note("masked",
-             static_cast<double>(indices.size() - batch.indices.size()) / static_cast<double>(samples));
+        note("masked", (sum_of(takes) - sum_of(background)) / static_cast<double>(batch.size()));
+        note("background", sum_of(background) / static_cast<double>(batch.size()));
+        Shape column{batch.size()};
+        while (column.rank() < batch.input.rank()) {
+            column.push_back(1);
+        }
+        batch.input = where(Tensor::from(takes, column), Variable(changed), Variable(batch.input)).data();
+        if (sum_of(background) > 0) {
+            label_background(step, Tensor::from(background, {batch.size(), 1}));
+        }
+    }
+
+    void label_background(TrainingStep& step, const Tensor& is_background) const {
+        Batch& batch = step.batch;
+        const int64_t classes = step.run.model->classes;
+        std::vector<float> label(static_cast<size_t>(classes),
+                                 config_.extra_class ? 0.0f : 1.0f / static_cast<float>(classes));
+        if (config_.extra_class) {
+            label.back() = 1;
+        }
+        const Variable one_hot =
+            batch.soft_label.defined()
+                ? Variable(batch.soft_label)
+                : scatter_last(Variable(Tensor::ones({batch.size()}, DType::f32)), batch.label, classes);
+        batch.soft_label = where(is_background, Variable(Tensor::from(label, {1, classes})), one_hot).data();
+    }
+
+    void add_masked(TrainingStep& step) {
+        Batch& batch = step.batch;
+        const auto samples = static_cast<size_t>(batch.size());
+        const auto classes = static_cast<size_t>(batch.target.dim(1));
+        const auto before = explained_batch(step).logits().data().to_vector<float>();
+        const auto labels = batch.target.to_vector<float>();
+        std::vector<std::vector<int64_t>> found(samples);  // true positives of each picture
+        std::vector<RandomStream> streams;
+        size_t rounds = 0;
+        for (size_t n = 0; n < samples; ++n) {
+            for (size_t c = 0; c < classes; ++c) {
+                if (before[n * classes + c] > 0 && labels[n * classes + c] > 0.5f) {
+                    found[n].push_back(static_cast<int64_t>(c));
+                }
+            }
+            rounds = std::max(rounds, found[n].size());
+            streams.push_back(stream_of(step, batch.indices[n]));
+        }
+        Rows sources(samples);  // of each picture of the grown batch
+        std::iota(sources.begin(), sources.end(), 0);
+        std::vector<int64_t> added(samples, 0);
+        Variables inputs{Variable(batch.input)};
+        std::vector<float> targets, weights;  // of the new ones
+        const auto own_weights = batch.target_weight.to_vector<float>();
+        for (size_t round = 0; round < rounds; ++round) {  // one class of each picture in a pass
+            Rows rows;
+            std::vector<int64_t> explained(samples, 0);
+            for (size_t n = 0; n < samples; ++n) {
+                if (round < found[n].size() && added[n] < config_.max_added) {
+                    rows.push_back(static_cast<int64_t>(n));
+                    explained[n] = found[n][round];
+                }
+            }
+            if (rows.empty()) {
+                continue;
+            }
+            const Tensor changed = masked(step, explained, rows);
+            const auto after = logits(step, changed).to_vector<float>();
+            Rows kept;
+            for (size_t i = 0; i < rows.size(); ++i) {
+                const auto n = static_cast<size_t>(rows[i]), c = static_cast<size_t>(explained[n]);
+                const bool is_seen = after[i * classes + c] > 0;
+                if (!is_seen && streams[n].uniform() >= config_.background) {
+                    continue;
+                }
+                kept.push_back(static_cast<int64_t>(i));
+                sources.push_back(rows[i]);
+                ++added[n];
+                for (size_t k = 0; k < classes; ++k) {
+                    const float own = config_.full_labels ? labels[n * classes + k] : k == c ? 1.0f : 0.0f;
+                    targets.push_back(is_seen ? own : 0.0f);
+                    weights.push_back(config_.full_labels ? own_weights[n * classes + k]
+                                      : k == c            ? 1.0f
+                                                          : 0.0f);
+                }
+            }
+            if (!kept.empty()) {
+                inputs.emplace_back(rows_of(changed, kept));
+            }
+        }
+        const auto grown = static_cast<int64_t>(sources.size() - samples);
+        note("added", static_cast<double>(grown) / static_cast<double>(samples));
+        if (grown == 0) {
+            return;
+        }
+        const Shape shape{grown, static_cast<int64_t>(classes)};
         batch.input = concat(inputs, 0).data();
-        batch.target = concat(targets, 0).data();
-        batch.target_weight = concat(weights, 0).data();
-        batch.indices = std::move(indices);
+        batch.target = concat({Variable(batch.target), Variable(Tensor::from(targets, shape))}, 0).data();
+        batch.target_weight =
+            concat({Variable(batch.target_weight), Variable(Tensor::from(weights, shape))}, 0).data();
+        batch.sample_weight = rows_of(batch.sample_weight, sources);
+        batch.mask = rows_of(batch.mask, sources);
+        batch.decoy_mask = rows_of(batch.decoy_mask, sources);
+        for (size_t i = samples; i < sources.size(); ++i) {
+            batch.indices.push_back(batch.indices[static_cast<size_t>(sources[i])]);
+        }
     }
 
     Config config_;
@@ -195,6 +302,9 @@ std::unique_ptr<Augmentation> build_edda(const Options& options) {
                         .background = options.get_within("p", 0.0, 0.0, 1.0)};
     config.keep = options.choose("mask", "occlude", {"occlude", "keep"}) == "keep";
     config.predicted = options.choose("target", "label", {"label", "predicted"}) == "predicted";
+    config.extra_class = options.choose("background", "uniform", {"uniform", "extra_class"}) == "extra_class";
+    config.full_labels = options.choose("label_mode", "single", {"single", "full"}) == "full";
+    config.max_added = options.get_within("max_added_per_image", int64_t{1'000'000}, 0, 1'000'000);
     config.shuffled = options.choose("control", "none", {"none", "shuffled"}) == "shuffled";
     config.fill = read_fill(options);
     return std::make_unique<Edda>(std::move(config));

@@ -1,6 +1,7 @@
 // Augmentations without an explanation, the controls of those with one. They draw by seed, step and sample.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "augment/registry.h"
 #include "autograd/functions.h"
@@ -10,15 +11,19 @@
 namespace backlight {
 namespace {
 
-RandomStream stream_of(const TrainingStep& step, uint32_t sample = 0) {
+RandomStream stream_of(const TrainingStep& step, int64_t sample) {
     return RandomStream(RandomKey{.seed = step.run.seed,
                                   .purpose = purpose::kAugmentation,
                                   .step = static_cast<uint64_t>(step.step),
-                                  .sample = sample});
+                                  .sample = static_cast<uint32_t>(sample)});
 }
 
-void check_pictures(const Batch& batch, const std::string& who) {
-    BACKLIGHT_CHECK(batch.input.rank() == 4, who, ": needs pictures (N,H,W,C), got ", batch.input.shape());
+/// Of the whole batch. A step may have several batches, which begin with different samples.
+RandomStream stream_of(const TrainingStep& step) { return stream_of(step, step.batch.indices.at(0)); }
+
+void check_pictures(const TrainingRun& run, const std::string& who) {
+    BACKLIGHT_CHECK(run.data->sample_shape().rank() == 3, who, ": needs pictures (H,W,C), the samples are ",
+                    run.data->sample_shape());
 }
 
 struct Box {
@@ -87,36 +92,37 @@ double draw_gamma(RandomStream& stream, double shape) {
 }
 double draw_beta(RandomStream& stream, double a) {
     const double x = draw_gamma(stream, a), y = draw_gamma(stream, a);
-    return x / (x + y);
+    // Where a is tiny both may be too small for a double; the ratio is then 0 or 1.
+    return x + y > 0 ? x / (x + y) : static_cast<double>(stream.below(2));
 }
 
 class Cutout final : public Augmentation {
 public:
-    explicit Cutout(int64_t size) : size_(size) {}
+    explicit Cutout(std::optional<int64_t> size) : size_(size) {}
+    void begin(const TrainingRun& run) override { check_pictures(run, "cutout"); }
     void change_batch(TrainingStep& step) override {
         const NoGrad off;
-        check_pictures(step.batch, "cutout");
         const Shape& shape = step.batch.input.shape();
-        const int64_t size = size_ > 0 ? size_ : std::max<int64_t>(shape[1] / 2, 1);
+        const int64_t size = size_.value_or(std::max<int64_t>(shape[1] / 2, 1));
         std::vector<Box> boxes;
         for (const int64_t index : step.batch.indices) {
-            RandomStream stream = stream_of(step, static_cast<uint32_t>(index));
+            RandomStream stream = stream_of(step, index);
             boxes.push_back(draw_box(stream, shape[1], shape[2], size, size));
         }
         step.batch.input = (Variable(step.batch.input) * (1.0 - Variable(mask_of(boxes, shape)))).data();
     }
 
 private:
-    int64_t size_;
+    std::optional<int64_t> size_;  // pixels; half the height
 };
 
 class CutMix final : public Augmentation {
 public:
     CutMix(double probability, double alpha) : probability_(probability), alpha_(alpha) {}
     [[nodiscard]] std::vector<std::string> claims() const override { return {"the labels of a batch"}; }
+    void begin(const TrainingRun& run) override { check_pictures(run, "cutmix"); }
     void change_batch(TrainingStep& step) override {
         const NoGrad off;
-        check_pictures(step.batch, "cutmix");
         RandomStream stream = stream_of(step);
         if (stream.uniform() >= probability_) {
             return;
@@ -140,11 +146,14 @@ private:
 
 class MixUp final : public Augmentation {
 public:
-    explicit MixUp(double alpha) : alpha_(alpha) {}
+    MixUp(double probability, double alpha) : probability_(probability), alpha_(alpha) {}
     [[nodiscard]] std::vector<std::string> claims() const override { return {"the labels of a batch"}; }
     void change_batch(TrainingStep& step) override {
         const NoGrad off;
         RandomStream stream = stream_of(step);
+        if (stream.uniform() >= probability_) {
+            return;
+        }
         const double share = draw_beta(stream, alpha_);
         const int64_t samples = step.batch.size();
         const Tensor partner = Tensor::from(stream.permutation(samples), {samples});
@@ -154,20 +163,22 @@ public:
     }
 
 private:
-    double alpha_;
+    double probability_, alpha_;
 };
 
 }  // namespace
 
 std::unique_ptr<Augmentation> build_cutout(const Options& options) {
-    return std::make_unique<Cutout>(options.get_within("size", 0, 0, 100'000));
+    return std::make_unique<Cutout>(
+        options.has("size") ? std::optional(options.get_within("size", 0, 0, 100'000)) : std::nullopt);
 }
 std::unique_ptr<Augmentation> build_cutmix(const Options& options) {
     const double p = options.get_within("p", 0.5, 0.0, 1.0);
     return std::make_unique<CutMix>(p, options.get_within("alpha", 1.0, 1e-3, 1e3));
 }
 std::unique_ptr<Augmentation> build_mixup(const Options& options) {
-    return std::make_unique<MixUp>(options.get_within("alpha", 1.0, 1e-3, 1e3));
+    const double p = options.get_within("p", 1.0, 0.0, 1.0);
+    return std::make_unique<MixUp>(p, options.get_within("alpha", 1.0, 1e-3, 1e3));
 }
 
 }  // namespace backlight

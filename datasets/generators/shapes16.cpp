@@ -6,6 +6,7 @@
 // test set are random; "in_distribution" has the training set's rule, "clean" no decoy.
 // Stamp: a share of the training images of one class, chosen by seed, is stamped (generators/stamp.h). The
 // test set is clean; "stamped" is the same test set with every image stamped.
+// standardize=true: (x - mean) / deviation of the training set, by channel.
 // Mask: the figure's pixels. Decoy mask: the 3x3 block, on every image, where decoys or stamps are used.
 #include <algorithm>
 #include <cmath>
@@ -90,6 +91,29 @@ std::vector<int64_t> choose_some(const Dataset& set, int64_t label, double share
     return members;
 }
 
+/// All splits by mean and deviation of the training set.
+void standardize_channels(DataSource& source) {
+    const auto values = source.train->all().input.to_vector<float>();
+    constexpr size_t kChannels = 3;
+    const double count = static_cast<double>(values.size()) / kChannels;
+    double mean[kChannels] = {}, square[kChannels] = {};
+    for (size_t i = 0; i < values.size(); ++i) {
+        mean[i % kChannels] += static_cast<double>(values[i]) / count;
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+        const double difference = static_cast<double>(values[i]) - mean[i % kChannels];
+        square[i % kChannels] += difference * difference / count;
+    }
+    Normalization scale;
+    for (size_t c = 0; c < kChannels; ++c) {
+        scale.mean.push_back(static_cast<float>(mean[c]));
+        scale.std.push_back(static_cast<float>(std::sqrt(square[c])));
+    }
+    for (const std::string& name : source.split_names()) {
+        source.split(name)->set_normalization(scale);
+    }
+}
+
 }  // namespace
 
 Source load_shapes16(const std::string&, const Options& options) {
@@ -103,6 +127,7 @@ Source load_shapes16(const std::string&, const Options& options) {
     const std::vector<int64_t> counts = options.get("counts", std::vector<int64_t>{});
     const double stamp_share = options.get_within("stamp", 0.0, 0.0, 1.0);
     const int64_t stamp_class = options.get_within("stamp_class", 0, 0, recipe.classes - 1);
+    const bool standardize = options.get("standardize", false);
     options.finish();
     BACKLIGHT_CHECK(counts.empty() || static_cast<int64_t>(counts.size()) == recipe.classes,
                     "shapes16: option counts expects ", recipe.classes, " numbers, got ", counts.size());
@@ -131,6 +156,9 @@ Source load_shapes16(const std::string&, const Options& options) {
                                     sample_stream(GeneratorId::shapes16, recipe.seed, SplitId::fresh, -1)));
             source->extra["stamped"] = stamp_all(*source->test);
         }
+        if (standardize) {
+            standardize_channels(*source);
+        }
         return source;
     }
     const Decoy of_train = decoy == "class" ? Decoy::of_class : Decoy::random;
@@ -139,6 +167,9 @@ Source load_shapes16(const std::string&, const Options& options) {
     source->extra["shifted"] = source->test;
     source->extra["in_distribution"] = generate(recipe, SplitId::test, test_plan, of_train);
     source->extra["clean"] = generate(recipe, SplitId::test, test_plan, Decoy::none);
+    if (standardize) {
+        standardize_channels(*source);
+    }
     return source;
 }
 

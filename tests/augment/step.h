@@ -119,18 +119,21 @@ inline std::string weights_after(TrainConfig config, const std::vector<std::stri
 }
 
 /// Whole, and interrupted after `steps` and resumed: the same bits.
-inline void check_resume_with(TrainConfig config, const std::vector<std::string>& systems, int64_t steps) {
+inline void check_resume_with(TrainConfig config, const std::vector<std::string>& systems, int64_t steps,
+                              const AugmentationBuilder& builder = build_augmentation) {
     const TemporaryFolder folder;
+    TrainHooks whole;
+    whole.make_augmentation = builder;
     config.augment = systems;
     config.run = folder.path() / "whole";
-    (void)train(config, with_augmentations());
+    (void)train(config, whole);
     config.run = folder.path() / "parts";
     const train_testing::StopAfter stop(steps);
     TrainHooks hooks = stop.hooks();
-    hooks.make_augmentation = build_augmentation;
+    hooks.make_augmentation = builder;
     CHECK(train(config, hooks).interrupted);
     config.resume = true;
-    (void)train(config, with_augmentations());
+    (void)train(config, whole);
     train_testing::check_same_run(folder.path() / "whole", folder.path() / "parts");
 }
 

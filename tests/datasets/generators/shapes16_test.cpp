@@ -153,3 +153,24 @@ TEST_CASE("shapes16: a stamp marks the asked share of one class, and every image
                    "either decoy or stamp"));
     CHECK_THROWS_AS((void)stamp_all(*load_data("moons")->train), Error);
 }
+
+TEST_CASE("shapes16: standardised by the training set, in every split") {
+    const auto source = load_data("shapes16(n=300, n_test=50, decoy=class, standardize=true)");
+    const auto plain = load_data("shapes16(n=300, n_test=50, decoy=class)");
+    const auto values = source->train->all().input.to_vector<float>();
+    for (size_t c = 0; c < 3; ++c) {
+        double mean = 0, square = 0;
+        for (size_t i = c; i < values.size(); i += 3) {
+            mean += static_cast<double>(values[i]) * 3 / static_cast<double>(values.size());
+            square += static_cast<double>(values[i] * values[i]) * 3 / static_cast<double>(values.size());
+        }
+        CHECK(std::abs(mean) < 1e-5);
+        CHECK(square == doctest::Approx(1).epsilon(1e-5));
+    }
+    const Normalization& scale = source->train->normalization();
+    for (const std::string& name : source->split_names()) {
+        const float before = plain->split(name)->get(7).input.to_vector<float>()[400];
+        CHECK(source->split(name)->get(7).input.to_vector<float>()[400] ==
+              doctest::Approx((before - scale.mean[1]) / scale.std[1]));
+    }
+}

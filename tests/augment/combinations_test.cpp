@@ -1,0 +1,292 @@
+// Systems together: every pair of different families runs, or is refused in one line; state of several
+// systems through a resume; what a run leaves behind when a term of the loss is not finite.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "autograd/functions.h"
+#include "core/io/safetensors.h"
+#include "tests/augment/step.h"
+
+using namespace backlight;
+using namespace backlight::augment_testing;
+
+namespace {
+
+/// Pictures with masks and decoys, a network with convolutions and a hidden layer: three steps an epoch.
+TrainConfig tiny_config() {
+    TrainConfig config;
+    config.model = "cnn_g(in=3, size=16)";
+    config.data = "context16(n=24, n_test=8)";
+    config.epochs = 2;
+    config.batch_size = 8;
+    config.lr = 0.004;
+    config.optimizer.name = "adam";
+    config.seed = 5;
+    return config;
+}
+
+/// What a system needs beyond its name to act in a run of two epochs.
+std::string spec_of(const std::string& name) {
+    static const std::map<std::string, std::string> specs{
+        {"weight_lrp", "weight_lrp(warmup=0)"},
+        {"attention", "attention(layer=features.1)"},
+        {"explanation_dropout", "explanation_dropout(layer=classifier.1)"},
+        {"excitation_dropout", "excitation_dropout(layer=classifier.1)"},
+        {"random_dropout", "random_dropout(layer=classifier.1)"},
+        {"prune", "prune(fraction=0.2, step=0.2)"}};
+    const auto found = specs.find(name);
+    return found == specs.end() ? name : found->second;
+}
+
+/// Names that both systems claim.
+std::set<std::string> shared_claims(const std::string& a, const std::string& b) {
+    const auto claims_of = [](const std::string& spec) {
+        const auto claims = build_augmentation(spec)->claims();
+        return std::set<std::string>(claims.begin(), claims.end());
+    };
+    const std::set<std::string> of_a = claims_of(a), of_b = claims_of(b);
+    std::set<std::string> both;
+    std::set_intersection(of_a.begin(), of_a.end(), of_b.begin(), of_b.end(),
+                          std::inserter(both, both.begin()));
+    return both;
+}
+
+/// Empty: the run went through.
+std::string failure_of(TrainConfig config, const std::vector<std::string>& systems) {
+    config.augment = systems;
+    const std::string failure = error_of([&] {
+        const TrainResult run = train(config, with_augmentations());
+        CHECK(run.epochs_done == config.epochs);
+        CHECK(std::isfinite(run.test.loss));
+    });
+    return failure == "no error" ? "" : failure;
+}
+
+/// Scales gradients by how much gradient it has seen: a state that decides every later step.
+class Fatigue final : public Augmentation {
+public:
+    void change_gradients(TrainingStep& step) override {
+        const NoGrad off;
+        for (const Parameter& p : step.net().parameters()) {
+            seen_ += sum(abs(Variable(p.value.grad()))).item();
+            p.value.set_grad((Variable(p.value.grad()) * (1 / (1 + seen_))).data());
+        }
+        note("seen", seen_);
+    }
+    [[nodiscard]] std::map<std::string, Tensor> state() const override {
+        return {{"seen", Tensor::scalar(seen_, DType::f64)}};
+    }
+    void restore(const std::map<std::string, Tensor>& state) override {
+        if (state.contains("seen")) {
+            seen_ = state.at("seen").item();
+        }
+    }
+
+private:
+    double seen_ = 0;
+};
+
+/// Draws the mean logits to those of the step before.
+class Inertia final : public Augmentation {
+public:
+    [[nodiscard]] Variable loss_term(TrainingStep& step) override {
+        const Variable now = mean(step.logits, {0});
+        const Variable term = before_.defined() ? sum(square(now - Variable(before_))) : Variable();
+        before_ = now.data().clone();
+        return term;
+    }
+    [[nodiscard]] std::map<std::string, Tensor> state() const override {
+        return before_.defined() ? std::map<std::string, Tensor>{{"logits", before_}}
+                                 : std::map<std::string, Tensor>{};
+    }
+    void restore(const std::map<std::string, Tensor>& state) override {
+        before_ = state.contains("logits") ? state.at("logits") : Tensor();
+    }
+
+private:
+    Tensor before_;
+};
+
+/// A term without bound from one step on.
+class Explodes final : public Augmentation {
+public:
+    explicit Explodes(int64_t step) : step_(step) {}
+    [[nodiscard]] Variable loss_term(TrainingStep& step) override {
+        const double factor = step.step < step_ ? 0.5 : std::numeric_limits<double>::infinity();
+        return mean(square(step.logits)) * factor;
+    }
+
+private:
+    int64_t step_;
+};
+
+/// Leaves weights that are not numbers behind the fourth step.
+class Breaks final : public Augmentation {
+public:
+    void after_step(TrainingStep& step) override {
+        if (step.step == 3) {
+            Tensor weight = step.net().parameters()[0].value.data();
+            weight.copy_from(Tensor::full(weight.shape(), std::nan("")));
+        }
+    }
+};
+
+AugmentationBuilder with_own(int64_t explodes_at = 1000) {
+    return [explodes_at](const std::string& text) -> std::unique_ptr<Augmentation> {
+        std::unique_ptr<Augmentation> own;
+        if (text == "fatigue") {
+            own = std::make_unique<Fatigue>();
+        } else if (text == "inertia") {
+            own = std::make_unique<Inertia>();
+        } else if (text == "explodes") {
+            own = std::make_unique<Explodes>(explodes_at);
+        } else if (text == "breaks") {
+            own = std::make_unique<Breaks>();
+        } else {
+            return build_augmentation(text);
+        }
+        own->schedule(text, 0, 1);
+        return own;
+    };
+}
+
+/// The tensors of a run's checkpoint whose names begin so.
+std::map<std::string, std::vector<double>> checkpoint_of(const std::filesystem::path& run,
+                                                         const std::string& prefix) {
+    std::map<std::string, std::vector<double>> found;
+    for (const auto& [name, value] : read_safetensors(run / "checkpoint.safetensors").tensors) {
+        if (name.starts_with(prefix)) {
+            found[name] = value.to(DType::f64).to_vector<double>();
+        }
+    }
+    return found;
+}
+
+/// Systems of the registry whose checkpoints hold something of theirs.
+std::vector<std::string> stateful_systems() {
+    std::vector<std::string> found;
+    for (const AugmentationEntry& entry : list_augmentations()) {
+        const TemporaryFolder folder;
+        TrainConfig config = tiny_config();
+        config.run = folder.path() / "run";
+        config.augment = {spec_of(entry.name)};
+        (void)train(config, with_augmentations());
+        if (!checkpoint_of(config.run, "augment.0.state.").empty()) {
+            found.push_back(entry.name);
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("combinations: every system alone, and every pair of different families, in both orders") {
+    const std::vector<AugmentationEntry>& systems = list_augmentations();
+    for (const AugmentationEntry& entry : systems) {
+        CAPTURE(entry.name);
+        CHECK(failure_of(tiny_config(), {spec_of(entry.name)}) == "");
+    }
+    for (const AugmentationEntry& a : systems) {
+        for (const AugmentationEntry& b : systems) {
+            if (a.family == b.family) {
+                continue;
+            }
+            CAPTURE(a.name);
+            CAPTURE(b.name);
+            const std::string failure = failure_of(tiny_config(), {spec_of(a.name), spec_of(b.name)});
+            if (shared_claims(spec_of(a.name), spec_of(b.name)).empty()) {
+                CHECK(failure == "");
+            } else {
+                CHECK(contains(failure, "both replace"));
+                CHECK(failure.find('\n') == std::string::npos);
+            }
+        }
+    }
+}
+
+TEST_CASE("combinations: who claims the same is refused in one line, before the first step") {
+    const std::string failure = failure_of(tiny_config(), {"cutmix", "mixup"});
+    CHECK(contains(failure, "cutmix and mixup both replace the labels of a batch"));
+    CHECK(failure.find('\n') == std::string::npos);
+}
+
+TEST_CASE("combinations: a resumed run with two systems of state has the bits of a whole one") {
+    TrainConfig config = tiny_config();
+    config.epochs = 3;
+    for (const int64_t steps : {2, 3, 5}) {  // within an epoch, at its end
+        CAPTURE(steps);
+        check_resume_with(config, {"fatigue", "inertia"}, steps, with_own());
+    }
+    check_resume_with(config, {"inertia", "weight_lrp(on_step=true, warmup=0)", "fatigue"}, 4, with_own());
+}
+
+TEST_CASE("combinations: systems of the registry with a state, in pairs, through a resume") {
+    const std::vector<std::string> stateful = stateful_systems();
+    MESSAGE("systems with a state: ", stateful.size());
+    for (size_t i = 0; i < stateful.size(); ++i) {
+        const std::string a = spec_of(stateful[i]), b = spec_of(stateful[(i + 1) % stateful.size()]);
+        CAPTURE(a);
+        CAPTURE(b);
+        TrainConfig config = tiny_config();
+        config.epochs = 3;
+        const bool together = a != b && shared_claims(a, b).empty();
+        check_resume_with(config, together ? std::vector{a, b} : std::vector{a}, 4);
+    }
+}
+
+TEST_CASE("combinations: a term that is not finite stops the run and leaves the step before") {
+    for (const std::string model :
+         {"cnn_g(in=3, size=16)", "cnn_small(in=3)"}) {  // the second has running statistics
+        CAPTURE(model);
+        const TemporaryFolder folder;
+        TrainConfig config = tiny_config();
+        config.model = model;
+        config.augment = {"fatigue", "explodes"};
+        TrainHooks hooks;
+
+        config.run = folder.path() / "fails";
+        hooks.make_augmentation = with_own(4);
+        const std::string failure = error_of([&] { (void)train(config, hooks); });
+        CHECK(contains(failure, "the term of explodes is not finite at step 5"));
+        CHECK(contains(failure, "the step before is saved in"));
+        CHECK(failure.find('\n') == std::string::npos);
+
+        config.run = folder.path() / "stops";
+        hooks.make_augmentation = with_own();
+        config.max_steps = 4;
+        (void)train(config, hooks);
+        for (const std::string part : {"model.", "optimizer.", "augment."}) {
+            CAPTURE(part);
+            const auto found = checkpoint_of(folder.path() / "fails", part);
+            CHECK(!found.empty());
+            CHECK((found == checkpoint_of(folder.path() / "stops", part)));
+        }
+
+        // Where the cause is gone the run goes on, with the bits of one that never failed.
+        config.max_steps = 0;
+        config.run = folder.path() / "fails";
+        config.resume = true;
+        (void)train(config, hooks);
+        config.run = folder.path() / "whole";
+        config.resume = false;
+        (void)train(config, hooks);
+        train_testing::check_same_run(folder.path() / "fails", folder.path() / "whole");
+    }
+}
+
+TEST_CASE("combinations: weights that are not finite do not replace a checkpoint that can be loaded") {
+    const TemporaryFolder folder;
+    TrainConfig config = tiny_config();
+    config.run = folder.path() / "run";
+    config.augment = {"breaks"};  // the weights in the first step of the second epoch
+    TrainHooks hooks;
+    hooks.make_augmentation = with_own();
+    const std::string failure = error_of([&] { (void)train(config, hooks); });
+    CHECK(contains(failure, "the loss is not finite at step 5"));
+    CHECK_FALSE(contains(failure, "is saved"));
+    config.epochs = 1;
+    config.resume = true;
+    CHECK(train(config, hooks).epochs_done == 1);
+}
