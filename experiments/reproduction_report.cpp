@@ -91,7 +91,7 @@ void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const
 
 void write_reproduction(const std::filesystem::path& folder, const ReproductionEntry& entry,
                         const Reproduction& result, const std::string& command) {
-    nlohmann::json json = {{"name", entry.name},       {"title", entry.title},     {"claim", entry.claim},
+    nlohmann::ordered_json json = {{"name", entry.name},       {"title", entry.title},     {"claim", entry.claim},
                            {"control", entry.control}, {"source", entry.source},   {"command", command},
                            {"held", result.held()},    {"remarks", result.remarks}};
     for (const std::string& arm : result.measured.arms()) {
