@@ -63,7 +63,7 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          "2 forward, 2 backward",
          "reading=outer|outer_sqrt|weight_lrp|hadamard|dot, normalise=mean1|sum, cap=10, kappa=1, warmup=1, "
          "layers=*, "
-         "last=false, on_step=false (true with Adam), explainer=epsilon(epsilon=0.01), "
+         "last=false, on_step=false (true with Adam), explainer=epsilon(epsilon=0.01, start=one), "
          "control=none|random|shuffled",
          "Lee et al., ICTC 2019; survey Eq. 20 and 21", build_weight_lrp},
         {"gradient_mask", "gradients", "reasoning, accuracy", "saliency, any method with a map at the layer",

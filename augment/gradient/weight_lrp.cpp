@@ -314,7 +314,7 @@ std::unique_ptr<Augmentation> build_weight_lrp(const Options& options) {
     BACKLIGHT_CHECK(!config.layers.empty(), "weight_lrp: expected layers=GLOB or layers=GLOB:GLOB");
     config.last = options.get("last", false);
     config.on_step = options.get("on_step", false);
-    config.explainer = options.get("explainer", "epsilon(epsilon=0.01)");
+    config.explainer = options.get("explainer", "epsilon(epsilon=0.01, start=one)");
     return std::make_unique<WeightLrp>(std::move(config));
 }
 

@@ -58,12 +58,12 @@ const std::vector<ReproductionEntry>& list_reproductions() {
         {"weight_lr", "Relevance as weight-wise learning rates",
          "weights that carry relevance learn faster, and the network with them",
          "SGD at every learning rate; random factors; the same factors at random weights",
-         "Lee et al., ICTC 2019; Weber et al., 2022, Eq. 20, 21", 5, false, "5 minutes", reproduce_weight_lr},
+         "Lee et al., ICTC 2019; Weber et al., 2022, Eq. 20, 21", 5, false, "1 minute", reproduce_weight_lr},
         {"gradient_mask", "Masks on feature gradients",
          "filters that learn inside the object, or where an explanation is strong, rely less on a telling "
          "colour",
          "no mask; the mask's mean everywhere; the same mask at random places; a random mask",
-         "Weber et al., 2022, Eq. 7; the experiment is ours", 5, false, "3 minutes", reproduce_gradient_mask},
+         "Weber et al., 2022, Eq. 7; the experiment is ours", 5, false, "2 minutes", reproduce_gradient_mask},
     };
     return entries;
 }

@@ -92,13 +92,24 @@ TEST_CASE("weight_lrp: the factors of one dense layer, by hand") {
     check("reading=dot, normalise=sum", {1, 1, 1, 1});
 }
 
+TEST_CASE("weight_lrp: every sample starts with relevance 1, whatever its logit") {
+    // x = (1,2) of class 0 has z_0 = 3 and sends (1/3, 2/3); x = (2,-1) of class 1 has z_1 = 2 and sends (1,
+    // 0).
+    HandStep hand(dense({1, 1, 1, 0}, 2, 2), Tensor::from(Values{1, 2, 2, -1}, {2, 2}), {0, 1}, 2);
+    const auto found = factors(hand, "weight_lrp(warmup=0, cap=100)");
+    const double first = 3 / 3.01, second = 2 / 2.01,
+                 total = first + second;  // what the stabilizer 0.01 leaves
+    check_near(found.at("0.weight"), {4 * first / 3 / total, 8 * first / 3 / total, 4 * second / total, 0},
+               1e-9);
+}
+
 TEST_CASE(
     "weight_lrp: relevance of layers and the outer product, by loops; convolutions by channel and group") {
     const Tensor x = test::random_tensor({3, 4, 4, 2}, 5);
     HandStep hand(small_cnn(3), x, {0, 2, 3}, 4);
     const auto found = factors(hand, "weight_lrp(reading=outer, warmup=0, cap=1e9, last=true)");
     const ExplainedForward forward(*hand.model.net, x);
-    const auto explainer = build_method("epsilon(epsilon=0.01)");
+    const auto explainer = build_method("epsilon(epsilon=0.01, start=one)");
     const Explanation e = forward.explain_all(
         *explainer, {.targets = {0, 2, 3}, .layers = {"0:in", "0", "2:in", "2", "5:in", "5"}});
     const auto channel_sums = [&](size_t map) {  // (N,C)
@@ -157,7 +168,7 @@ TEST_CASE("weight_lrp: what flows through the weights of a convolution, by loops
     HandStep hand(small_cnn(1), x, {1, 3}, 4);
     const auto found = factors(hand, "weight_lrp(reading=weight_lrp, warmup=0, cap=1e9)");
     const ExplainedForward forward(*hand.model.net, x);
-    const auto explainer = build_method("epsilon(epsilon=0.01)");
+    const auto explainer = build_method("epsilon(epsilon=0.01, start=one)");
     const auto r = forward.explain_all(*explainer, {.targets = {1, 3}, .layers = {"0"}})
                        .maps[0]
                        .data()
