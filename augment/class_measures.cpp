@@ -135,6 +135,21 @@ std::vector<float> ClassMeasures::mean_map() const {
     return (total / static_cast<double>(maps_.size())).data().to_vector<float>();
 }
 
+/// Of one representative; `before` is empty the first time.
+double ClassMeasures::measured(std::span<const double> now, std::span<const double> before) const {
+    constexpr int64_t kBins = 100;
+    switch (config_.measure) {
+        case Measure::entropy:
+            return map_entropy(now) / (config_.relative ? std::log(static_cast<double>(now.size())) : 1.0);
+        case Measure::histogram:
+            return histogram_entropy(now, kBins) /
+                   (config_.relative ? std::log(static_cast<double>(kBins)) : 1.0);
+        case Measure::mse:
+            return before.empty() ? 0.0 : mean_squared_distance(now, before);
+    }
+    return 0;
+}
+
 void ClassMeasures::update(const TrainingRun& run) {
     const NoGrad off;
     const auto samples = static_cast<int64_t>(indices_.size());
@@ -154,12 +169,7 @@ void ClassMeasures::update(const TrainingRun& run) {
         const auto of = [&](const std::vector<double>& maps) {
             return std::span(maps).subspan(i * values, values);
         };
-        double measure = 0;
-        if (config_.entropy) {
-            measure = map_entropy(of(now)) / (config_.relative ? std::log(static_cast<double>(values)) : 1.0);
-        } else if (!before.empty()) {
-            measure = mean_squared_distance(of(now), of(before));
-        }
+        const double measure = measured(of(now), before.empty() ? std::span<const double>() : of(before));
         m_[static_cast<size_t>(classes_[i])] += measure / static_cast<double>(config_.representatives);
     }
 }
@@ -193,7 +203,10 @@ ClassMeasures::Config read_measures(const Options& options) {
     config.absolute =
         options.get("absolute", method == "gradient" || method == "saliency" || method == "guided_backprop" ||
                                     method == "input_x_gradient");
-    config.entropy = options.choose("measure", "entropy", {"entropy", "mse"}) == "entropy";
+    const std::string measure = options.choose("measure", "entropy", {"entropy", "histogram", "mse"});
+    config.measure = measure == "entropy"     ? ClassMeasures::Measure::entropy
+                     : measure == "histogram" ? ClassMeasures::Measure::histogram
+                                              : ClassMeasures::Measure::mse;
     config.sum_channels = options.choose("channels", "all", {"all", "sum"}) == "sum";
     config.relative = options.get("relative", false);
     config.representatives = options.get_within("representatives", 20, 1, 100'000);

@@ -1,10 +1,11 @@
 // What explanations say of each class while a network trains, one number a class: some training samples of
 // it, drawn once and never augmented, are explained for their class at the input after each mini-epoch.
-//   R_t   the map after mini-epoch t, divided by its largest magnitude
-//   R̄_t   the mean of the last five (fewer at first)
-//   entropy   E = -Σ a ln a, a = |R̄_t| / Σ |R̄_t|, over all values (an empty map: ln n)
-//   mse       D = mean (R̄_t - R̄_{t-1})², 0 after the first mini-epoch
-//   m_c       their mean over the samples that stand for class c
+//   R_t         the map after mini-epoch t, divided by its largest magnitude
+//   R̄_t         the mean of the last five (fewer at first)
+//   entropy     E = -Σ a ln a, a = |R̄_t| / Σ |R̄_t|, over all values (an empty map: ln n)
+//   histogram   that of the frequencies of a histogram of R̄_t with 100 bins
+//   mse         D = mean (R̄_t - R̄_{t-1})², 0 after the first mini-epoch
+//   m_c         their mean over the samples that stand for class c
 // Weber, "Towards a more refined training process for neural networks", TU Berlin, 2020; Weber et al.,
 // "Beyond explaining", 2022, sections 3.1 and 4.2, appendix B.2, which leave the exact form of E, the
 // explained class and the inversion of a distribution open: those are choices of this file and of
@@ -13,6 +14,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,18 +37,18 @@ struct Shares {
 
 class ClassMeasures {
 public:
+    enum class Measure : uint8_t { entropy, histogram, mse };
     struct Config {
         std::string who;                                    // begins error texts
         std::string explainer = "epsilon_plus(start=one)";  // a method
         bool absolute = false;                              // |R|, for methods whose sign means little
-        bool entropy = true;                                // or mse
-        bool sum_channels = false;                          // measures pixels in place of all values
-        bool relative = false;                              // entropy / ln n
-        int64_t representatives = 20;                       // of each class
-        int64_t history = 5;                                // maps in the mean
+        Measure measure = Measure::entropy;
+        bool sum_channels = false;     // measures pixels in place of all values
+        bool relative = false;         // an entropy as a share of the largest one
+        int64_t representatives = 20;  // of each class
+        int64_t history = 5;           // maps in the mean
     };
     explicit ClassMeasures(Config config) : config_(std::move(config)) {}
-    [[nodiscard]] bool is_entropy() const { return config_.entropy; }
 
     /// Draws the representatives by the run's seed: different samples where the class has enough, with
     /// repetitions where it has fewer; samples that cannot be read are passed over. Throws Error on a method
@@ -70,6 +72,7 @@ public:
 private:
     [[nodiscard]] Tensor explained(const TrainingRun& run, int64_t first, int64_t count) const;
     [[nodiscard]] std::vector<float> mean_map() const;
+    [[nodiscard]] double measured(std::span<const double> now, std::span<const double> before) const;
 
     Config config_;
     std::unique_ptr<Explainer> explainer_;

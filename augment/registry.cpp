@@ -8,7 +8,7 @@ const std::vector<AugmentationEntry>& list_augmentations() {
     static const std::vector<AugmentationEntry> entries = {
         {"imbalance", "data", "balance of classes", "any method, after each mini-epoch",
          "2 or 3 passes of 20 samples a class, once a mini-epoch",
-         "measure=entropy|mse, explainer=epsilon_plus(start=one), absolute=auto, temperature=1, "
+         "measure=entropy|histogram|mse, explainer=epsilon_plus(start=one), absolute=auto, temperature=1, "
          "standardize=false, "
          "channels=all|sum, relative=false, representatives=20, history=5, control=none|data|uniform, "
          "invert=inverse|complement",
@@ -44,7 +44,7 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          build_random_dropout},
         {"class_factors", "loss", "balance of classes", "any method, after each mini-epoch",
          "2 or 3 passes of 20 samples a class, once a mini-epoch",
-         "measure=entropy|mse, rescale=(of mse), temperature=1, control=none|inverse|balanced|shuffled; "
+         "measure=entropy|histogram|mse, rescale=(of mse), temperature=1, control=none|inverse|balanced|shuffled; "
          "explainer, absolute, standardize, channels, relative, representatives, history as imbalance",
          "Weber, 2020; survey section 3.3", build_class_factors},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",

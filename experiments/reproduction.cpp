@@ -123,6 +123,18 @@ TrainResult train_quietly(TrainConfig config,
     return train(config, hooks);
 }
 
+std::optional<TrainResult> train_while_finite(
+    TrainConfig config, const std::function<void(const TrainProgress&, const Evaluation&)>& each_epoch) {
+    try {
+        return train_quietly(std::move(config), each_epoch);
+    } catch (const Error& error) {
+        if (std::string(error.what()).find("not finite") == std::string::npos) {
+            throw;
+        }
+        return std::nullopt;
+    }
+}
+
 void Curves::add(const std::string& arm, std::vector<double> run) {
     if (!runs.contains(arm)) {
         arms.push_back(arm);

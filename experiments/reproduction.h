@@ -112,6 +112,10 @@ struct ReproductionEntry {
 [[nodiscard]] TrainResult train_quietly(
     TrainConfig config, const std::function<void(const TrainProgress&, const Evaluation&)>& each_epoch = {});
 
+/// As train_quietly; nothing where the loss ceased to be finite.
+[[nodiscard]] std::optional<TrainResult> train_while_finite(
+    TrainConfig config, const std::function<void(const TrainProgress&, const Evaluation&)>& each_epoch = {});
+
 /// The table of arms and metrics, mean ± deviation; findings; remarks.
 void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const Reproduction& result);
 /// results.json, the figures as files, report.html.

@@ -101,8 +101,7 @@ private:
                             config_.layer, " has shape ", features);
             return;
         }
-        const auto explainer =
-            build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
+        const auto explainer = build_method(config_.explainer, explain_context(run));
         const NoGrad off;
         const Shape map =
             in_layer(

@@ -16,6 +16,7 @@
 #include "augment/registry.h"
 #include "augment/step_explanations.h"
 #include "autograd/functions.h"
+#include "autograd/precision.h"
 #include "core/error.h"
 #include "core/glob.h"
 #include "core/random.h"
@@ -62,7 +63,7 @@ public:
         if (config_.control == RateControl::random) {
             return;
         }
-        explainer_ = build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
+        explainer_ = build_method(config_.explainer, explain_context(run));
         // A sample of zeros is explained, so that what does not fit is told before the first step.
         Shape shape{1};
         for (const int64_t extent : run.data->sample_shape()) {
@@ -187,6 +188,7 @@ private:
             };
         }
         const NoGrad off;
+        const PrecisionScope full(DType::f32);  // as the forward pass that is explained
         for (const auto& [node, relevance] : explainer_->explain(forward, request, false).parameters) {
             if (Layer* layer = find(node)) {
                 add(*layer, relevance.weight);

@@ -134,11 +134,12 @@ std::unique_ptr<Augmentation> build_class_factors(const Options& options) {
     const ClassMeasures::Config measures = read_measures(options);
     const std::string control =
         options.choose("control", "none", {"none", "inverse", "balanced", "shuffled"});
-    return std::make_unique<ClassFactors>(measures, read_shares(options, !measures.entropy),
-                                          control == "none"       ? Control::none
-                                          : control == "inverse"  ? Control::inverse
-                                          : control == "balanced" ? Control::balanced
-                                                                  : Control::shuffled);
+    return std::make_unique<ClassFactors>(
+        measures, read_shares(options, measures.measure == ClassMeasures::Measure::mse),
+        control == "none"       ? Control::none
+        : control == "inverse"  ? Control::inverse
+        : control == "balanced" ? Control::balanced
+                                : Control::shuffled);
 }
 
 }  // namespace backlight

@@ -61,11 +61,8 @@ Pruner::Pruner(Model& model, const std::shared_ptr<const Dataset>& data, const P
         reference_input_ = mean_input(data);
     }
     living_ = units_.all_living();
-    target_ = floor_of(config.fraction, units_.count());
-    at_once_ = std::max<int64_t>(floor_of(config.step, units_.count()), 1);
-    const double steps = config.by_layer ? config.fraction / config.step
-                                         : static_cast<double>(target_) / static_cast<double>(at_once_);
-    steps_ = target_ == 0 ? 0 : static_cast<int64_t>(std::ceil(steps - 1e-9));
+    const double steps = config.fraction / config.step;
+    steps_ = floor_of(config.fraction, units_.count()) == 0 ? 0 : static_cast<int64_t>(std::ceil(steps - 1e-9));
 }
 
 int64_t Pruner::removed() const {
@@ -87,10 +84,11 @@ void Pruner::remove_next() {
                                                          .seed = config_.seed,
                                                          .step = done_});
     ++done_;
+    const double share = std::min(static_cast<double>(done_) * config_.step, config_.fraction);
     if (config_.by_layer) {
-        remove_by_layer(scores, std::min(static_cast<double>(done_) * config_.step, config_.fraction));
+        remove_by_layer(scores, share);
     } else {
-        remove_global(scores, std::min(done_ * at_once_, target_));
+        remove_global(scores, floor_of(share, units_.count()));
     }
     hold_weights();
 }

@@ -69,7 +69,6 @@ private:
     Tensor reference_input_;
     PrunableUnits units_;
     LivingUnits living_;
-    int64_t at_once_ = 0, target_ = 0;  // units
     int64_t steps_ = 0, done_ = 0;
 };
 

@@ -98,9 +98,9 @@ report::Figure plane(const Dataset& train, const Dataset& test, const std::vecto
 Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& options) {
     const std::vector<Arm> arms{
         {"baseline", ""},
-        {"penalty, maximum constant",
+        {"penalty, constant max",
          "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=stop)"},
-        {"penalty, maximum differentiated",
+        {"penalty, moving max",
          "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=through)"}};
     Reproduction result;
     Curves curves;
@@ -150,7 +150,10 @@ Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& op
         "±1.",
         "With the maximum differentiated, as printed, the penalty has no slope where feature 1 is the larger "
         "one."};
-    result.figures.push_back({.svg = report::line_chart(curves.chart("Test accuracy", "pass", "accuracy")),
+    report::LineChart accuracy = curves.chart("Test accuracy", "pass", "accuracy");
+    accuracy.y_min = 0;
+    accuracy.y_max = 1;
+    result.figures.push_back({.svg = report::line_chart(accuracy),
                               .caption = "Test accuracy over the passes, mean and deviation over the seeds"});
     const auto data = load_data("toy3(seed=0)");
     for (const Arm& arm : arms) {
@@ -158,8 +161,9 @@ Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& op
     }
     report::BarChart bars{.title = "Mean |r'| on the test set"};
     for (const Arm& arm : arms) {
-        for (const char* feature : {"|r'| of feature 0", "|r'| of feature 1"}) {
-            bars.bars.push_back({.name = arm.name + ", " + feature, .value = m.mean(arm.name, feature)});
+        for (const char* feature : {"0", "1"}) {
+            bars.bars.push_back({.name = arm.name + ": " + feature,
+                                 .value = m.mean(arm.name, std::string("|r'| of feature ") + feature)});
         }
     }
     result.figures.push_back({.svg = report::bar_chart(bars), .caption = "Attribution, for the true class"});

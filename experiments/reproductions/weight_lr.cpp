@@ -18,21 +18,15 @@ constexpr double kChance = 0.25;
 
 std::string arm_of(const std::string& method, double rate) { return method + ", " + number_text(rate, 2); }
 
-/// Test accuracy after every epoch; chance from the epoch in which the loss ceased to be finite.
+/// Test accuracy after every epoch; chance from the epoch on in which the loss ceased to be finite.
 std::vector<double> train_curve(TrainConfig config, const std::string& augment, bool& diverged) {
     if (!augment.empty()) {
         config.augment = {augment};
     }
     std::vector<double> curve;
-    try {
-        (void)train_quietly(config,
-                            [&](const TrainProgress&, const Evaluation& e) { curve.push_back(e.accuracy); });
-    } catch (const Error& error) {
-        if (std::string(error.what()).find("not finite") == std::string::npos) {
-            throw;
-        }
-        diverged = true;
-    }
+    diverged = !train_while_finite(config, [&](const TrainProgress&, const Evaluation& e) {
+                    curve.push_back(e.accuracy);
+                }).has_value();
     curve.resize(static_cast<size_t>(config.epochs), kChance);
     return curve;
 }

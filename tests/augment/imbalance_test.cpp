@@ -53,9 +53,11 @@ struct Small {
     }
 };
 
-ClassMeasures::Config of_gradient(bool entropy) {
+using Measure = ClassMeasures::Measure;
+
+ClassMeasures::Config of_gradient(Measure measure) {
     return {
-        .who = "test", .explainer = "gradient", .absolute = true, .entropy = entropy, .representatives = 4};
+        .who = "test", .explainer = "gradient", .absolute = true, .measure = measure, .representatives = 4};
 }
 
 TrainConfig imbalanced_config() {
@@ -113,24 +115,31 @@ TEST_CASE("shares: softmax of the measures of classes that have samples") {
 TEST_CASE("class measures: entropy of the maps of a dense layer") {
     // |w| / max |w| = (.5, 1, .5), (0, 1, 0), (1, 1, 1), and of no map at all
     Small s({1, -2, 1, 0, 4, 0, 2, 2, 2, 0, 0, 0}, {5, 5, 5, 5});
-    ClassMeasures measures(of_gradient(true));
+    ClassMeasures measures(of_gradient(Measure::entropy));
     measures.begin(s.run);
     CHECK_FALSE(measures.is_known());
     measures.update(s.run);
     check_near(measures.values(), {1.5 * std::log(2.0), 0, std::log(3.0), std::log(3.0)});
 
-    auto relative = of_gradient(true);
+    auto relative = of_gradient(Measure::entropy);
     relative.relative = true;
     ClassMeasures scaled(relative);
     scaled.begin(s.run);
     scaled.update(s.run);
     check_near(scaled.values(), {1.5 * std::log(2.0) / std::log(3.0), 0, 1, 1});
+
+    // (.5, 1, .5) and (0, 1, 0) lie in two bins, two to one; the others in one.
+    ClassMeasures histogram(of_gradient(Measure::histogram));
+    histogram.begin(s.run);
+    histogram.update(s.run);
+    const double two_to_one = std::log(3.0) - 2.0 / 3 * std::log(2.0);
+    check_near(histogram.values(), {two_to_one, two_to_one, 0, 0});
 }
 
 TEST_CASE("class measures: a map that is not finite counts as empty") {
     Small s({1, -2, 1, 0, 4, 0}, {5, 5});
     s.set({NAN, -2, 1, 0, 4, 0});
-    ClassMeasures measures(of_gradient(true));
+    ClassMeasures measures(of_gradient(Measure::entropy));
     measures.begin(s.run);
     measures.update(s.run);
     CHECK(measures.values()[0] == doctest::Approx(std::log(3.0)));
@@ -138,7 +147,7 @@ TEST_CASE("class measures: a map that is not finite counts as empty") {
 
 TEST_CASE("class measures: the distance between means of the last maps") {
     Small s({1, -2, 1, 0, 4, 0}, {5, 5});
-    ClassMeasures measures(of_gradient(false));
+    ClassMeasures measures(of_gradient(Measure::mse));
     measures.begin(s.run);
     measures.update(s.run);
     check_near(measures.values(), {0, 0});
@@ -147,7 +156,7 @@ TEST_CASE("class measures: the distance between means of the last maps") {
     // (.75, 1, .25) against (.5, 1, .5)
     check_near(measures.values(), {0.125 / 3, 0});
 
-    auto two = of_gradient(false);
+    auto two = of_gradient(Measure::mse);
     two.history = 2;
     ClassMeasures shorter(two);
     s.set({1, -2, 1, 0, 4, 0});
@@ -163,7 +172,7 @@ TEST_CASE("class measures: the distance between means of the last maps") {
 
 TEST_CASE("class measures: twenty different samples a class, with repetitions where there are fewer") {
     Small s({1, -2, 1, 0, 4, 0, 1, 1, 0}, {30, 3, 0});
-    ClassMeasures::Config config = of_gradient(true);
+    ClassMeasures::Config config = of_gradient(Measure::entropy);
     config.representatives = 20;
     ClassMeasures first(config), second(config), other(config);
     first.begin(s.run);
@@ -224,7 +233,7 @@ TEST_CASE("class measures: samples that cannot be read do not stand for a class"
     Model model = build_model("cnn_small(in=3)", 2, 0);
     const auto source = load_data("folder:" + folder.text());
     const TrainingRun run{.model = &model, .data = source->train, .batch_size = 4};
-    ClassMeasures measures(of_gradient(true));
+    ClassMeasures measures(of_gradient(Measure::entropy));
     measures.begin(run);
     for (const int64_t index : measures.representatives()) {
         CHECK(readable(*source->train, {index}).size() == 1);

@@ -183,7 +183,7 @@ TEST_SUITE("augment") {
         }
         const PrunableUnits units(*model.net, {12, 12, 1});
         const ExplainedForward forward(*model.net, Tensor::from(pixels, {20, 12, 12, 1}));
-        const auto explainer = build_method("z_plus(zero_bias=true, start=one)");
+        const auto explainer = build_method("z_plus(zero_bias=true, start=one, stabilizer=1e-9)");
         ExplainRequest request{.targets = forward.predicted()};
         for (const UnitLayer& layer : units.layers()) {
             request.layers.push_back(layer.at);
@@ -305,7 +305,7 @@ TEST_SUITE("augment") {
         CHECK(evaluate(*loaded.model.net, *result.data->test).accuracy == result.test.accuracy);
         // The checkpoint holds the masked network of full size: weights and momentum of dead units are 0.
         const SafetensorsFile checkpoint = read_safetensors(run / "checkpoint.safetensors");
-        const auto row = checkpoint.tensors.at("augment.0.living.2").to_vector<uint8_t>();
+        const auto row = checkpoint.tensors.at("augment.0.state.living.2").to_vector<uint8_t>();
         const auto bias = checkpoint.tensors.at("model.classifier.0.bias").to_vector<float>();
         const auto momentum =
             checkpoint.tensors.at("optimizer.classifier.0.bias.momentum").to_vector<float>();
