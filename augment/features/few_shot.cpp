@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "core/error.h"
@@ -55,14 +56,6 @@ Tensor likely_classes(const Tensor& scores) {
 Variable cam_of(const Variable& pairs, const Variable& gradient) {
     const Variable weight = mean(gradient, {1, 2}, true);
     return broadcast_to(positive_part(sum(weight * pairs, {3}, true)), pairs.shape());
-}
-
-/// Zeros in the place of a pair's map that holds a value that is not finite.
-Tensor finite_or_zero(const Tensor& relevance) {
-    const Tensor whole = amin(Variable(mask(UnaryOp::is_finite, relevance)), {1, 2, 3}, true).data();
-    return where(whole, Variable(relevance),
-                 Variable(Tensor::zeros({1}, relevance.dtype(), relevance.device())))
-        .data();
 }
 
 /// Each pair's channels in another order.

@@ -127,6 +127,18 @@ TEST_CASE("models: cnn_g halves its images twice before its hidden layer") {
     Entries entries = entries_of(*model.net);
     CHECK(std::find(entries.begin(), entries.end(),
                     std::pair<std::string, Shape>{"classifier.0.weight", {32, 3 * 3 * 16}}) != entries.end());
+
+    const Model deep = build_model("cnn_g(in=3, size=16, hidden=128:64, init=cnn_s)", 4, 1);
+    CHECK(deep.head == "classifier.4.weight");
+    CHECK(deep.net->at("classifier.0").parameters()[0].value.shape() == Shape{128, 256});
+    CHECK(deep.net->at("classifier.2").parameters()[0].value.shape() == Shape{64, 128});
+    const auto head = deep.net->at("classifier.4").parameters()[0].value.data().to_vector<float>();
+    double squares = 0;
+    for (const float w : head) {
+        squares += static_cast<double>(w) * w / static_cast<double>(head.size());
+    }
+    CHECK(squares == doctest::Approx(0.09 * 2 / 64).epsilon(0.3));  // He normal times 0.3
+    CHECK(contains(build_error("cnn_g(hidden=0)"), "0 < hidden"));
 }
 
 TEST_CASE("models: every listed model builds with its defaults and takes what it states") {
