@@ -64,6 +64,15 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "colour",
          "no mask; the mask's mean everywhere; the same mask at random places; a random mask",
          "Weber et al., 2022, Eq. 7; the experiment is ours", 5, false, "2 minutes", reproduce_gradient_mask},
+        {"pruning_toys", "Pruning by explaining, points in the plane, no fine-tuning",
+         "units without relevance are removed at less cost than by gradient or Taylor criteria",
+         "gradient, taylor, weight and random criteria", "Yeom et al., Pattern Recognition 2021, section 4.1",
+         20, false, "5 minutes", reproduce_pruning_toys},
+        {"pruning", "Pruning by explaining: filters and neurons of a convolutional network",
+         "without 30% of the units by relevance the accuracy stays; with training between steps without 70%",
+         "taylor, gradient, weight and random criteria; the whole network",
+         "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020", 6, true, "5 minutes",
+         reproduce_pruning},
     };
     return entries;
 }
