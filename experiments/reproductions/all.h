@@ -9,5 +9,6 @@ using ReproductionRun = Reproduction(const ReproductionEntry& entry, const Repro
 ReproductionRun reproduce_toy1, reproduce_toy2, reproduce_excitation_dropout;
 ReproductionRun reproduce_toy3, reproduce_rrr, reproduce_different_reasons, reproduce_input_gradient;
 ReproductionRun reproduce_imbalance, reproduce_loss_scaling, reproduce_edda;
+ReproductionRun reproduce_pruning_toys, reproduce_pruning;
 
 }  // namespace backlight

@@ -1,44 +1,16 @@
 // Find another explanation (Ross et al., IJCAI 2017, section 3.2): two rules separate the classes of
 // `toy_colours`, equal corners and the three top middle cells. A second network that may not look where the
 // first did must find the other rule.
-#include <unistd.h>
-
-#include <filesystem>
-
 #include "autograd/functions.h"
 #include "core/error.h"
-#include "core/io/safetensors.h"
 #include "experiments/reproductions/all.h"
+#include "experiments/reproductions/weight_folder.h"
 #include "explain/explainer.h"
-#include "layers/state.h"
 
 namespace backlight {
 namespace {
 
 constexpr int64_t kSide = 5, kChannels = 3;
-
-/// A folder for the weights of the earlier networks, gone at the end.
-class WeightFolder {
-public:
-    WeightFolder()
-        : path_(std::filesystem::temp_directory_path() / concat_text("backlight-reasons-", ::getpid())) {
-        std::filesystem::create_directories(path_);
-    }
-    ~WeightFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    WeightFolder(const WeightFolder&) = delete;
-    WeightFolder& operator=(const WeightFolder&) = delete;
-    [[nodiscard]] std::string save(Module& net, const std::string& name) const {
-        const std::filesystem::path file = path_ / (name + ".safetensors");
-        write_safetensors(file, state_dict(net), {{"format", "pt"}});
-        return file.string();
-    }
-
-private:
-    std::filesystem::path path_;
-};
 
 /// |d max p / dx| above 0.67 of its largest: (N, 75) of 0 and 1.
 std::vector<float> reasons(const Model& model, const Dataset& data) {

@@ -50,6 +50,15 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "the network uses more of its units and loses less when units are removed",
          "no dropout, random dropout at 0.5, the same drop probabilities at other units",
          "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
+        {"pruning_toys", "Pruning by explaining, points in the plane, no fine-tuning",
+         "units without relevance are removed at less cost than by gradient or Taylor criteria",
+         "gradient, taylor, weight and random criteria", "Yeom et al., Pattern Recognition 2021, section 4.1",
+         20, false, "5 minutes", reproduce_pruning_toys},
+        {"pruning", "Pruning by explaining: filters and neurons of a convolutional network",
+         "without 30% of the units by relevance the accuracy stays; with training between steps without 70%",
+         "taylor, gradient, weight and random criteria; the whole network",
+         "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020", 6, true, "5 minutes",
+         reproduce_pruning},
     };
     return entries;
 }
