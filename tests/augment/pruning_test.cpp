@@ -373,7 +373,7 @@ TEST_SUITE("augment") {
         CHECK(contains(error_of_run("prune(ranking=all)"), "global"));
         CHECK(contains(error_of_run("prune(nonsense=1)"), "nonsense"));
         CHECK(contains(error_of_run("prune"),
-                       "14 removals, the first after 1 epochs and one every 1, need at least 14 epochs"));
+                       "10 removals, the first after 1 epochs and one every 1, need at least 10 epochs"));
         CHECK(contains(error_of_run("prune(step=1, every=2)"), "first=N"));
         CHECK(contains(error_of_run("prune(step=1, start_epoch=1)"), "first=N"));
         CHECK(
