@@ -44,7 +44,8 @@ std::vector<std::string> methods_of(const Config& c) {
     }
     for (const std::string& method : c.methods) {
         BACKLIGHT_CHECK(!method.empty(), "--method: expected a name (backlight list methods), got nothing");
-        BACKLIGHT_CHECK(method != "all" || c.methods.size() == 1, "--method all is every method: leave out the others");
+        BACKLIGHT_CHECK(method != "all" || c.methods.size() == 1,
+                        "--method all is every method: leave out the others");
     }
     return c.methods.empty() ? std::vector<std::string>{"lrp"} : c.methods;
 }
@@ -175,9 +176,15 @@ int run_one(const Config& c) {
     loaded->context.progress = [&bar](int64_t done, int64_t of) { bar.update(done, of); };
     const auto explainer = build_method(methods[0], loaded->context);
     const Tensor x = read_input(c.input, loaded->model.model, loaded->dtype);
+    ConservationTable table;
+    ExplainRequest request{.neuron = c.neuron, .parameters = !c.parameters.empty()};
+    if (c.conservation) {
+        request.watch = table.watch();
+    }
     const ExplainedForward forward(
         *loaded->model.model.net, x,
-        explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names);
+        explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names,
+        c.layers.empty() ? explainer->reads_from(request) : "");
     std::ostringstream text;
     if (!forward.stripped().empty()) {
         text << "explained: the input of the final " << forward.stripped() << "\n";
@@ -185,13 +192,9 @@ int run_one(const Config& c) {
     const std::vector<std::string> layers = layers_of(c, forward);
     BACKLIGHT_CHECK(layers.size() <= 1 || c.out.ends_with(".safetensors"), "--out: maps of ", layers.size(),
                     " layers need a name that ends in .safetensors");
-    ExplainRequest request{.layers = layers, .neuron = c.neuron, .parameters = !c.parameters.empty()};
+    request.layers = layers;
     if (!c.start.empty()) {
         request.start = read_npy(c.start).to(loaded->dtype);
-    }
-    ConservationTable table;
-    if (c.conservation) {
-        request.watch = table.watch();
     }
     const bool by_target = c.neuron.empty() && c.start.empty();
     std::vector<Explanation> found;

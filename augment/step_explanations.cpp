@@ -42,11 +42,18 @@ Tensor finite_or_zero(const Tensor& map) {
     return where(whole, Variable(map), zero_of(map)).data();
 }
 
-const ExplainedForward& explained_batch(TrainingStep& step) {
-    std::any& known = step.shared["forward " + key_of(step.batch)];
+const ExplainedForward& explained_batch(TrainingStep& step, const std::string& method,
+                                        const std::vector<std::string>& layers) {
+    const std::string key = "forward " + key_of(step.batch);
+    std::string from;
+    if (!method.empty() && !step.shared[key].has_value()) {
+        from = build_method(method, explain_context(step.run))->reads_from({.layers = layers});
+    }
+    std::any& known = step.shared[from.empty() ? key : key + " from " + from];
     if (!known.has_value()) {
         const PrecisionScope full(DType::f32);  // of a step in mixed precision too
-        known = std::make_shared<ExplainedForward>(step.net(), step.batch.input);
+        known =
+            std::make_shared<ExplainedForward>(step.net(), step.batch.input, Recording::Keeps::values, from);
     }
     return *std::any_cast<std::shared_ptr<ExplainedForward>&>(known);
 }
@@ -63,7 +70,7 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
     }
     std::any& known = step.shared[key];
     if (!known.has_value()) {
-        const ExplainedForward& forward = explained_batch(step);
+        const ExplainedForward& forward = explained_batch(step, method, layers);
         const auto explainer = build_method(method, explain_context(step.run));
         const NoGrad off;
         std::vector<Tensor> maps;

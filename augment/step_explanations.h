@@ -13,8 +13,10 @@ namespace backlight {
 [[nodiscard]] ExplainContext explain_context(const TrainingRun& run);
 
 /// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no
-/// gradient, no running statistic, no random number).
-[[nodiscard]] const ExplainedForward& explained_batch(TrainingStep& step);
+/// gradient, no running statistic, no random number). For `method` alone, on `layers`, one recorded no
+/// further than it reads will do, if there is no other yet.
+[[nodiscard]] const ExplainedForward& explained_batch(TrainingStep& step, const std::string& method = "",
+                                                      const std::vector<std::string>& layers = {});
 
 /// Maps of `method` for `targets` (one a sample) on that pass, one a layer ("L": output of layer L, "L:in":
 /// its input, none given: the input of the network), without history. A sample with a value that is not

@@ -79,8 +79,9 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
             profiled.emplace();
         }
         const auto start = std::chrono::steady_clock::now();
-        const ExplainedForward forward(*model.net, pixels, keeps);
         ExplainRequest request{.targets = targets};
+        const ExplainedForward forward(*model.net, pixels, keeps,
+                                       more == "layers" ? "" : explainer->reads_from(request));
         if (more == "layers") {
             for (const std::string& name : forward.layers().names()) {
                 if (forward.layers().at(name).requires_grad()) {

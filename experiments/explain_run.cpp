@@ -82,7 +82,7 @@ public:
                         result_.left_out.push_back(error.what());
                         break;
                     }
-                    forward.emplace(*model_.model.net, sample->input);
+                    forward.emplace(*model_.model.net, sample->input, Recording::Keeps::values, reads_from());
                 }
                 explain(i, method, *sample, *forward);
                 progress.update(done, total);
@@ -99,6 +99,15 @@ private:
         std::unique_ptr<Explainer> explainer;
         bool failed = false;
     };
+
+    /// Where all methods agree; else everything is recorded.
+    [[nodiscard]] std::string reads_from() const {
+        const std::string from = methods_.front().explainer->reads_from({});
+        const bool agree = std::all_of(methods_.begin(), methods_.end(), [&](const Method& method) {
+            return method.explainer->reads_from({}) == from;
+        });
+        return agree ? from : "";
+    }
 
     [[nodiscard]] bool all() const { return config_.methods == std::vector<std::string>{"all"}; }
 

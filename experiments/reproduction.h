@@ -108,6 +108,11 @@ struct ReproductionEntry {
 /// Throws Error on an unknown name, and on data for an experiment that takes none.
 [[nodiscard]] const ReproductionEntry& find_reproduction(const std::string& name);
 
+/// The augmentations of an arm that has one or, with an empty text, none.
+[[nodiscard]] inline std::vector<std::string> one_or_none(const std::string& augment) {
+    return augment.empty() ? std::vector<std::string>{} : std::vector<std::string>{augment};
+}
+
 /// Trains without a run folder, with the augmentations of the registry. `each_epoch` sees every evaluation.
 [[nodiscard]] TrainResult train_quietly(
     TrainConfig config, const std::function<void(const TrainProgress&, const Evaluation&)>& each_epoch = {});

@@ -49,6 +49,12 @@ public:
         : name_(std::move(name)), map_(map), options_(std::move(options)) {}
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] Start start() const override { return options_.start; }
+    [[nodiscard]] std::string reads_from(const ExplainRequest& request) const override {
+        const bool at_one_layer = request.neuron.empty() && request.layers.size() <= 1 && !request.watch;
+        return !at_one_layer                                         ? ""
+               : request.layers.empty() || request.layers[0].empty() ? options_.layer
+                                                                     : request.layers[0];
+    }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const auto [output, start] = forward.begin(request, options_.start, create_graph);

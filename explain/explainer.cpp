@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -31,17 +32,60 @@ std::string final_activation(const Variable& output) {
     return is_activation ? std::string(kind) : std::string();
 }
 
+/// Records from the output of a layer on, which becomes a leaf.
+class LateRecording {
+public:
+    LateRecording(Module& layer, const std::string& name, Recording::Keeps keeps)
+        : layer_(&layer), off_(std::in_place) {
+        hook_ = layer.add_hook([this, name, keeps](Module&, const Variable& x, const Variable& y) {
+            if (recording_) {  // a later call
+                return Variable();
+            }
+            off_.reset();
+            recording_.emplace(keeps);
+            Variable first = Variable::leaf(y.data());
+            recording_->end_call(recording_->begin_call(name), name, x, first);
+            return first;
+        });
+    }
+    ~LateRecording() { layer_->remove_hook(hook_); }
+    LateRecording(const LateRecording&) = delete;
+    LateRecording& operator=(const LateRecording&) = delete;
+
+    [[nodiscard]] Recording::Layers layers() const {
+        return recording_ ? recording_->layers() : Recording::Layers();
+    }
+
+private:
+    Module* layer_;
+    std::optional<NoGrad> off_;
+    std::optional<Recording> recording_;
+    int hook_ = 0;
+};
+
 }  // namespace
 
-ExplainedForward::ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps)
-    : net_(&net), keeps_(keeps) {
+ExplainedForward::ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps,
+                                   const std::string& from)
+    : net_(&net), keeps_(keeps), from_(from) {
     BACKLIGHT_CHECK(is_finite(x), "explain: the input holds values that are not finite");
     const EvaluationMode mode(net);
     const EnableGrad enabled;
-    input_ = Variable::leaf(x);
-    {
-        const ConstantParameters constants(keeps == Recording::Keeps::names);
-        Recording recording(keeps);
+    const ConstantParameters constants(keeps == Recording::Keeps::names);
+    const auto modules = net.modules();
+    const auto layer = from.empty() ? modules.end()
+                                    : std::find_if(modules.begin(), modules.end(),
+                                                   [&](const auto& entry) { return entry.first == from; });
+    if (layer != modules.end()) {
+        const LateRecording recording(*layer->second, from, keeps);
+        input_ = Variable(x);
+        logits_ = net(input_);
+        layers_ = recording.layers();
+    }
+    if (layers_.names().empty()) {  // all of it; also where that layer was not called
+        from_.clear();
+        const Recording recording(keeps);
+        input_ = Variable::leaf(x);
         logits_ = net(input_);
         layers_ = recording.layers();
     }
@@ -67,9 +111,9 @@ Variables ExplainedForward::points(const ExplainRequest& request) const {
         BACKLIGHT_CHECK(points.back().requires_grad(), "layer ", layer, " does not depend on the input");
         if (!request.neuron.empty()) {
             const Variable of = layers_.at(parse_neuron(request.neuron).layer);
-            BACKLIGHT_CHECK(!of.node() || !points.back().node() ||
-                                points.back().node()->sequence <= of.node()->sequence,
-                            "layer ", layer, " lies behind the neuron ", request.neuron);
+            BACKLIGHT_CHECK(
+                !of.node() || !points.back().node() || points.back().node()->sequence <= of.node()->sequence,
+                "layer ", layer, " lies behind the neuron ", request.neuron);
         }
     }
     return points;
@@ -186,6 +230,8 @@ std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, 
 Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainRequest& request) const {
     BACKLIGHT_CHECK(keeps_ == Recording::Keeps::values || !explainer.reads_values(), explainer.name(),
                     ": reads values that this forward pass has not kept");
+    BACKLIGHT_CHECK(from_.empty() || explainer.reads_from(request) == from_, explainer.name(),
+                    ": reads in front of layer ", from_, ", where this forward pass was not recorded");
     Explanation found = explainer.explain(*this, request, false);
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();

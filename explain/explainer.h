@@ -71,6 +71,9 @@ public:
     [[nodiscard]] virtual bool differentiable() const { return true; }
     /// Whether it reads values of the forward pass, or derivatives alone (ExplainedForward's `keeps`).
     [[nodiscard]] virtual bool reads_values() const { return true; }
+    /// The layer whose output is the first thing that `request` reads (CAM): the pass up to there needs no
+    /// history. Empty: everything from the input on.
+    [[nodiscard]] virtual std::string reads_from(const ExplainRequest&) const { return ""; }
     /// Throws Error when the network, the layer or the request does not suit the method.
     [[nodiscard]] virtual Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                               bool create_graph) = 0;
@@ -103,8 +106,11 @@ enum class Score : uint8_t { logit, probability, log_probability, sigmoid };
 class ExplainedForward {
 public:
     /// x: (N,H,W,C) or (N,D). A final softmax or sigmoid is left out: `logits` is its input. Keeps::names:
-    /// for explainers that do not read values, without history (explain, explain_all): less memory.
-    ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps = Recording::Keeps::values);
+    /// for explainers that do not read values, without history (explain, explain_all): less memory. `from`:
+    /// recorded from the output of this layer on, which has no history of its own then; in front of it
+    /// inference is as fast as elsewhere. A name that is no module's records everything.
+    ExplainedForward(Module& net, const Tensor& x, Recording::Keeps keeps = Recording::Keeps::values,
+                     const std::string& from = "");
 
     /// Of a pass that was recorded elsewhere, e.g. in a training step: its mode and its statistics.
     ExplainedForward(Module& net, Recording::Layers layers, Variable input, Variable logits)
@@ -123,7 +129,7 @@ public:
     [[nodiscard]] std::vector<int64_t> predicted() const;
 
     /// The same network on other inputs, recorded.
-    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x, keeps_}; }
+    [[nodiscard]] ExplainedForward at(const Tensor& x) const { return {*net_, x, keeps_, from_}; }
 
     /// What is explained and what arrives there: the logits, or the layer of a neuron. Without `create_graph`
     /// the start has no history.
@@ -151,6 +157,7 @@ private:
 
     Module* net_;
     Recording::Keeps keeps_;
+    std::string from_;  // the layer in front of which nothing is recorded; empty: all is
     Recording::Layers layers_;
     Variable input_, logits_;
     std::string stripped_;

@@ -25,6 +25,26 @@ std::vector<double> numbers(const std::map<std::string, std::string>& metadata, 
 
 }  // namespace
 
+std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
+    const InputRange range = data.input_range();
+    std::map<std::string, std::string> metadata{
+        {"format", "pt"},
+        {"backlight.model", model.spec},
+        {"backlight.classes", nlohmann::json(data.class_names()).dump()},
+        {"backlight.input_low", nlohmann::json(range.low).dump()},
+        {"backlight.input_high", nlohmann::json(range.high).dump()},
+        {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
+        {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
+        {"backlight.std", nlohmann::json(data.normalization().std).dump()},
+        {"backlight.sample",
+         nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
+             .dump()}};
+    if (!model.pruned.empty()) {
+        metadata["backlight.pruned"] = model.pruned;
+    }
+    return metadata;
+}
+
 LoadedModel load_model(const std::string& spec, int64_t classes, const std::filesystem::path& weights,
                        DType dtype) {
     SafetensorsFile file = read_safetensors(weights);

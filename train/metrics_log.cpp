@@ -4,11 +4,39 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 
 namespace backlight {
+
+nlohmann::json finite(double value) {
+    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+nlohmann::json to_json(const Evaluation& evaluation) {
+    const bool multi_label = evaluation.is_multi_label();
+    nlohmann::json per_class = nlohmann::json::array();
+    for (const double score : multi_label ? evaluation.average_precision : evaluation.class_accuracy()) {
+        per_class.push_back(finite(score));
+    }
+    if (multi_label) {
+        return {{"loss", finite(evaluation.loss)},
+                {"mean_average_precision", finite(evaluation.score())},
+                {"samples", evaluation.samples},
+                {"average_precision", per_class}};
+    }
+    nlohmann::json json = {{"loss", finite(evaluation.loss)},
+                           {"accuracy", evaluation.accuracy},
+                           {"samples", evaluation.samples},
+                           {"class_accuracy", per_class}};
+    if (evaluation.top_k > 0) {
+        json[concat_text("top", evaluation.top_k, "_accuracy")] = evaluation.top_k_accuracy;
+    }
+    return json;
+}
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, int64_t keep_bytes) : path_(path.string()) {
     if (path.empty()) {

@@ -2,9 +2,16 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "train/evaluation.h"
+
 namespace backlight {
+
+/// A number for JSON, which knows neither infinity nor NaN: null stands for them.
+[[nodiscard]] nlohmann::json finite(double value);
+[[nodiscard]] nlohmann::json to_json(const Evaluation& evaluation);
 
 class MetricsLog {
 public:

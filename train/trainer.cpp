@@ -32,102 +32,6 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// A number for JSON, which knows neither infinity nor NaN.
-nlohmann::json finite(double value) {
-    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-}
-
-nlohmann::json to_json(const Evaluation& evaluation) {
-    const bool multi_label = evaluation.is_multi_label();
-    nlohmann::json per_class = nlohmann::json::array();
-    for (const double score : multi_label ? evaluation.average_precision : evaluation.class_accuracy()) {
-        per_class.push_back(finite(score));
-    }
-    if (multi_label) {
-        return {{"loss", finite(evaluation.loss)},
-                {"mean_average_precision", finite(evaluation.score())},
-                {"samples", evaluation.samples},
-                {"average_precision", per_class}};
-    }
-    nlohmann::json json = {{"loss", finite(evaluation.loss)},
-                           {"accuracy", evaluation.accuracy},
-                           {"samples", evaluation.samples},
-                           {"class_accuracy", per_class}};
-    if (evaluation.top_k > 0) {
-        json[concat_text("top", evaluation.top_k, "_accuracy")] = evaluation.top_k_accuracy;
-    }
-    return json;
-}
-
-nlohmann::json to_json(const std::vector<ParameterGroup>& groups) {
-    nlohmann::json all = nlohmann::json::array();
-    for (const ParameterGroup& group : groups) {
-        all.push_back({group.pattern, group.lr ? nlohmann::json(*group.lr) : nlohmann::json(),
-                       group.weight_decay ? nlohmann::json(*group.weight_decay) : nlohmann::json()});
-    }
-    return all;
-}
-
-/// What must agree between a run and its resume. The number of epochs may grow.
-std::string identity_of(const TrainConfig& c, const Model& model) {
-    return nlohmann::json{{"model", model.spec},
-                          {"data", c.data},
-                          {"weights", c.weights},
-                          {"batch_size", c.batch_size},
-                          {"accumulate", c.accumulate},
-                          {"ema", c.ema},
-                          {"precision", c.precision},
-                          {"lr", c.lr},
-                          {"optimizer", c.optimizer.name},
-                          {"momentum", c.optimizer.momentum},
-                          {"nesterov", c.optimizer.nesterov},
-                          {"weight_decay", c.optimizer.weight_decay},
-                          {"alpha", c.optimizer.alpha},
-                          {"centered", c.optimizer.centered},
-                          {"no_decay_norm_bias", c.optimizer.no_decay_norm_bias},
-                          {"groups", to_json(c.optimizer.groups)},
-                          {"freeze", c.freeze},
-                          {"schedule", c.schedule},
-                          {"warmup", c.warmup_steps},
-                          {"clip_norm", c.clip_norm},
-                          {"label_smoothing", c.label_smoothing},
-                          {"class_weights", c.class_weights},
-                          {"sampler", c.sampler},
-                          {"mini_epoch", c.mini_epoch},
-                          {"augment", c.augment},
-                          {"seed", c.seed},
-                          {"validation", c.validation}}
-        .dump();
-}
-
-void check(const TrainConfig& c) {
-    BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
-                    c.epochs);
-    BACKLIGHT_CHECK(c.max_steps >= 0, "train: expected max-steps >= 0, got ", c.max_steps);
-    BACKLIGHT_CHECK(c.batch_size >= 1, "train: expected batch-size >= 1, got ", c.batch_size);
-    BACKLIGHT_CHECK(c.accumulate >= 1, "train: expected accumulate >= 1, got ", c.accumulate);
-    BACKLIGHT_CHECK(c.ema >= 0 && c.ema < 1, "train: expected 0 <= ema < 1, got ", c.ema);
-    BACKLIGHT_CHECK(c.precision == "f32" || c.precision == "bf16",
-                    "train: expected precision f32 or bf16, got ", c.precision);
-    BACKLIGHT_CHECK(std::isfinite(c.lr) && c.lr > 0, "train: expected lr > 0, got ", c.lr);
-    BACKLIGHT_CHECK(c.clip_norm >= 0, "train: expected clip-norm >= 0, got ", c.clip_norm);
-    BACKLIGHT_CHECK(c.validation >= 0 && c.validation < 1, "train: expected 0 <= validation < 1, got ",
-                    c.validation);
-    BACKLIGHT_CHECK(c.early_stop == 0 || c.validation > 0,
-                    "train: early stopping needs a held-out part of the training set: validation=0.1");
-    BACKLIGHT_CHECK(c.early_stop >= 0, "train: expected early-stop >= 0, got ", c.early_stop);
-    BACKLIGHT_CHECK(c.label_smoothing >= 0 && c.label_smoothing < 1,
-                    "train: expected 0 <= label-smoothing < 1, got ", c.label_smoothing);
-    BACKLIGHT_CHECK(c.classes >= 0, "train: expected classes >= 0, got ", c.classes);
-    BACKLIGHT_CHECK(c.top_k >= 0, "train: expected top-k >= 0, got ", c.top_k);
-    BACKLIGHT_CHECK(c.checkpoint_every >= 0, "train: expected checkpoint-every >= 0, got ",
-                    c.checkpoint_every);
-    BACKLIGHT_CHECK(c.mini_epoch >= 0, "train: expected mini-epoch >= 0, got ", c.mini_epoch);
-    BACKLIGHT_CHECK(c.on_corrupt == "skip" || c.on_corrupt == "stop",
-                    "train: expected on-corrupt skip or stop, got ", c.on_corrupt);
-    BACKLIGHT_CHECK(!c.resume || !c.run.empty(), "train: resume needs a run folder");
-}
-
 bool is_finite(const Tensor& x) {
     const NoGrad off;
     return amin(Variable(mask(UnaryOp::is_finite, x))).item() != 0;
@@ -166,8 +70,9 @@ public:
         start_or_resume();
         for (const auto& system : systems_) {
             system->begin(run_);
-            BACKLIGHT_CHECK(!config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
-                            " changes features, and a segment that runs again does not; train without recompute");
+            BACKLIGHT_CHECK(
+                !config_.recompute || system->feature_layers().empty(), "recompute: ", system->spec(),
+                " changes features, and a segment that runs again does not; train without recompute");
         }
         if (state_.batch == 0) {
             ask_for_shares();
@@ -292,8 +197,8 @@ private:
                 .averages = config_.ema > 0};
     }
 
-    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the end of an
-    /// epoch is from before this.
+    /// The distribution of the epoch that begins, if a system that acts in it has one. A checkpoint of the
+    /// end of an epoch is from before this.
     void ask_for_shares() {
         state_.class_shares.clear();
         for (const auto& system : systems_) {
@@ -326,7 +231,7 @@ private:
     }
 
     void start_or_resume() {
-        state_.identity = identity_of(config_, result_.model);
+        state_.identity = identity_of(config_, result_.model.spec);
         const auto path = in_run("checkpoint.safetensors");
         BACKLIGHT_CHECK(
             config_.run.empty() || config_.resume || config_.overwrite || !std::filesystem::exists(path),
@@ -534,8 +439,8 @@ private:
         }
     }
 
-    /// The weights are still those of the step before, and running statistics are brought back: they are saved,
-    /// then the run stops. Weights that no one could load are not saved.
+    /// The weights are still those of the step before, and running statistics are brought back: they are
+    /// saved, then the run stops. Weights that no one could load are not saved.
     void check_finite(double value, const std::string& what) {
         if (std::isfinite(value)) {
             return;
@@ -713,26 +618,6 @@ private:
 };
 
 }  // namespace
-
-std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
-    const InputRange range = data.input_range();
-    std::map<std::string, std::string> metadata{
-        {"format", "pt"},
-        {"backlight.model", model.spec},
-        {"backlight.classes", nlohmann::json(data.class_names()).dump()},
-        {"backlight.input_low", nlohmann::json(range.low).dump()},
-        {"backlight.input_high", nlohmann::json(range.high).dump()},
-        {"backlight.multi_label", data.is_multi_label() ? "true" : "false"},
-        {"backlight.mean", nlohmann::json(data.normalization().mean).dump()},
-        {"backlight.std", nlohmann::json(data.normalization().std).dump()},
-        {"backlight.sample",
-         nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
-             .dump()}};
-    if (!model.pruned.empty()) {
-        metadata["backlight.pruned"] = model.pruned;
-    }
-    return metadata;
-}
 
 TrainResult train(const TrainConfig& config, const TrainHooks& hooks) { return Trainer(config, hooks).run(); }
 

@@ -168,10 +168,10 @@ private:
         const std::vector<int64_t> labels = labels_of(batch, "edda");
         Rows all(labels.size());
         std::iota(all.begin(), all.end(), 0);
-        const Tensor changed =
-            masked(step, config_.predicted ? explained_batch(step).predicted() : labels, all);
+        const Tensor changed = masked(
+            step, config_.predicted ? explained_batch(step, config_.explainer).predicted() : labels, all);
         // Of pictures as they are: falls where the network reads the label off the masks.
-        const std::vector<int64_t> plain = explained_batch(step).predicted();
+        const std::vector<int64_t> plain = explained_batch(step, config_.explainer).predicted();
         double right = 0;
         for (size_t n = 0; n < labels.size(); ++n) {
             right += plain[n] == labels[n] ? 1 : 0;
@@ -217,7 +217,7 @@ private:
         Batch& batch = step.batch;
         const auto samples = static_cast<size_t>(batch.size());
         const auto classes = static_cast<size_t>(batch.target.dim(1));
-        const auto before = explained_batch(step).logits().data().to_vector<float>();
+        const auto before = explained_batch(step, config_.explainer).logits().data().to_vector<float>();
         const auto labels = batch.target.to_vector<float>();
         std::vector<std::vector<int64_t>> found(samples);  // true positives of each picture
         std::vector<RandomStream> streams;

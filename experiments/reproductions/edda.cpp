@@ -123,7 +123,7 @@ TrainConfig config_of(const ReproduceOptions& options, int64_t seed) {
     config.optimizer.name = "adam";
     if (!options.data.empty()) {
         config.data = options.data;
-        config.model = options.model.empty() ? config.model : options.model;
+        config.model = options.model_or(config.model);
     }
     return config;
 }
@@ -161,12 +161,12 @@ Reproduction reproduce_edda(const ReproductionEntry&, const ReproduceOptions& op
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         options.tell(concat_text("seed ", seed, ", the network to start from"));
         TrainConfig config = config_of(options, seed);
-        config.epochs = options.epochs > 0 ? options.epochs : 10;
+        config.epochs = options.epochs_or(10);
         config.lr = 0.004;
         const TrainResult start = train_quietly(config);
         const WeightFile weights(*start.model.net, seed);
         config.weights = weights.path();
-        config.epochs = options.epochs > 0 ? options.epochs : 6;
+        config.epochs = options.epochs_or(6);
         config.lr = 0.001;
         for (const Arm& arm : make_arms()) {
             options.tell(concat_text("seed ", seed, ", ", arm.name));

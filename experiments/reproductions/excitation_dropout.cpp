@@ -196,14 +196,12 @@ Reproduction reproduce_excitation_dropout(const ReproductionEntry&, const Reprod
             TrainConfig config{
                 .model = "cnn_g(in=3, size=16, hidden=128:64, init=cnn_s)",
                 .data = concat_text("shapes16(n=400, n_test=1000, noise=0.12, seed=", seed, ")"),
-                .epochs = options.epochs > 0 ? options.epochs : 40,
+                .epochs = options.epochs_or(40),
                 .batch_size = 50,
                 .lr = 0.002,
                 .seed = static_cast<uint64_t>(seed)};
             config.optimizer.name = "adam";
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             std::vector<double> rate, accuracy;
             const TrainResult run =

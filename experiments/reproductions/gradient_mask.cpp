@@ -59,14 +59,12 @@ Reproduction reproduce_gradient_mask(const ReproductionEntry&, const ReproduceOp
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             TrainConfig config{.model = "cnn_s",
                                .data = concat_text("context16(rho=0.8, seed=", 1 + seed, ")"),
-                               .epochs = options.epochs > 0 ? options.epochs : 15,
+                               .epochs = options.epochs_or(15),
                                .batch_size = 50,
                                .lr = 0.004,
                                .seed = static_cast<uint64_t>(1 + seed)};
             config.optimizer.name = "adam";
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             const auto run = train_while_finite(config);
             if (!run) {
                 result.measured.add(arm.name, "shifted", seed, kChance);

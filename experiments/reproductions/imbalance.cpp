@@ -32,17 +32,15 @@ const std::vector<Arm>& arms() {
 }
 
 TrainConfig config_of(const ReproduceOptions& options, int64_t seed) {
-    TrainConfig config{.model = options.model.empty() ? "cnn_s(head=gap)" : options.model,
-                       .data = concat_text("shapes16(counts=900:300:80:25, n_test=1200, seed=", seed, ")"),
-                       .epochs = options.epochs > 0 ? options.epochs : 30,
-                       .batch_size = 32,
-                       .lr = 0.004,
-                       .mini_epoch = 640,
-                       .seed = static_cast<uint64_t>(seed)};
+    TrainConfig config{
+        .model = options.model_or("cnn_s(head=gap)"),
+        .data = options.data_or(concat_text("shapes16(counts=900:300:80:25, n_test=1200, seed=", seed, ")")),
+        .epochs = options.epochs_or(30),
+        .batch_size = 32,
+        .lr = 0.004,
+        .mini_epoch = 640,
+        .seed = static_cast<uint64_t>(seed)};
     config.optimizer.name = "adam";
-    if (!options.data.empty()) {
-        config.data = options.data;
-    }
     return config;
 }
 
@@ -71,9 +69,7 @@ Reproduction reproduce_imbalance(const ReproductionEntry&, const ReproduceOption
         for (const Arm& arm : arms()) {
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             TrainConfig config = config_of(options, seed);
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             std::vector<ClassBalance> epochs;
             std::map<std::string, double> noted;
             const TrainResult run = train_quietly(config, [&](const TrainProgress& now, const Evaluation& e) {

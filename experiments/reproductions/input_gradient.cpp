@@ -42,9 +42,7 @@ Reproduction reproduce_input_gradient(const ReproductionEntry&, const ReproduceO
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.name = "adam";
             config.optimizer.weight_decay = arm.weight_decay;
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             runs[arm.name].push_back(train_quietly(config));
         }
     }

@@ -49,7 +49,7 @@ const std::vector<ReproductionEntry>& list_reproductions() {
         {"excitation_dropout", "Excitation dropout: what carries the evidence is dropped",
          "the network uses more of its units and loses less when units are removed",
          "no dropout, random dropout at 0.5, the same drop probabilities at other units",
-         "Zunino et al., IJCV 2021", 10, false, "2 minutes", reproduce_excitation_dropout},
+         "Zunino et al., IJCV 2021", 5, false, "1 minute", reproduce_excitation_dropout},
         {"few_shot", "Explanation-guided few-shot training",
          "relevance weights on the features raise accuracy on novel classes of another domain",
          "no weights, the plain loss with the same weight, the weights at other channels",

@@ -40,19 +40,14 @@ Reproduction reproduce_loss_scaling(const ReproductionEntry&, const ReproduceOpt
     for (int64_t seed = 0; seed < options.seeds; ++seed) {
         for (const Arm& arm : arms()) {
             options.tell(concat_text("seed ", seed, ", ", arm.name));
-            TrainConfig config{.model = options.model.empty() ? "cnn_g" : options.model,
-                               .data = concat_text("shapes_imbalanced(seed=", seed, ")"),
-                               .epochs = options.epochs > 0 ? options.epochs : 40,
+            TrainConfig config{.model = options.model_or("cnn_g"),
+                               .data = options.data_or(concat_text("shapes_imbalanced(seed=", seed, ")")),
+                               .epochs = options.epochs_or(40),
                                .batch_size = 64,
                                .lr = 1e-3,
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.name = "adam";
-            if (!options.data.empty()) {
-                config.data = options.data;
-            }
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             std::vector<ClassBalance> epochs;
             std::vector<double> mean;
             std::vector<std::map<std::string, double>> noted;

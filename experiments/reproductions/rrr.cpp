@@ -46,9 +46,7 @@ Reproduction reproduce_rrr(const ReproductionEntry&, const ReproduceOptions& opt
                                    .lr = 1e-3,
                                    .seed = static_cast<uint64_t>(seed)};
                 config.optimizer.name = "adam";
-                if (!arm.augment.empty()) {
-                    config.augment = {arm.augment};
-                }
+                config.augment = one_or_none(arm.augment);
                 std::vector<double> accuracy;
                 const TrainResult run = train_quietly(config, [&](const TrainProgress&, const Evaluation& e) {
                     accuracy.push_back(e.accuracy);

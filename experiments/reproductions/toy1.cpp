@@ -173,15 +173,13 @@ Reproduction reproduce_toy1(const ReproductionEntry&, const ReproduceOptions& op
         for (const Arm& arm : arms()) {
             TrainConfig config{.model = "toy1",
                                .data = concat_text("toy1(seed=", seed, ")"),
-                               .epochs = options.epochs > 0 ? options.epochs : 500,
+                               .epochs = options.epochs_or(500),
                                .batch_size = 32,
                                .lr = 0.01,
                                .mini_epoch = arm.updates ? 32 : 0,
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.momentum = 0.9;
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             WatchedRun run = watch_training(config);
             measure(result.measured, arm, seed, run);

@@ -128,15 +128,13 @@ Reproduction reproduce_toy2(const ReproductionEntry&, const ReproduceOptions& op
         for (const Arm& arm : arms()) {
             TrainConfig config{.model = "toy2",
                                .data = concat_text("toy2(seed=", seed, ")"),
-                               .epochs = options.epochs > 0 ? options.epochs : 200,
+                               .epochs = options.epochs_or(200),
                                .batch_size = 50,
                                .lr = 0.01,
                                .mini_epoch = 50,
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.momentum = 0.9;
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             const WatchedRun run = watch_training(config);
             measure(result.measured, arm.name, seed, run);

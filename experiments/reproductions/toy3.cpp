@@ -98,8 +98,7 @@ report::Figure plane(const Dataset& train, const Dataset& test, const std::vecto
 Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& options) {
     const std::vector<Arm> arms{
         {"baseline", ""},
-        {"penalty, constant max",
-         "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=stop)"},
+        {"penalty, constant max", "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=stop)"},
         {"penalty, moving max",
          "rrr(lambda=1, masks=decoy, explainer=epsilon(epsilon=1e-6), scale=through)"}};
     Reproduction result;
@@ -114,9 +113,7 @@ Reproduction reproduce_toy3(const ReproductionEntry&, const ReproduceOptions& op
                                .lr = 0.001,
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.momentum = 0.9;
-            if (!arm.augment.empty()) {
-                config.augment = {arm.augment};
-            }
+            config.augment = one_or_none(arm.augment);
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             std::vector<double> accuracy;
             const TrainResult run = train_quietly(

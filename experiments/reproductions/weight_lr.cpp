@@ -51,7 +51,7 @@ Reproduction reproduce_weight_lr(const ReproductionEntry&, const ReproduceOption
                                       {"weight_lrp", "weight_lrp(reading=weight_lrp)"},
                                       {"outer, last layer too", "weight_lrp(last=true, warmup=0)"}};
     const std::vector<double> rates{0.05, 0.1, 0.2, 0.4};
-    const int64_t epochs = options.epochs > 0 ? options.epochs : 12;
+    const int64_t epochs = options.epochs_or(12);
     const std::vector<int64_t> moments{epochs / 3, 2 * epochs / 3, epochs};
     const auto metric_at = [](int64_t epoch) { return concat_text("epoch ", epoch); };
     BACKLIGHT_CHECK(epochs >= 3, "weight_lr: expected at least 3 epochs, got ", epochs);

@@ -88,17 +88,6 @@ void add_masks(HandStep& hand) {
     hand.batch.decoy_mask = Tensor::from(decoy, {hand.batch.size(), 4, 4});
 }
 
-TrainConfig decoy_config() {
-    TrainConfig config;
-    config.model = "cnn_g";
-    config.data = "corner_decoy(n=64, n_test=16)";
-    config.epochs = 2;
-    config.batch_size = 32;
-    config.lr = 0.01;
-    config.optimizer.name = "adam";
-    return config;
-}
-
 }  // namespace
 
 TEST_CASE("scale_gradient: doubled at the input of y = W x, only what lies below sees it") {

@@ -55,17 +55,6 @@ Term term_of(HandStep& hand, const std::string& spec) {
     return {term.item(), or_zeros(d[0], p[0]), or_zeros(d[1], p[1])};
 }
 
-TrainConfig decoy_config() {
-    TrainConfig config;
-    config.model = "cnn_g";
-    config.data = "corner_decoy(n=64, n_test=16)";
-    config.epochs = 2;
-    config.batch_size = 32;
-    config.lr = 0.01;
-    config.optimizer.name = "adam";
-    return config;
-}
-
 }  // namespace
 
 TEST_CASE("rrr: the closed form of a linear softmax") {

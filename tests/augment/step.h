@@ -59,6 +59,18 @@ struct HandStep {
     }
 };
 
+/// Two epochs on pictures with decoys and masks.
+inline TrainConfig decoy_config() {
+    TrainConfig config;
+    config.model = "cnn_g";
+    config.data = "corner_decoy(n=64, n_test=16)";
+    config.epochs = 2;
+    config.batch_size = 32;
+    config.lr = 0.01;
+    config.optimizer.name = "adam";
+    return config;
+}
+
 /// A dense layer with these weights (O,I), f64.
 inline std::unique_ptr<Sequential> dense(const std::vector<double>& weight, int64_t in, int64_t out,
                                          const std::vector<double>& bias = {}) {
