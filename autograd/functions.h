@@ -69,6 +69,8 @@ namespace backlight {
 [[nodiscard]] Variable stabilize(const Variable& x, double eps);
 /// sgn*(x) max(|x|, eps).
 [[nodiscard]] Variable stabilize_clip(const Variable& x, double eps);
+/// factor a / stabilize(b, eps), with `clip` a / stabilize_clip(b, eps), as one kernel. Equal shapes.
+[[nodiscard]] Variable divide_stabilized(const Variable& a, const Variable& b, const StabilizedAttrs& attrs);
 
 // Reductions. Empty `axes`: over all. `keep`: reduced axes stay with extent 1.
 [[nodiscard]] Variable sum(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);

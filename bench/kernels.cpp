@@ -134,6 +134,7 @@ void register_elementwise() {
         add("exp", 2, [=](Tensor& y) { cpu().unary(UnaryOp::exp, a, 0, y); });
         add("tanh", 2, [=](Tensor& y) { cpu().unary(UnaryOp::tanh, a, 0, y); });
         add("add", 3, [=](Tensor& y) { cpu().binary(BinaryOp::add, a, b, y); });
+        add("divide_stabilized", 3, [=](Tensor& y) { cpu().divide_stabilized({.eps = 1e-6}, a, b, y); });
         add("divide_row", 2, [=](Tensor& y) { cpu().binary(BinaryOp::divide, a, row, y); });
         add("multiply_column", 2, [=](Tensor& y) { cpu().binary(BinaryOp::multiply, a, column, y); });
         add("accumulate", 3, [=](Tensor& y) { cpu().accumulate(y, a); });

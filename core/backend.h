@@ -144,6 +144,13 @@ struct RandomKey {
     uint32_t sample = 0;
 };
 
+/// factor a / stab(b) with stab(b) = b + eps sgn*(b), or where `clip` sgn*(b) max(|b|, eps); sgn*(0) = +1.
+struct StabilizedAttrs {
+    double eps = 0;
+    double factor = 1;
+    bool clip = false;
+};
+
 enum class Activation : uint8_t { none, relu, relu6 };
 
 /// What a fused convolution does to its result before it is written: adds `residual` (of the result's shape;
@@ -176,6 +183,8 @@ public:
     virtual void unary(UnaryOp op, const Tensor& x, double p, Tensor& y) = 0;
     virtual void binary(BinaryOp op, const Tensor& a, const Tensor& b,
                         Tensor& y) = 0;  // y has the broadcast shape
+    virtual void divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
+                                   Tensor& y) = 0;  // equal shapes
     virtual void select(const Tensor& condition, const Tensor& a, const Tensor& b,
                         Tensor& y) = 0;                       // equal shapes; != 0
     virtual void accumulate(Tensor& y, const Tensor& x) = 0;  // y += x, equal shapes

@@ -7,7 +7,11 @@
 
 namespace backlight {
 
-Variable Stabilizer::divide(const Variable& r, const Variable& z) const {
+namespace {
+Variable scaled(const Variable& v, double factor) { return factor == 1 ? v : v * factor; }
+}  // namespace
+
+Variable Stabilizer::divide(const Variable& r, const Variable& z, double factor) const {
     if (scale_by_rms) {
         std::vector<int> axes;
         for (int i = 1; i < z.rank(); ++i) {
@@ -15,14 +19,16 @@ Variable Stabilizer::divide(const Variable& r, const Variable& z) const {
         }
         const Variable rms = axes.empty() ? abs(z) : sqrt(mean(square(z), axes, true));
         const Variable sign = Variable(stabilize(z.detach(), 1.0).data()) - z.detach();  // sgn*(z)
-        const Variable scaled = rms * eps;
-        return divide_or_zero(r, form == Form::add ? z + sign * scaled : sign * maximum(abs(z), scaled));
+        const Variable band = rms * eps;
+        return divide_or_zero(scaled(r, factor),
+                              form == Form::add ? z + sign * band : sign * maximum(abs(z), band));
     }
     if (eps < 1e-12) {  // R / eps would be infinite in f32: an output without contributions passes nothing
         const Variable zero = z * 0.0;
-        return divide_or_zero(r, where(mask(UnaryOp::is_zero, z.data()), zero, stabilize(z, eps)));
+        return divide_or_zero(scaled(r, factor),
+                              where(mask(UnaryOp::is_zero, z.data()), zero, stabilize(z, eps)));
     }
-    return r / (form == Form::add ? stabilize(z, eps) : stabilize_clip(z, eps));
+    return divide_stabilized(r, z, {.eps = eps, .factor = factor, .clip = form == Form::clip});
 }
 
 namespace {
@@ -79,8 +85,6 @@ Variable ones_like_input(const LinearView& op) {
 
 void add_to(Variable& total, const Variable& part) { total = total.defined() ? total + part : part; }
 
-Variable scaled(const Variable& v, double factor) { return factor == 1 ? v : v * factor; }
-
 /// F(x; scale W) + b.
 Variable forward_of(const RuleTerm& term, const LinearView& op) {
     const Variable x = term.x.defined() ? term.x : ones_like_input(op);
@@ -122,8 +126,7 @@ Rule::Share Rule::share(const RuleGroup& group, const LinearView& op, const Vari
     if (constant_denominators_) {
         denominator = denominator.detach();
     }
-    const Variable s =
-        stabilizer_.divide(group.coefficient == 1 ? r_y : r_y * group.coefficient, denominator);
+    const Variable s = stabilizer_.divide(r_y, denominator, group.coefficient);
     return {denominator, group.gate.defined() ? where_positive(s, group.gate) : s};
 }
 
@@ -192,7 +195,8 @@ Variable Rule::weight_magnitudes(const RuleInput& input, const Variable& r_y) co
     for (const RuleGroup& group : groups_of(input)) {
         const Variable s = abs(share(group, op, r_y).s);
         for (const RuleTerm& term : group.terms) {
-            add_to(flow, abs(term.weight) * op.adjoint_params(abs(full_input(term, op)), scaled(s, std::abs(term.scale))));
+            add_to(flow, abs(term.weight) *
+                             op.adjoint_params(abs(full_input(term, op)), scaled(s, std::abs(term.scale))));
         }
     }
     return flow;

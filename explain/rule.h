@@ -23,8 +23,8 @@ struct Stabilizer {
     Form form = Form::add;
     bool scale_by_rms = false;  // eps times the root mean square of z over all but the batch
 
-    /// R / stab(z); 0 where z is exactly 0 and eps is too small to divide by (below 1e-12).
-    [[nodiscard]] Variable divide(const Variable& r, const Variable& z) const;
+    /// factor R / stab(z); 0 where z is exactly 0 and eps is too small to divide by (below 1e-12).
+    [[nodiscard]] Variable divide(const Variable& r, const Variable& z, double factor = 1) const;
 };
 
 /// One summand of a denominator: F(x; scale W) + b. Undefined x: a tensor of ones. Undefined bias: none.
@@ -106,8 +106,8 @@ public:
     ///   R_W = Σ_j Σ_{i in j} W_i ⊙ G(x_i, s_j),   R_b = Σ_j Σ_{i in j} b_i ⊙ Σ_{n,h,w} s_j
     /// Σ R_W = Σ R_x for every rule. R_b is undefined for an op without bias.
     [[nodiscard]] ParameterRelevance parameter_relevance(const RuleInput& input, const Variable& r_y) const;
-    /// How much flows through each (merged) weight, whatever its sign: Σ_j Σ_{i in j} |W_i| ⊙ G(|x_i|, |s_j|), summed over
-    /// batch and positions (kind linear only). Of a dense layer Σ_n |x W s|.
+    /// How much flows through each (merged) weight, whatever its sign: Σ_j Σ_{i in j} |W_i| ⊙ G(|x_i|,
+    /// |s_j|), summed over batch and positions (kind linear only). Of a dense layer Σ_n |x W s|.
     [[nodiscard]] Variable weight_magnitudes(const RuleInput& input, const Variable& r_y) const;
 
 private:

@@ -280,6 +280,42 @@ private:
     const BinaryTraits& traits_;
 };
 
+/// y = factor a / stab(b) on equal shapes. d y/d b = -y / stab(b), clipped 0 where |b| <= eps.
+class DivideStabilized final : public Op {
+public:
+    explicit DivideStabilized(const StabilizedAttrs& attrs) : attrs_(attrs) {}
+    [[nodiscard]] std::string_view kind() const override { return "divide_stabilized"; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {.inputs = 0b10, .output = true}; }
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        const Tensor &a = inputs[0].data(), &b = inputs[1].data();
+        BACKLIGHT_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype() && is_floating(a.dtype()),
+                        "divide_stabilized: expected floating tensors of one shape and type, got ", a.shape(),
+                        " ", a.dtype(), " and ", b.shape(), " ", b.dtype());
+        Tensor y = Tensor::empty_like(a);
+        y.backend().divide_stabilized(attrs_, a, b, y);
+        return {y, {}};
+    }
+    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
+        const Variable b = node.input(1);
+        Variables d(2);
+        if (wants(mask, 0)) {
+            d[0] = divide_stabilized(d_y, b, attrs_);
+        }
+        if (wants(mask, 1)) {
+            d[1] = divide_stabilized(d_y * node.output(), b,
+                                     {.eps = attrs_.eps, .factor = -1, .clip = attrs_.clip});
+            if (attrs_.clip) {
+                const Tensor size = unary_kernel(UnaryOp::absolute, b.data());
+                d[1] = where_positive(d[1], unary_kernel(UnaryOp::add_scalar, size, -attrs_.eps));
+            }
+        }
+        return d;
+    }
+
+private:
+    StabilizedAttrs attrs_;
+};
+
 /// y = condition ? a : b on equal shapes.
 class Where final : public Op {
 public:
@@ -389,5 +425,8 @@ Variable clamp(const Variable& x, double low, double high) {
 }
 Variable stabilize(const Variable& x, double eps) { return unary(UnaryOp::stabilize, x, eps); }
 Variable stabilize_clip(const Variable& x, double eps) { return unary(UnaryOp::stabilize_clip, x, eps); }
+Variable divide_stabilized(const Variable& a, const Variable& b, const StabilizedAttrs& attrs) {
+    return call(std::make_shared<DivideStabilized>(attrs), {a, b});
+}
 
 }  // namespace backlight

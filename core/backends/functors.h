@@ -96,6 +96,16 @@ BACKLIGHT_BINARY(DivideOrZero, b == T(0) ? T(0) : a / b)
 BACKLIGHT_BINARY(WherePositive, b > T(0) ? a : T(0))
 #undef BACKLIGHT_BINARY
 
+// factor a / stab(b), see StabilizedAttrs.
+template <bool Clip>
+struct DivideStabilized {
+    template <typename T>
+    BACKLIGHT_HD T operator()(T a, T b, T factor, T eps) const {
+        const T below = Clip ? StabilizeClip{}(b, eps) : Stabilize{}(b, eps);
+        return factor * a / below;
+    }
+};
+
 // Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a keyed bijection of a
 // 128-bit counter; every block of four words is independent of every other, so any element can be computed
 // alone.

@@ -80,6 +80,16 @@ void add_elementwise_cases(std::vector<OpCase>& cases) {
     binary(cases, "minimum", minimum, even, odd);
     binary(cases, "divide_or_zero", divide_or_zero, any, not_zero);
     binary(cases, "where_positive", where_positive, any, off_zero);
+    for (const bool clip : {false, true}) {
+        const Draw below = clip ? Draw{.shape = {2, 5}, .kinks = {-0.5, 0, 0.5}, .margin = 0.1}
+                                : Draw{.shape = {2, 5}, .kinks = {0}};
+        cases.push_back({"divide_stabilized",
+                         clip ? "clip" : "add",
+                         {{.shape = {2, 5}}, below},
+                         [clip](const Variables& v) {
+                             return divide_stabilized(v[0], v[1], {.eps = 0.5, .factor = -1.5, .clip = clip});
+                         }});
+    }
     cases.push_back({"divide_or_zero", "zeros below stay zero", {{.shape = {2, 3}}}, [](const Variables& v) {
                          return divide_or_zero(v[0], constant_like(v[0], {0.5, 0, -2}, {3}));
                      }});

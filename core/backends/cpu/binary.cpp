@@ -39,6 +39,15 @@ BACKLIGHT_CLONES void loop_scalar_b(const float* a, float b, float* y, int64_t c
     }
 }
 
+template <bool Clip>
+BACKLIGHT_CLONES void loop_stabilized(const float* a, const float* b, float factor, float eps, float* y,
+                                      int64_t count) {
+    BACKLIGHT_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = functors::DivideStabilized<Clip>{}(a[i], b[i], factor, eps);
+    }
+}
+
 // What is computed on bfloat16: sums, and the derivative of a ReLU.
 using NarrowLoop = void (*)(const BFloat16* a, const BFloat16* b, BFloat16* y, int64_t count);
 
@@ -130,6 +139,21 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y
         return [&loops, from_a = reader_a, from_b = reader_b](float* target, int64_t at, int64_t n) mutable {
             loops.both(from_a.read(at, n), from_b.read(at, n), target, n);
         };
+    });
+}
+
+void CpuBackend::divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
+                                   Tensor& y) {
+    if (a.dtype() != DType::f32) {
+        return ReferenceBackend::divide_stabilized(attrs, a, b, y);
+    }
+    const auto* left = buffer<float>(a);
+    const auto* right = buffer<float>(b);
+    const auto factor = static_cast<float>(attrs.factor), eps = static_cast<float>(attrs.eps);
+    const auto loop = attrs.clip ? loop_stabilized<true> : loop_stabilized<false>;
+    cpu::write_elements(buffer<float>(y), y.numel(), 0, [=] {
+        return
+            [=](float* block, int64_t at, int64_t n) { loop(left + at, right + at, factor, eps, block, n); };
     });
 }
 

@@ -24,6 +24,8 @@ public:
     // unary.cpp, binary.cpp
     void unary(UnaryOp op, const Tensor& x, double p, Tensor& y) override;
     void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) override;
+    void divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
+                           Tensor& y) override;
     void broadcast(const Tensor& x, Tensor& y) override;
 
     // random.cpp

@@ -53,6 +53,24 @@ void ReferenceBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, Ten
     });
 }
 
+void ReferenceBackend::divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
+                                         Tensor& y) {
+    if (a.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { divide_stabilized(attrs, widened(a), widened(b), wide); });
+    }
+    dispatch_floating("divide_stabilized", a.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const T* left = buffer<T>(a);
+        const T* right = buffer<T>(b);
+        const auto factor = static_cast<T>(attrs.factor), eps = static_cast<T>(attrs.eps);
+        for (int64_t i = 0; i < y.numel(); ++i) {
+            buffer<T>(y)[i] = attrs.clip
+                                  ? functors::DivideStabilized<true>{}(left[i], right[i], factor, eps)
+                                  : functors::DivideStabilized<false>{}(left[i], right[i], factor, eps);
+        }
+    });
+}
+
 void ReferenceBackend::select(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) {
     dispatch_any(condition.dtype(), [&](auto condition_zero) {
         dispatch_any(y.dtype(), [&](auto zero) {

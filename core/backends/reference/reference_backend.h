@@ -28,6 +28,8 @@ public:
     // elementwise.cpp
     void unary(UnaryOp op, const Tensor& x, double p, Tensor& y) override;
     void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& y) override;
+    void divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
+                           Tensor& y) override;
     void select(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) override;
     void accumulate(Tensor& y, const Tensor& x) override;
 

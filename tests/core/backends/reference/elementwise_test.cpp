@@ -130,6 +130,16 @@ TEST_CASE_TEMPLATE("binary: each function has its textbook values", T, float, do
     check_values(binary<T>(BinaryOp::where_positive, a, b), {-2, 0, 1.5, 3, 0});
 }
 
+TEST_CASE_TEMPLATE("divide_stabilized: both forms, a factor, zero counts as positive", T, float, double) {
+    const Tensor a = tensor<T>({-2, 1, 3, 3}, {4});
+    const Tensor b = tensor<T>({2, 0, -0.25, 3}, {4});
+    Tensor y = output({4}, a.dtype());
+    reference_backend().divide_stabilized({.eps = 0.5, .factor = 2}, a, b, y);
+    check_values(y, {-1.6, 4, -8, 12.0 / 7}, kTolerance<T>);
+    reference_backend().divide_stabilized({.eps = 0.5, .factor = 2, .clip = true}, a, b, y);
+    check_values(y, {-2, 4, -12, 2}, kTolerance<T>);
+}
+
 TEST_CASE_TEMPLATE("binary: a NaN on either side is the maximum and the minimum", T, float, double) {
     const Tensor a = tensor<T>({kNan, 1}, {2});
     const Tensor b = tensor<T>({1, kNan}, {2});
