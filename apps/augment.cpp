@@ -18,7 +18,9 @@ Run add_augment(CLI::App& app, const Common&) {
     return [name, list] {
         std::vector<std::string> known;
         bool found = false;
-        for (const AugmentationEntry& entry : list_augmentations()) {
+        std::vector<AugmentationEntry> all = list_augmentations();
+        all.insert(all.end(), list_own_loops().begin(), list_own_loops().end());
+        for (const AugmentationEntry& entry : all) {
             known.push_back(entry.name);
             if (!name->empty() && entry.name != *name) {
                 continue;
@@ -26,11 +28,12 @@ Run add_augment(CLI::App& app, const Common&) {
             found = true;
             std::cout << entry.name << "\n    family    " << entry.family << "\n    improves  "
                       << entry.improves << "\n    explainer " << entry.explainer << "\n    cost      "
-                      << entry.cost << "\n    options   " << entry.options << "\n    source    "
-                      << entry.source << "\n";
+                      << entry.cost << (entry.build != nullptr ? "\n    options   " : "\n    command   ")
+                      << entry.options << "\n    source    " << entry.source << "\n";
         }
         BACKLIGHT_CHECK(found, unknown_name("augmentation", *name, known));
-        std::cout << "every system also takes start_epoch=0 (it rests before) and every=1 (it acts in every "
+        std::cout << "every system of train --augment also takes start_epoch=0 (it rests before) and every=1 "
+                     "(it acts in every "
                      "so many steps)\n";
         return 0;
     };

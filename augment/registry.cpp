@@ -44,7 +44,8 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          build_random_dropout},
         {"class_factors", "loss", "balance of classes", "any method, after each mini-epoch",
          "2 or 3 passes of 20 samples a class, once a mini-epoch",
-         "measure=entropy|histogram|mse, rescale=(of mse), temperature=1, control=none|inverse|balanced|shuffled; "
+         "measure=entropy|histogram|mse, rescale=(of mse), temperature=1, "
+         "control=none|inverse|balanced|shuffled; "
          "explainer, absolute, standardize, channels, relative, representatives, history as imbalance",
          "Weber, 2020; survey section 3.3", build_class_factors},
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",
@@ -63,7 +64,8 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          "2 forward, 2 backward",
          "reading=outer|outer_sqrt|weight_lrp|hadamard|dot, normalise=mean1|sum, cap=10, kappa=1, warmup=1, "
          "layers=*, "
-         "last=false, on_step=false (true with Adam), explainer=epsilon(epsilon=0.01, start=one), "
+         "last=false, on_step=false (true with optimisers that scale gradients away), "
+         "explainer=epsilon(epsilon=0.01, start=one), "
          "control=none|random|shuffled",
          "Lee et al., ICTC 2019; survey Eq. 20 and 21", build_weight_lrp},
         {"gradient_mask", "gradients", "reasoning, accuracy", "saliency, any method with a map at the layer",
@@ -81,6 +83,16 @@ const std::vector<AugmentationEntry>& list_augmentations() {
     return entries;
 }
 
+const std::vector<AugmentationEntry>& list_own_loops() {
+    static const std::vector<AugmentationEntry> entries = {
+        {"few_shot", "features", "accuracy on classes never seen", "LRP-epsilon of RelationNet",
+         "3 forward, 2 backward of each episode's pairs",
+         "backlight reproduce few_shot; a program calls train_episodes",
+         "Sun et al., ICPR 2020; survey Eq. 13 and 14", nullptr},
+    };
+    return entries;
+}
+
 std::unique_ptr<Augmentation> build_augmentation(const std::string& text) {
     const Spec spec = parse_spec(text);
     const Options options(spec);
@@ -94,6 +106,10 @@ std::unique_ptr<Augmentation> build_augmentation(const std::string& text) {
             options.finish();
             return system;
         }
+    }
+    for (const AugmentationEntry& entry : list_own_loops()) {
+        BACKLIGHT_CHECK(entry.name != spec.name, entry.name,
+                        " has a training loop of its own: ", entry.options);
     }
     throw_error(unknown_name("augmentation", spec.name, known) + " (backlight augment --list)");
 }

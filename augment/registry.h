@@ -22,6 +22,8 @@ struct AugmentationEntry {
     std::unique_ptr<Augmentation> (*build)(const Options& options);
 };
 [[nodiscard]] const std::vector<AugmentationEntry>& list_augmentations();
+/// Systems with a training loop of their own: no `build`; `options` is the command.
+[[nodiscard]] const std::vector<AugmentationEntry>& list_own_loops();
 
 /// "rrr(lambda=10, masks=decoy)". Every system takes start_epoch=0 and every=1: from which epoch on, and in
 /// which steps, it acts. Throws Error on an unknown name or option.
@@ -33,10 +35,10 @@ AugmentationFactory build_edda;                               // data/edda.cpp
 AugmentationFactory build_imbalance;                          // data/imbalance.cpp
 AugmentationFactory build_class_factors;                      // loss/class_factors.cpp
 AugmentationFactory build_penalty;                            // loss/explanation_penalty.cpp
-AugmentationFactory build_attention;                          // attention.cpp
-AugmentationFactory build_explanation_dropout;                // explanation_dropout.cpp
-AugmentationFactory build_excitation_dropout;                 // excitation_dropout.cpp
-AugmentationFactory build_random_dropout;                     // random_dropout.cpp
+AugmentationFactory build_attention;                          // features/attention.cpp
+AugmentationFactory build_explanation_dropout;                // features/explanation_dropout.cpp
+AugmentationFactory build_excitation_dropout;                 // features/excitation_dropout.cpp
+AugmentationFactory build_random_dropout;                     // features/random_dropout.cpp
 AugmentationFactory build_rrr;                                // loss/rrr.cpp
 AugmentationFactory build_input_gradient;                     // loss/input_gradient.cpp
 AugmentationFactory build_weight_lrp;                         // gradient/weight_lrp.cpp

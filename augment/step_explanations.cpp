@@ -20,6 +20,17 @@ std::vector<int> axes_of_sample(const Tensor& map) {
     return axes;
 }
 
+/// FNV-1a.
+uint32_t hash_of(const std::string& text) {
+    uint32_t hash = 2166136261U;
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    }
+    return hash;
+}
+
+const std::string kNotFinite = "maps not finite";
+
 Variable zero_of(const Tensor& like) { return Variable(Tensor::zeros({1}, like.dtype(), like.device())); }
 
 }  // namespace
@@ -33,6 +44,41 @@ ExplainContext explain_context(const TrainingRun& run) {
             .mean = {scale.mean.begin(), scale.mean.end()},
             .std = {scale.std.begin(), scale.std.end()},
             .seed = run.seed};
+}
+
+Tensor blank_sample(const TrainingRun& run) {
+    Shape shape{1};
+    for (const int64_t extent : run.data->sample_shape()) {
+        shape.push_back(extent);
+    }
+    return Tensor::zeros(shape, run.model->net->parameters().at(0).value.dtype());
+}
+
+Batch blank_batch(const TrainingRun& run) {
+    Batch batch{.input = blank_sample(run), .indices = {0}};
+    if (run.data->is_multi_label()) {
+        batch.target = Tensor::zeros({1, run.data->num_classes()});
+        batch.target_weight = Tensor::ones({1, run.data->num_classes()});
+    } else {
+        batch.label = Tensor::from(std::vector<int64_t>{0}, {1});
+    }
+    const Shape& shape = batch.input.shape();
+    const Tensor mask = Tensor::zeros(shape.rank() == 4 ? Shape{1, shape[1], shape[2]} : shape, DType::f32);
+    batch.mask = run.data->has_masks() ? mask : Tensor();
+    batch.decoy_mask = run.data->has_decoy_masks() ? mask : Tensor();
+    return batch;
+}
+
+RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample) {
+    return RandomStream(RandomKey{.seed = step.run.seed,
+                                  .purpose = purpose::kAugmentation,
+                                  .step = static_cast<uint64_t>(step.step) | uint64_t{hash_of(owner)} << 32,
+                                  .sample = static_cast<uint32_t>(sample)});
+}
+
+double maps_not_finite(const TrainingStep& step) {
+    const auto count = step.shared.find(kNotFinite);
+    return count == step.shared.end() ? 0 : std::any_cast<double>(count->second);
 }
 
 Tensor finite_or_zero(const Tensor& map) {
@@ -73,12 +119,19 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
         const ExplainedForward& forward = explained_batch(step, method, layers);
         const auto explainer = build_method(method, explain_context(step.run));
         const NoGrad off;
+        const PrecisionScope full(DType::f32);
         std::vector<Tensor> maps;
+        double replaced = maps_not_finite(step);
         for (const Variable& map :
              explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
-            maps.push_back(finite_or_zero(map.data()));
+            const Variable finite(mask(UnaryOp::is_finite, map.data()));
+            const Variable whole = amin(finite, axes_of_sample(map.data()), true);
+            replaced +=
+                static_cast<double>(whole.numel()) - sum(Variable(whole.data().to(DType::f64))).item();
+            maps.push_back(where(whole.data(), map.detach(), zero_of(map.data())).data());
         }
         known = std::move(maps);
+        step.shared[kNotFinite] = replaced;
     }
     return std::any_cast<std::vector<Tensor>>(known);
 }

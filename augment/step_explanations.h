@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "core/random.h"
 #include "explain/explainer.h"
 #include "train/augmentation.h"
 
@@ -11,6 +12,14 @@ namespace backlight {
 /// What a run tells explainers and fills: range and normalisation of the data, the layer of the CAM methods,
 /// the seed.
 [[nodiscard]] ExplainContext explain_context(const TrainingRun& run);
+
+/// One sample of zeros, (1,...), of the type of the network: what does not fit is told before the first step.
+[[nodiscard]] Tensor blank_sample(const TrainingRun& run);
+/// It as a batch with the label 0 (or none of several labels) and the masks that the data has, of zeros.
+[[nodiscard]] Batch blank_batch(const TrainingRun& run);
+
+/// Random numbers of a system (`owner`, which may name a layer or a use too) for a sample of this step.
+[[nodiscard]] RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample);
 
 /// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no
 /// gradient, no running statistic, no random number). For `method` alone, on `layers`, one recorded no
@@ -24,6 +33,8 @@ namespace backlight {
 [[nodiscard]] std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method,
                                                  const std::vector<int64_t>& targets,
                                                  const std::vector<std::string>& layers);
+/// How many maps of this step got zeros so far.
+[[nodiscard]] double maps_not_finite(const TrainingStep& step);
 /// One of them: (N,H,W,C) or (N,D).
 [[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method,
                                    const std::vector<int64_t>& targets, const std::string& layer = "");

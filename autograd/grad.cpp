@@ -158,7 +158,8 @@ private:
         }
         if (!sent) {
             const Span span(node.op->kind(), "'");
-            sent = node.op->vjp(view, entry.cotangent, mask);
+            sent = options_.by_sample ? node.op->sample_vjp(view, entry.cotangent, mask)
+                                      : node.op->vjp(view, entry.cotangent, mask);
         }
         if (options_.watch) {
             options_.watch(view, entry.cotangent, *sent);

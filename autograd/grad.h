@@ -57,6 +57,7 @@ struct GradOptions {
     bool create_graph = false;  // the results have a history of their own
     bool retain_graph = false;  // keep the graph for another traversal (implied by create_graph and by rules)
     BackwardRules* rules = nullptr;
+    bool by_sample = false;  // an explanation: Op::sample_vjp where the rules have no answer
     /// Told of each node what arrived at its output and what it sent to its inputs, undefined where nothing.
     std::function<void(const NodeView& node, const Variable& arrived, const Variables& sent)> watch{};
     bool allow_unused =

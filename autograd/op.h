@@ -81,6 +81,12 @@ public:
     /// Gradients of the inputs in `mask` (others may be undefined), in differentiable ops, so that any order
     /// follows. An undefined entry is a zero gradient.
     [[nodiscard]] virtual Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const = 0;
+    /// As vjp, with what the op knows of other samples (the statistics of a batch) held constant: what one
+    /// sample's output owes to another's input is no part of its explanation.
+    [[nodiscard]] virtual Variables sample_vjp(const NodeView& node, const Variable& d_y,
+                                               InputMask mask) const {
+        return vjp(node, d_y, mask);
+    }
     /// For gradients of the inputs in `differentiable`, the others are constants.
     [[nodiscard]] virtual Saves saves(InputMask /*differentiable*/) const { return {}; }
     /// Whether forward computes on these inputs, of which some are bfloat16, as they are. Where it does not,

@@ -3,6 +3,7 @@
 PyTorch. The table of docs/performance.md.
 
     bench/augmentations.py --build build/release [--torch-python PATH] [--rounds 3] [--only "rrr edda"] [--model resnet50]
+    bench/augmentations.py --build build/release --classes [--rounds 3]
 
 `backlight train` on a folder of 224-pixel pictures, as a user would call it; a step is batch / (images per second) of the
 second epoch, so that the first steps do not count. PyTorch's steps are those of torch_augmentations.py, eager and
@@ -24,12 +25,24 @@ SYSTEMS = [  # row, text of --augment, PyTorch's step, bar over the plain step, 
     ("plain", "", "plain", None, None),
     ("rrr, input gradients", "rrr(lambda=0.01, masks=all)", "rrr", 3.2, 1.3),
     ("rrr, LRP-epsilon-z+", "rrr(lambda=0.01, masks=all, explainer=epsilon_plus)", "", 4.5, None),
+    ("penalty, l1 of the gradient", "penalty(lambda=0.01)", "", None, None),
     ("input_gradient", "input_gradient(lambda=0.01)", "", None, None),
+    ("class_factors", "class_factors(control=balanced)", "", None, None),
     ("edda, Grad-CAM", "edda(explainer=grad_cam)", "edda", 2.2, 1.3),
     ("edda, saliency", "edda(explainer=saliency)", "", None, None),
-    ("weight_lrp", "weight_lrp", "", 2.5, None),
+    ("cutout", "cutout", "", None, None),
     ("cutmix", "cutmix(p=1)", "", None, None),
+    ("mixup", "mixup", "", None, None),
+    ("attention, last block", "attention(layer=layer4)", "", None, None),
+    ("explanation_dropout, last block", "explanation_dropout(layer=layer4)", "", None, None),
+    ("excitation_dropout, last block", "excitation_dropout(layer=layer4)", "", None, None),
+    ("random_dropout, last block", "random_dropout(layer=layer4)", "", None, None),
+    ("weight_lrp", "weight_lrp", "", 2.5, None),
+    ("gradient_mask, block 3", "gradient_mask(layer=layer3)", "", None, None),
 ]
+# Systems that explain once an epoch: maps of 20 samples for each of 8 classes against an epoch of 10,000 samples.
+MAPS, SAMPLES, MEASURE_BATCH, MEASURE_SIDE = 160, 10_000, 16, 112
+MEASURES = [("gradient", 2.0), ("epsilon_plus", 2.0), ("epsilon_gamma_box", 2.0)]
 ENVIRONMENT = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS="2")
 CLASSES = 10
 
@@ -71,6 +84,34 @@ def theirs(options, step: str, form: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def milliseconds(options, binary: str, *arguments) -> float:
+    """What a benchmark prints, by one thread."""
+    done = subprocess.run([str(options.build / binary), *map(str, arguments)], capture_output=True, text=True,
+                          env=dict(ENVIRONMENT, OMP_NUM_THREADS="1"))
+    if done.returncode != 0:
+        raise SystemExit(f"{binary}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])["ms"]
+
+
+def measure_classes(options) -> None:
+    """imbalance and class_factors: what the explanations of a mini-epoch take of it, by one thread."""
+    print(f"| network, {MEASURE_SIDE} pixels, batch {MEASURE_BATCH} | maps | a batch of maps, ms | a step, ms | "
+          f"{MAPS} maps of {SAMPLES} samples (bar) |")
+    print("|---|---|---|---|---|")
+    for model in ("vgg16_bn", "resnet50"):
+        rounds = {method: [] for method, _ in MEASURES}
+        for _ in range(options.rounds):
+            step = milliseconds(options, "bench_networks", model, "train", MEASURE_BATCH, MEASURE_SIDE, options.steps)
+            for method, _ in MEASURES:
+                maps = milliseconds(options, "bench_explanations", model, method, MEASURE_BATCH, MEASURE_SIDE,
+                                    options.steps)
+                rounds[method].append((maps, step, 100 * maps * MAPS / (step * SAMPLES)))
+                print(model, method, f"{maps:.0f} ms of {step:.0f}", file=sys.stderr, flush=True)
+        for method, bar in MEASURES:
+            maps, step, share = (statistics.median(r[i] for r in rounds[method]) for i in range(3))
+            print(f"| {model} | {method} | {maps:.0f} | {step:.0f} | {share:.2f} % ({bar:g} %) |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
@@ -80,7 +121,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="in an epoch")
     parser.add_argument("--only", default="", help="words of rows; the plain step is always there")
+    parser.add_argument("--classes", action="store_true", help="the systems that explain once an epoch instead")
     options = parser.parse_args()
+    if options.classes:
+        return measure_classes(options)
     words = options.only.split()
     rows = [row for row in SYSTEMS if row[0] == "plain" or not words or any(w in row[0] for w in words)]
     with tempfile.TemporaryDirectory() as name:

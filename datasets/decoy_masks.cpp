@@ -1,6 +1,9 @@
 // Masks from a folder: a person's picture of what does not matter, one a sample.
+#include <map>
+
 #include "core/error.h"
 #include "core/io/image.h"
+#include "datasets/corrupt.h"
 #include "datasets/dataset.h"
 
 namespace backlight {
@@ -54,9 +57,19 @@ private:
     void check_all() const {
         int64_t missing = 0;
         std::string first;
+        std::map<std::string, std::string> owners;  // of the masks
         for (int64_t i = 0; i < size(); ++i) {
-            const RawSample sample = base_->load(i);
+            RawSample sample;
+            try {
+                sample = base_->load(i);
+            } catch (const CorruptSample&) {  // told when it is drawn, or skipped
+                continue;
+            }
             const std::filesystem::path path = path_of(i, sample);
+            const std::string name = sample.picture ? sample.picture->name() : std::to_string(i);
+            const auto [owner, is_new] = owners.emplace(path.string(), name);
+            BACKLIGHT_CHECK(is_new, "masks: ", path.string(), " would be that of both ", owner->second,
+                            " and ", name, "; pictures of one name in several folders cannot have masks");
             if (!std::filesystem::exists(path)) {
                 first = missing++ == 0 ? path.string() : first;
                 continue;

@@ -35,11 +35,16 @@ bool Measurements::has(const std::string& arm, const std::string& metric) const 
     return values_.contains({arm, metric});
 }
 
-std::vector<double> Measurements::values(const std::string& arm, const std::string& metric) const {
+const std::map<int64_t, double>& Measurements::by_seed(const std::string& arm,
+                                                       const std::string& metric) const {
     const auto found = values_.find({arm, metric});
     BACKLIGHT_CHECK(found != values_.end(), "reproduce: ", metric, " of ", arm, " was not measured");
+    return found->second;
+}
+
+std::vector<double> Measurements::values(const std::string& arm, const std::string& metric) const {
     std::vector<double> values;
-    for (const auto& [seed, value] : found->second) {
+    for (const auto& [seed, value] : by_seed(arm, metric)) {
         values.push_back(value);
     }
     return values;
@@ -51,15 +56,19 @@ double Measurements::mean(const std::string& arm, const std::string& metric) con
 
 Measurements::Paired Measurements::paired(const std::string& a, const std::string& b,
                                           const std::string& metric) const {
-    const std::vector<double> first = values(a, metric), second = values(b, metric);
-    BACKLIGHT_CHECK(first.size() == second.size(), "reproduce: ", a, " and ", b, " have other seeds");
+    const std::map<int64_t, double>&first = by_seed(a, metric), &second = by_seed(b, metric);
     std::vector<double> differences;
     Paired paired;
-    for (size_t i = 0; i < first.size(); ++i) {
-        differences.push_back(first[i] - second[i]);
+    for (const auto& [seed, value] : first) {
+        const auto other = second.find(seed);
+        if (other == second.end()) {
+            continue;
+        }
+        differences.push_back(value - other->second);
         paired.positive += differences.back() > 0 ? 1 : 0;
         paired.negative += differences.back() < 0 ? 1 : 0;
     }
+    BACKLIGHT_CHECK(!differences.empty(), "reproduce: ", a, " and ", b, " have no seed in common");
     paired.difference = statistics_of(differences);
     return paired;
 }

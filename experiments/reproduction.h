@@ -31,13 +31,15 @@ public:
     void add(const std::string& arm, const std::string& metric, int64_t seed, double value);
     /// In order of seeds. Throws Error where nothing was added.
     [[nodiscard]] std::vector<double> values(const std::string& arm, const std::string& metric) const;
+    [[nodiscard]] const std::map<int64_t, double>& by_seed(const std::string& arm,
+                                                           const std::string& metric) const;
     [[nodiscard]] double mean(const std::string& arm, const std::string& metric) const;
     [[nodiscard]] bool has(const std::string& arm, const std::string& metric) const;
     /// In the order in which they came.
     [[nodiscard]] const std::vector<std::string>& arms() const { return arms_; }
     [[nodiscard]] const std::vector<std::string>& metrics() const { return metrics_; }
 
-    /// a - b seed by seed.
+    /// a - b seed by seed, of the seeds that both have: an arm that stopped has none for that seed.
     struct Paired {
         Statistics difference;
         int64_t positive = 0, negative = 0;

@@ -16,7 +16,7 @@ std::optional<Variables> RectifierRules::backward(const NodeView& node, const Va
     }
     switch (kind_) {
         case Kind::guided:
-            return node.op().vjp(node, positive_part(r_y), mask);
+            return node.op().sample_vjp(node, positive_part(r_y), mask);
         case Kind::deconvnet:
             return Variables{positive_part(r_y)};
         case Kind::smooth:

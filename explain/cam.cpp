@@ -63,8 +63,8 @@ public:
         for (const std::string& asked : request.layers.empty() ? own : request.layers) {
             layers.push_back(activations_of(forward, layer_of(options_, asked, name_), name_));
         }
-        const Variables gradients =
-            grad(output, start, layers, {.create_graph = create_graph, .retain_graph = true});
+        const Variables gradients = grad(
+            output, start, layers, {.create_graph = create_graph, .retain_graph = true, .by_sample = true});
         Explanation found{.maps = {}, .coarse = true};
         for (size_t i = 0; i < layers.size(); ++i) {
             const Variable map = map_(create_graph ? layers[i] : layers[i].detach(), gradients[i]);

@@ -11,8 +11,10 @@ namespace backlight {
 namespace {
 
 constexpr std::array<std::string_view, 16> kActivations = {
-    "relu",      "relu6",     "leaky_relu", "elu", "softplus",   "gelu",            "silu",          "sigmoid", "tanh",
-    "clamp_min", "clamp_max", "dropout",    "abs", "add_scalar", "multiply_scalar", "scale_gradient"};
+    "relu",          "relu6",   "leaky_relu", "elu",        "softplus",
+    "gelu",          "silu",    "sigmoid",    "tanh",       "clamp_min",
+    "clamp_max",     "dropout", "abs",        "add_scalar", "multiply_scalar",
+    "scale_gradient"};
 constexpr std::array<std::string_view, 6> kAverages = {
     "add", "subtract", "avg_pool2d", "adaptive_avg_pool2d", "resize", "sum"};
 
@@ -197,7 +199,7 @@ Variables LrpRules::shared(const Rule& rule, const NodeView& node, const Variabl
         values.push_back(value(i));
     }
     const Variable y = even ? call(node.node()->op, values) : node.output();
-    Variables r = node.op().vjp(node, rule.stabilizer().divide(r_y, y), mask);
+    Variables r = node.op().sample_vjp(node, rule.stabilizer().divide(r_y, y), mask);
     for (size_t i = 0; i < r.size(); ++i) {
         if (r[i].defined()) {
             r[i] = values[i] * r[i];
@@ -235,8 +237,9 @@ std::optional<Variables> LrpRules::backward(const NodeView& node, const Variable
             const RuleInput in = merging_.input_of(node, &weights_);
             r[static_cast<size_t>(in.linear.input)] = rule.relevance(in, r_y);
             if (collects_) {
-                parameters_[node.name()] = magnitudes_ ? ParameterRelevance{rule.weight_magnitudes(in, r_y), {}}
-                                                       : rule.parameter_relevance(in, r_y);
+                parameters_[node.name()] = magnitudes_
+                                               ? ParameterRelevance{rule.weight_magnitudes(in, r_y), {}}
+                                               : rule.parameter_relevance(in, r_y);
             }
             return r;
         }

@@ -79,7 +79,7 @@ private:
     }
 
     static Variable rescale(const NodeView& node, const NodeView& other, const Variable& m, InputMask mask) {
-        const Variable slope = node.op().vjp(node, m, mask)[0];
+        const Variable slope = node.op().sample_vjp(node, m, mask)[0];
         return ratio_or(m * (node.output() - other.output()), node.input(0) - other.input(0), slope);
     }
 
@@ -89,16 +89,16 @@ private:
         const Variable u = node.output();
         const Variable v = other.output();
         const Variable c = maximum(u, v);
-        const Variable sent =
-            node.op().vjp(node, m * (c - v), mask)[0] + other.op().vjp(other, m * (u - c), mask)[0];
+        const Variable sent = node.op().sample_vjp(node, m * (c - v), mask)[0] +
+                              other.op().sample_vjp(other, m * (u - c), mask)[0];
         const Variable none = Tensor::zeros({1}, m.dtype(), m.data().device());
         return ratio_or(sent, node.input(0) - other.input(0), none);
     }
 
     static Variables mean_of_both(const NodeView& node, const NodeView& other, const Variable& m,
                                   InputMask mask) {
-        Variables here = node.op().vjp(node, m, mask);
-        const Variables there = other.op().vjp(other, m, mask);
+        Variables here = node.op().sample_vjp(node, m, mask);
+        const Variables there = other.op().sample_vjp(other, m, mask);
         for (size_t i = 0; i < here.size(); ++i) {
             if (here[i].defined()) {
                 here[i] = (here[i] + there[i]) * 0.5;
@@ -119,8 +119,10 @@ Explanation against(const ExplainedForward& forward, const ExplainRequest& reque
     DeepLiftRules rules(output, output_there);
     const Variables here = forward.points(request);
     const Variables there = from.points(request);
-    Explanation found{.maps = grad(output, start, here,
-                                   {.create_graph = create_graph, .retain_graph = true, .rules = &rules})};
+    Explanation found{
+        .maps =
+            grad(output, start, here,
+                 {.create_graph = create_graph, .retain_graph = true, .rules = &rules, .by_sample = true})};
     for (size_t i = 0; i < here.size(); ++i) {
         const Variable difference = create_graph ? here[i] - there[i] : here[i].detach() - there[i].detach();
         found.maps[i] = difference * found.maps[i];

@@ -123,8 +123,9 @@ private:
                 const auto output = there.begin(repeat_request(request, count), Start::one, false).output;
                 const Variable start =
                     create_graph ? weighted_start(begin.start, first, count) : concat(weights, 0);
-                const Variable g = grad(output, start, {there.input()},
-                                        {.create_graph = create_graph, .retain_graph = true})[0];
+                const Variable g =
+                    grad(output, start, {there.input()},
+                         {.create_graph = create_graph, .retain_graph = true, .by_sample = true})[0];
                 const EnableGrad enabled;
                 const Variable part = sum_copies(g, count);
                 total = total.defined() ? total + part : part;
@@ -157,8 +158,9 @@ private:
             const Variable moved = base + way * node.position;
             const Variable place = create_graph ? moved : Variable::leaf(moved.data());
             const Variable output = replay(begin.output, {{to, place}});
-            const Variable part = grad(output, begin.start * node.weight, {place},
-                                       {.create_graph = create_graph, .retain_graph = true})[0];
+            const Variable part =
+                grad(output, begin.start * node.weight, {place},
+                     {.create_graph = create_graph, .retain_graph = true, .by_sample = true})[0];
             total = total.defined() ? total + part : part;
         }
         return way * total;
@@ -202,7 +204,8 @@ public:
             const EnableGrad enabled;
             const Variable start = concat(Variables(static_cast<size_t>(count), begin.start * share), 0);
             const Variable g =
-                grad(output, start, {there.input()}, {.create_graph = create_graph, .retain_graph = true})[0];
+                grad(output, start, {there.input()},
+                     {.create_graph = create_graph, .retain_graph = true, .by_sample = true})[0];
             const Variable part = sum_copies(Variable(ways) * g, count);
             total = total.defined() ? total + part : part;
         });

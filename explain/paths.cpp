@@ -142,7 +142,7 @@ std::optional<Variables> PathRules::backward(const NodeView& node, const Variabl
         return r;
     }
     std::optional<Variables> shared = rules_ ? rules_->backward(node, r_y, mask) : std::nullopt;
-    Variables r = shared ? std::move(*shared) : node.op().vjp(node, r_y, mask);
+    Variables r = shared ? std::move(*shared) : node.op().sample_vjp(node, r_y, mask);
     r[left_out] = {};
     return r;
 }

@@ -42,6 +42,7 @@ public:
                               {.create_graph = create_graph,
                                .retain_graph = true,
                                .rules = rules_.get(),
+                               .by_sample = true,
                                .watch = request.watch});
         for (size_t i = 0; times_input_ && i < maps.size(); ++i) {
             maps[i] = (create_graph ? points[i] : points[i].detach()) * maps[i];

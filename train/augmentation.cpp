@@ -35,8 +35,7 @@ void Augmentation::restore_metrics(const std::map<std::string, Tensor>& state) {
     }
 }
 
-void check_claims(const Augmentations& systems) {
-    std::map<std::string, std::string> taken;
+void check_claims(const Augmentations& systems, std::map<std::string, std::string> taken) {
     for (const auto& system : systems) {
         for (const std::string& claim : system->claims()) {
             const auto [other, first] = taken.emplace(claim, system->spec());

@@ -35,6 +35,8 @@ class Adam final : public Optimizer {
 public:
     using Optimizer::Optimizer;
 
+    [[nodiscard]] bool is_scale_free() const override { return true; }
+
 protected:
     void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,
                 const Rates& rates) override {
@@ -55,6 +57,8 @@ class Adadelta final : public Optimizer {
 public:
     using Optimizer::Optimizer;
 
+    [[nodiscard]] bool is_scale_free() const override { return true; }
+
 protected:
     void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,
                 const Rates& rates) override {
@@ -69,6 +73,8 @@ protected:
 class Rmsprop final : public Optimizer {
 public:
     using Optimizer::Optimizer;
+
+    [[nodiscard]] bool is_scale_free() const override { return true; }
 
 protected:
     void update(const Parameter& parameter, Tensor& weight, const Tensor& gradient,

@@ -52,6 +52,10 @@ public:
     /// Throws Error when an entry does not fit a parameter.
     void restore(const std::map<std::string, Tensor>& state, int64_t steps);
 
+    /// Whether a constant factor on a gradient leaves its update as it is (Adam and its kin divide by the
+    /// gradient's size).
+    [[nodiscard]] virtual bool is_scale_free() const { return false; }
+
 protected:
     struct Rates {
         double lr, weight_decay;

@@ -78,6 +78,9 @@ public:
             ask_for_shares();
         }
         seek(loader, sampler->length());
+        if (!config_.run.empty() && !config_.resume) {  // nothing is wrong: from here on the run is this one
+            forget_old_run();
+        }
         MetricsLog log(in_run("metrics.jsonl"), state_.metrics_bytes);
         log_ = &log;
         if (hooks_.begin) {
@@ -183,7 +186,14 @@ private:
         for (const std::string& text : config_.augment) {
             systems_.push_back(hooks_.make_augmentation(text));
         }
-        check_claims(systems_);
+        std::map<std::string, std::string> taken;
+        if (config_.sampler != "uniform") {
+            taken["the samples of an epoch"] = "--sampler " + config_.sampler;
+        }
+        if (!config_.class_weights.empty()) {
+            taken["the weights of classes"] = "--class-weights " + config_.class_weights;
+        }
+        check_claims(systems_, taken);
     }
 
     void describe_run(const Loader& loader) {
@@ -257,20 +267,21 @@ private:
             }
         } else if (config_.resume) {
             note("nothing to resume: starting anew");
-        } else if (!config_.run.empty()) {
-            // A crash before the first checkpoint must not bring the old run, or a part of it, back.
-            for (const char* old :
-                 {"checkpoint.safetensors", "weights.safetensors", "weights_ema.safetensors", "metrics.jsonl",
-                  "report.html", "tuning.txt", "explanations"}) {
-                std::error_code failed;
-                std::filesystem::remove_all(in_run(old), failed);
-                if (failed) {
-                    throw SystemError(
-                        concat_text(in_run(old).string(), ": cannot be removed: ", failed.message()));
-                }
-            }
         }
         ConvTuning::enable(config_.tune);
+    }
+
+    /// A crash before the first checkpoint must not bring the old run, or a part of it, back.
+    void forget_old_run() {
+        for (const char* old : {"checkpoint.safetensors", "weights.safetensors", "weights_ema.safetensors",
+                                "metrics.jsonl", "report.html", "tuning.txt", "explanations"}) {
+            std::error_code failed;
+            std::filesystem::remove_all(in_run(old), failed);
+            if (failed) {
+                throw SystemError(
+                    concat_text(in_run(old).string(), ": cannot be removed: ", failed.message()));
+            }
+        }
     }
 
     void restore_systems() {

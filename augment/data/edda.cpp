@@ -53,11 +53,7 @@ public:
 
     void begin(const TrainingRun& run) override {
         const NoGrad off;
-        Shape one{1};
-        for (const int64_t extent : run.data->sample_shape()) {
-            one.push_back(extent);
-        }
-        const Tensor blank = Tensor::zeros(one, DType::f32);
+        const Tensor blank = blank_sample(run);
         const auto explainer = build_method(config_.explainer, explain_context(run));
         (void)explainer->explain(ExplainedForward(*run.model->net, blank), {.targets = {0}}, false);
         (void)filled(blank, config_.fill, explain_context(run));
@@ -104,13 +100,6 @@ private:
         throw_error("edda: background=extra_class needs an output layer with a bias");
     }
 
-    [[nodiscard]] static RandomStream stream_of(const TrainingStep& step, int64_t sample) {
-        return RandomStream(RandomKey{.seed = step.run.seed,
-                                      .purpose = purpose::kAugmentation,
-                                      .step = static_cast<uint64_t>(step.step),
-                                      .sample = static_cast<uint32_t>(sample)});
-    }
-
     [[nodiscard]] static Tensor logits(TrainingStep& step, const Tensor& x) {
         const EvaluationMode mode(step.net());
         return step.net()(Variable(x)).data();
@@ -135,7 +124,7 @@ private:
     /// Control: masks of the same form that mean another sample and another place, permuted and shifted
     /// cyclically.
     [[nodiscard]] static Variable misplaced(const TrainingStep& step, const Variable& map) {
-        RandomStream stream = stream_of(step, 0x7fffffff);
+        RandomStream stream = stream_of(step, "edda shuffled", step.batch.indices.at(0));
         Variable moved(rows_of(map.data(), stream.permutation(map.dim(0))));
         for (int axis = 1; axis < (map.shape().rank() == 4 ? 3 : 2); ++axis) {
             const int64_t by = stream.below(map.dim(axis));
@@ -176,13 +165,14 @@ private:
         for (size_t n = 0; n < labels.size(); ++n) {
             right += plain[n] == labels[n] ? 1 : 0;
         }
+        note("maps not finite", maps_not_finite(step));
         note("accuracy without masks", right / static_cast<double>(batch.size()));
         const auto seen = argmax(logits(step, changed), 1).to_vector<int64_t>();
         std::vector<float> takes(labels.size(), 0.0f), background(labels.size(), 0.0f);
         for (size_t n = 0; n < labels.size(); ++n) {
             if (seen[n] == labels[n]) {
                 takes[n] = 1;
-            } else if (stream_of(step, batch.indices[n]).uniform() < config_.background) {
+            } else if (stream_of(step, "edda", batch.indices[n]).uniform() < config_.background) {
                 takes[n] = background[n] = 1;
             }
         }
@@ -229,7 +219,7 @@ private:
                 }
             }
             rounds = std::max(rounds, found[n].size());
-            streams.push_back(stream_of(step, batch.indices[n]));
+            streams.push_back(stream_of(step, "edda", batch.indices[n]));
         }
         Rows sources(samples);  // of each picture of the grown batch
         std::iota(sources.begin(), sources.end(), 0);
@@ -274,6 +264,7 @@ private:
             }
         }
         const auto grown = static_cast<int64_t>(sources.size() - samples);
+        note("maps not finite", maps_not_finite(step));
         note("added", static_cast<double>(grown) / static_cast<double>(samples));
         if (grown == 0) {
             return;

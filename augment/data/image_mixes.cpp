@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "augment/registry.h"
+#include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
@@ -11,15 +12,10 @@
 namespace backlight {
 namespace {
 
-RandomStream stream_of(const TrainingStep& step, int64_t sample) {
-    return RandomStream(RandomKey{.seed = step.run.seed,
-                                  .purpose = purpose::kAugmentation,
-                                  .step = static_cast<uint64_t>(step.step),
-                                  .sample = static_cast<uint32_t>(sample)});
-}
-
 /// Of the whole batch. A step may have several batches, which begin with different samples.
-RandomStream stream_of(const TrainingStep& step) { return stream_of(step, step.batch.indices.at(0)); }
+RandomStream batch_stream(const TrainingStep& step, const std::string& owner) {
+    return stream_of(step, owner, step.batch.indices.at(0));
+}
 
 void check_pictures(const TrainingRun& run, const std::string& who) {
     BACKLIGHT_CHECK(run.data->sample_shape().rank() == 3, who, ": needs pictures (H,W,C), the samples are ",
@@ -106,7 +102,7 @@ public:
         const int64_t size = size_.value_or(std::max<int64_t>(shape[1] / 2, 1));
         std::vector<Box> boxes;
         for (const int64_t index : step.batch.indices) {
-            RandomStream stream = stream_of(step, index);
+            RandomStream stream = stream_of(step, "cutout", index);
             boxes.push_back(draw_box(stream, shape[1], shape[2], size, size));
         }
         step.batch.input = (Variable(step.batch.input) * (1.0 - Variable(mask_of(boxes, shape)))).data();
@@ -123,7 +119,7 @@ public:
     void begin(const TrainingRun& run) override { check_pictures(run, "cutmix"); }
     void change_batch(TrainingStep& step) override {
         const NoGrad off;
-        RandomStream stream = stream_of(step);
+        RandomStream stream = batch_stream(step, "cutmix");
         if (stream.uniform() >= probability_) {
             return;
         }
@@ -136,6 +132,13 @@ public:
         const Variable mask(mask_of(std::vector<Box>(static_cast<size_t>(shape[0]), box), shape));
         const Variable x(step.batch.input);
         step.batch.input = (x * (1.0 - mask) + gather_rows(x, partner) * mask).data();
+        const Variable inside = reshape(mask, {shape[0], shape[1], shape[2]});
+        for (Tensor* marked : {&step.batch.mask, &step.batch.decoy_mask}) {
+            if (marked->defined()) {
+                const Variable own(*marked);
+                *marked = (own * (1.0 - inside) + gather_rows(own, partner) * inside).data();
+            }
+        }
         const double share = 1 - box.area() / static_cast<double>(shape[1] * shape[2]);
         mix_labels(step, partner, Tensor::full({1, 1}, share, DType::f32));
     }
@@ -150,7 +153,7 @@ public:
     [[nodiscard]] std::vector<std::string> claims() const override { return {"the labels of a batch"}; }
     void change_batch(TrainingStep& step) override {
         const NoGrad off;
-        RandomStream stream = stream_of(step);
+        RandomStream stream = batch_stream(step, "mixup");
         if (stream.uniform() >= probability_) {
             return;
         }
@@ -159,6 +162,14 @@ public:
         const Tensor partner = Tensor::from(stream.permutation(samples), {samples});
         const Variable x(step.batch.input);
         step.batch.input = (x * share + gather_rows(x, partner) * (1 - share)).data();
+        // A pixel of two pictures may matter if it may in one, and must not where it must not in both.
+        if (Batch& batch = step.batch; batch.mask.defined()) {
+            batch.mask = maximum(Variable(batch.mask), gather_rows(Variable(batch.mask), partner)).data();
+        }
+        if (Batch& batch = step.batch; batch.decoy_mask.defined()) {
+            const Variable own(batch.decoy_mask);
+            batch.decoy_mask = minimum(own, gather_rows(own, partner)).data();
+        }
         mix_labels(step, partner, Tensor::full({1, 1}, share, DType::f32));
     }
 

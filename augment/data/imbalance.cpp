@@ -27,6 +27,10 @@ public:
     [[nodiscard]] std::vector<std::string> claims() const override { return {"the samples of an epoch"}; }
 
     void begin(const TrainingRun& run) override {
+        constexpr int64_t kLate = 1 << 30;
+        BACKLIGHT_CHECK(
+            is_active(kLate, 1),
+            "imbalance: draws before each epoch (--mini-epoch sets its length); every=N is not for it");
         if (control_ == Control::none) {
             measures_.begin(run);
         } else {

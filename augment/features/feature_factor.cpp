@@ -1,7 +1,5 @@
 #include "augment/features/feature_factor.h"
 
-#include <array>
-
 #include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -9,15 +7,6 @@
 
 namespace backlight {
 namespace {
-
-/// FNV-1a.
-uint32_t hash_of(const std::string& text) {
-    uint32_t hash = 2166136261U;
-    for (const char c : text) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-    }
-    return hash;
-}
 
 /// A map of one channel (CAM) stands for all of them. Throws Error where it does not fit.
 Tensor at_features(const Tensor& map, const Shape& shape, const std::string& who) {
@@ -32,7 +21,7 @@ void FeatureFactor::begin(const TrainingRun& run) {
     BACKLIGHT_CHECK(!explains() || config_.predicted || !run.data->is_multi_label(), name(),
                     ": explains the label of a sample, the data has several; target=predicted");
     (void)run.model->net->at(config_.layer);  // lists the near names
-    Batch batch = run.data->batch(std::array<int64_t, 1>{0});
+    Batch batch = blank_batch(run);
     TrainingStep step{.run = run, .batch = batch};
     const ExplainedForward& forward = explained_batch(step);
     const Shape shape = forward.layers().at(config_.layer).shape();
@@ -49,6 +38,9 @@ void FeatureFactor::before_forward(TrainingStep& step) {
     relevance_ = explains() && !is_identity()
                      ? explained_map(step, config_.explainer, targets_of(step), config_.layer)
                      : Tensor();
+    if (relevance_.defined()) {
+        note("maps not finite", maps_not_finite(step));
+    }
 }
 
 Variable FeatureFactor::change_features(TrainingStep& step, const std::string& layer,
@@ -75,11 +67,7 @@ std::vector<int64_t> FeatureFactor::targets_of(TrainingStep& step) const {
 }
 
 RandomStream FeatureFactor::stream_of(const TrainingStep& step, size_t n) const {
-    return RandomStream(
-        RandomKey{.seed = step.run.seed,
-                  .purpose = purpose::kAugmentation,
-                  .step = static_cast<uint64_t>(step.step) | uint64_t{hash_of(config_.layer)} << 32,
-                  .sample = static_cast<uint32_t>(step.batch.indices.at(n))});
+    return backlight::stream_of(step, config_.layer, step.batch.indices.at(n));
 }
 
 FeatureFactor::Config read_feature_options(const Options& options, const std::string& explainer) {

@@ -80,12 +80,7 @@ public:
 private:
     /// Explains a sample of zeros, so that what does not fit is told before the first step.
     void check_layer(const TrainingRun& run) {
-        Shape shape{1};
-        for (const int64_t extent : run.data->sample_shape()) {
-            shape.push_back(extent);
-        }
-        const DType dtype = run.model->net->parameters().at(0).value.dtype();
-        const ExplainedForward forward(*run.model->net, Tensor::zeros(shape, dtype));
+        const ExplainedForward forward(*run.model->net, blank_sample(run));
         const std::vector<std::string>& calls = forward.layers().names();
         BACKLIGHT_CHECK(std::find(calls.begin(), calls.end(), config_.layer + "#1") == calls.end(),
                         "gradient_mask: layer ", config_.layer,
@@ -134,10 +129,7 @@ private:
         auto values = mask.data().to(DType::f32).to_vector<float>();
         const size_t each = values.size() / step.batch.indices.size();
         for (size_t n = 0; n < step.batch.indices.size(); ++n) {
-            RandomStream stream(RandomKey{.seed = step.run.seed,
-                                          .purpose = purpose::kAugmentation,
-                                          .step = static_cast<uint64_t>(step.step),
-                                          .sample = static_cast<uint32_t>(step.batch.indices[n])});
+            RandomStream stream = stream_of(step, "gradient_mask " + config_.layer, step.batch.indices[n]);
             const std::span<float> own = std::span(values).subspan(n * each, each);
             if (config_.control == MaskControl::random) {
                 stream.fill_uniform(own);

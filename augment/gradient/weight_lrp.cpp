@@ -12,6 +12,7 @@
 // 2019; Weber et al., "Beyond explaining", 2022, section 3.4.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "augment/registry.h"
 #include "augment/step_explanations.h"
@@ -21,6 +22,7 @@
 #include "core/glob.h"
 #include "core/random.h"
 #include "layers/layers.h"
+#include "train/optimizer.h"
 
 namespace backlight {
 namespace {
@@ -50,7 +52,8 @@ public:
     struct Config {
         Reading reading = Reading::outer;
         RateControl control = RateControl::none;
-        bool divide_by_sum = false, last = false, on_step = false;
+        bool divide_by_sum = false, last = false;
+        std::optional<bool> on_step;  // the factor acts on the update; not given: as the optimiser needs
         double cap = 10, kappa = 1;
         int64_t warmup = 1;
         std::vector<std::string> layers;
@@ -60,17 +63,13 @@ public:
 
     void begin(const TrainingRun& run) override {
         choose_layers(run);
+        // Adam divides a gradient by its own size: a factor on the gradient would cancel.
+        on_step_ = config_.on_step.value_or(run.optimizer != nullptr && run.optimizer->is_scale_free());
         if (config_.control == RateControl::random) {
             return;
         }
         explainer_ = build_method(config_.explainer, explain_context(run));
-        // A sample of zeros is explained, so that what does not fit is told before the first step.
-        Shape shape{1};
-        for (const int64_t extent : run.data->sample_shape()) {
-            shape.push_back(extent);
-        }
-        const ExplainedForward forward(*run.model->net, Tensor::zeros(shape, layers_.front().weight.dtype()));
-        add_scores(forward, {.targets = {0}});
+        add_scores(ExplainedForward(*run.model->net, blank_sample(run)), {.targets = {0}});
         const bool any =
             std::any_of(layers_.begin(), layers_.end(), [](const Layer& l) { return l.scores.defined(); });
         BACKLIGHT_CHECK(any, "weight_lrp: ", config_.explainer, " has no relevance for any of the layers; ",
@@ -97,7 +96,7 @@ public:
             if (!factor.defined() || !layer.weight.grad().defined()) {
                 continue;
             }
-            if (config_.on_step) {
+            if (on_step_) {
                 layer.factor = factor;
                 layer.before = layer.weight.data().clone();
             } else {
@@ -286,6 +285,7 @@ private:
         return Tensor::from(values, scores.shape()).to(scores.dtype());
     }
 
+    bool on_step_ = false;
     Config config_;
     std::unique_ptr<Explainer> explainer_;
     std::vector<Layer> layers_;
@@ -313,7 +313,9 @@ std::unique_ptr<Augmentation> build_weight_lrp(const Options& options) {
     config.layers = options.get("layers", std::vector<std::string>{"*"});
     BACKLIGHT_CHECK(!config.layers.empty(), "weight_lrp: expected layers=GLOB or layers=GLOB:GLOB");
     config.last = options.get("last", false);
-    config.on_step = options.get("on_step", false);
+    if (options.has("on_step")) {
+        config.on_step = options.get("on_step", false);
+    }
     config.explainer = options.get("explainer", "epsilon(epsilon=0.01, start=one)");
     return std::make_unique<WeightLrp>(std::move(config));
 }

@@ -36,7 +36,8 @@ public:
         }
     }
 
-    void change_batch(TrainingStep& step) override {
+    /// Behind all changes of the batch: by the labels that the loss will see.
+    void before_forward(TrainingStep& step) override {
         const std::vector<double> f = factors(step.run, step.epoch);
         if (f.empty()) {
             return;
@@ -80,11 +81,20 @@ private:
             factor /= mean;
         }
         if (control_ == Control::shuffled) {
+            std::vector<double> own;  // of classes that are there
+            for (size_t k = 0; k < f.size(); ++k) {
+                if (present[k]) {
+                    own.push_back(f[k]);
+                }
+            }
             RandomStream(RandomKey{.seed = run.seed,
                                    .purpose = purpose::kAugmentation,
                                    .step = ~uint64_t{1},
                                    .sample = static_cast<uint32_t>(epoch)})
-                .shuffle(f);
+                .shuffle(own);
+            for (size_t k = 0, at = 0; k < f.size(); ++k) {
+                f[k] = present[k] ? own[at++] : f[k];
+            }
         }
         return f;
     }

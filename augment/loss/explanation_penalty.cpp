@@ -1,7 +1,7 @@
 #include "augment/loss/explanation_penalty.h"
 
-#include "augment/loss/constant_statistics.h"
 #include "augment/registry.h"
+#include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
 
@@ -11,15 +11,21 @@ void ExplanationPenalty::begin(const TrainingRun& run) {
     if (!config_.layer.empty()) {
         (void)run.model->net->at(config_.layer.substr(0, config_.layer.find(':')));
     }
-    if (config_.explainer == "sum_log_prob") {
-        return;
+    if (config_.explainer != "sum_log_prob") {
+        BACKLIGHT_CHECK(!run.data->is_multi_label(), name(),
+                        ": multi-label data has no one target to explain; explainer=sum_log_prob");
+        explainer_ = build_method(config_.explainer, explain_context(run));
+        BACKLIGHT_CHECK(
+            explainer_->differentiable(), name(), ": ", config_.explainer,
+            " has no derivative, so no loss may contain it; gradients, LRP, CAM and DeepLIFT have one");
     }
-    BACKLIGHT_CHECK(!run.data->is_multi_label(), name(),
-                    ": multi-label data has no one target to explain; explainer=sum_log_prob");
-    explainer_ = build_method(config_.explainer, {.cam_layer = run.model->cam_layer, .seed = run.seed});
-    BACKLIGHT_CHECK(
-        explainer_->differentiable(), name(), ": ", config_.explainer,
-        " has no derivative, so no loss may contain it; gradients, LRP, CAM and DeepLIFT have one");
+    Batch batch = blank_batch(run);
+    TrainingStep step{.run = run, .batch = batch};
+    const ExplainedForward forward(*run.model->net, batch.input);
+    step.input = forward.input();
+    step.logits = forward.logits();
+    step.layers = &forward.layers();
+    (void)penalty(step, relevance(step));
 }
 
 Variable ExplanationPenalty::relevance(TrainingStep& step) {
@@ -31,11 +37,12 @@ Variable ExplanationPenalty::relevance(TrainingStep& step) {
         }
         return explainer_->explain(forward, request, true).maps[0];
     }
+    // d/dz Σ_c log p_c; of several labels each output stands for itself: Σ_c log p_c + log(1 - p_c)
     const std::vector<int64_t> any(static_cast<size_t>(step.logits.dim(0)), 0);
-    ConstantStatistics rules;
+    const Variable start = step.batch.target.defined() ? 1.0 - sigmoid(step.logits) * 2.0
+                                                       : start_values(Start::sum_log_prob, step.logits, any);
     const Variable at = config_.layer.empty() ? step.input : step.layers->at(config_.layer);
-    return grad(step.logits, start_values(Start::sum_log_prob, step.logits, any), {at},
-                {.create_graph = true, .rules = &rules})[0];
+    return grad(step.logits, start, {at}, {.create_graph = true, .by_sample = true})[0];
 }
 
 Variable ExplanationPenalty::loss_term(TrainingStep& step) {

@@ -17,8 +17,8 @@ class ExplanationPenalty : public Augmentation {
 public:
     struct Config {
         double lambda = 1;
-        std::string explainer =
-            "gradient";     // a method, explained for the label; sum_log_prob: d/dx Σ_c log p_c
+        std::string explainer = "gradient";  // a method, explained for the label; sum_log_prob: d/dx Σ_c log
+                                             // p_c, with several labels d/dx Σ_c log p_c (1 - p_c)
         std::string layer;  // whose relevance, "features.7" or "features.7:in"; empty: the input's
     };
     explicit ExplanationPenalty(Config config) : config_(std::move(config)) {}

@@ -31,12 +31,8 @@ public:
     }
 
     void begin(const TrainingRun& run) override {
-        ExplanationPenalty::begin(run);
-        if (masks_.kind == Irrelevant::earlier) {
-            for (const std::string& file : masks_.earlier) {
-                earlier_.push_back(load_model(run.model->spec, run.model->classes, file).model);
-            }
-            return;
+        for (const std::string& file : masks_.earlier) {
+            earlier_.push_back(load_model(run.model->spec, run.model->classes, file).model);
         }
         const Dataset& data = *run.data;
         if (masks_.kind == Irrelevant::automatic) {
@@ -48,6 +44,7 @@ public:
         BACKLIGHT_CHECK(
             masks_.kind != Irrelevant::outside || data.has_masks(),
             "rrr: the data has no masks of what matters; masks=DIR, or masks=all penalises every input");
+        ExplanationPenalty::begin(run);
     }
 
 protected:
@@ -86,6 +83,9 @@ private:
                             : masks_.kind == Irrelevant::shuffled ? shuffled(batch, step.run.seed)
                                                                   : batch.decoy_mask;
         if (shape.rank() != 4 || mask.rank() != 3) {
+            BACKLIGHT_CHECK(mask.shape() == shape, "rrr: masks of shape ", mask.shape(),
+                            " mark nothing in a relevance of shape ", shape,
+                            "; take the input's or that of a layer with height and width");
             return mask;
         }
         const Variable image = reshape(Variable(mask), {mask.dim(0), mask.dim(1), mask.dim(2), 1});
@@ -146,6 +146,8 @@ std::unique_ptr<Augmentation> build_rrr(const Options& options) {
     const auto kind = kinds.find(text);
     RightReasons::Masks masks{.earlier = options.get("earlier", std::vector<std::string>{}),
                               .cutoff = options.get_within("cutoff", 0.67, 0.0, 1.0)};
+    BACKLIGHT_CHECK(!masks.earlier.empty() || !options.has("cutoff"),
+                    "rrr: cutoff belongs to earlier=WEIGHTS");
     if (!masks.earlier.empty()) {
         BACKLIGHT_CHECK(!options.has("masks"),
                         "rrr: masks and earlier both say what is irrelevant; give one");

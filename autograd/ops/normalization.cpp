@@ -91,6 +91,27 @@ public:
         return composite(node, relu_ ? where_positive(d_y, node.output().detach()) : d_y);
     }
 
+    /// The affine map that it was for this batch.
+    [[nodiscard]] Variables sample_vjp(const NodeView& node, const Variable& d_y,
+                                       InputMask mask) const override {
+        const Variable d = relu_ ? where_positive(d_y, node.output().detach()) : d_y;
+        const Variable inv_std = inverse_deviation(node.kept(1), eps_);
+        Variables sent(static_cast<size_t>(node.input_count()));
+        if (wants(mask, 0)) {
+            sent[0] = d * (node.input(1) * inv_std);
+        }
+        if (wants(mask, 1)) {
+            sent[1] = sum_to(d * ((node.input(0) - Variable(node.kept(0))) * inv_std), node.input_shape(1));
+        }
+        if (wants(mask, 2)) {
+            sent[2] = sum_to(d, node.input_shape(2));
+        }
+        if (node.input_count() > 3 && wants(mask, 3)) {
+            sent[3] = d;
+        }
+        return sent;
+    }
+
     [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
         return relu_ ? std::nullopt : std::optional(affine_view(node, eps_));
     }

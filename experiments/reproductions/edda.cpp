@@ -123,8 +123,8 @@ TrainConfig config_of(const ReproduceOptions& options, int64_t seed) {
     config.optimizer.name = "adam";
     if (!options.data.empty()) {
         config.data = options.data;
-        config.model = options.model_or(config.model);
     }
+    config.model = options.model_or(config.model);
     return config;
 }
 

@@ -57,10 +57,12 @@ report::Figure seeds_figure(const Measurements& m) {
                             .y_label = "difference of accuracy"};
     for (const std::string& arm : {kTwice, kLrp, kPermuted}) {
         report::Series line{.name = arm, .markers = true};
-        const std::vector<double> own = m.values(arm, kShifted), base = m.values(kBase, kShifted);
-        for (size_t seed = 0; seed < own.size(); ++seed) {
-            line.x.push_back(static_cast<double>(seed));
-            line.y.push_back(own[seed] - base[seed]);
+        const std::map<int64_t, double>& base = m.by_seed(kBase, kShifted);
+        for (const auto& [seed, own] : m.by_seed(arm, kShifted)) {
+            if (base.contains(seed)) {
+                line.x.push_back(static_cast<double>(seed));
+                line.y.push_back(own - base.at(seed));
+            }
         }
         chart.series.push_back(std::move(line));
     }

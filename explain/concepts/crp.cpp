@@ -77,8 +77,9 @@ public:
         const auto [output, start] =
             forward.begin(request, config_.start, create_graph && !config_.detach_start);
         CrpRules rules(*rules_, config_.conditions, forward.layers(), config_.exclude_parallel);
-        return {.maps = grad(output, start, forward.points(request),
-                             {.create_graph = create_graph, .retain_graph = true, .rules = &rules}),
+        return {.maps = grad(
+                    output, start, forward.points(request),
+                    {.create_graph = create_graph, .retain_graph = true, .rules = &rules, .by_sample = true}),
                 .notes = {"partial: only relevance through " + describe(config_.conditions) +
                           (config_.exclude_parallel ? "" : " or around it")}};
     }
@@ -180,7 +181,7 @@ std::optional<Variables> CrpRules::backward(const NodeView& node, const Variable
                 continue;
             }
             if (!sent) {
-                sent = node.op().vjp(node, r_y, mask);
+                sent = node.op().sample_vjp(node, r_y, mask);
             }
             sent->at(static_cast<size_t>(i)) = {};
         }

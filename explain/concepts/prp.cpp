@@ -34,10 +34,12 @@ public:
         const auto [similarity, relevance, position] =
             match_prototype(create_graph ? output : output.detach(),
                             Variable(config_.prototype.to(output.dtype())), config_.power);
-        return {.maps = grad(output, relevance, forward.points(request),
-                             {.create_graph = create_graph, .retain_graph = true, .rules = &rules_}),
-                .expected = similarity.data().to(DType::f64).to_vector<double>(),
-                .notes = {"explained: the similarity to the prototype, not a logit"}};
+        return {
+            .maps = grad(
+                output, relevance, forward.points(request),
+                {.create_graph = create_graph, .retain_graph = true, .rules = &rules_, .by_sample = true}),
+            .expected = similarity.data().to(DType::f64).to_vector<double>(),
+            .notes = {"explained: the similarity to the prototype, not a logit"}};
     }
 
 private:

@@ -222,6 +222,7 @@ TEST_CASE("few_shot: training recognises classes that it has not seen") {
     const auto data = load_data("fewshot16");
     EpisodeTraining training{.episodes = 120, .guided_from = 60, .seed = 1};
     training.guidance.weights = Weights::relevance;
+    training.net.rectified = false;  // with ReLUs in the embedding some runs die, and rounding decides which
     const EpisodeResult result = train_episodes(data->train, training);
     CHECK(test_episodes(*result.net, data->test, training.shape, 20) > 0.3);  // chance: 0.2
 }

@@ -169,6 +169,41 @@ TEST_CASE("cutmix: a box of another picture, and the labels by area") {
     CHECK((mean > 0.25 && mean < 0.45));
 }
 
+TEST_CASE("cutmix, mixup: masks go with what they mark") {
+    const auto with_masks = [](Colours& at) {
+        std::vector<float>
+            values;  // the mask of picture n is n mod 2 everywhere, that of decoys the opposite
+        for (int64_t n = 0; n < kSamples; ++n) {
+            values.insert(values.end(), kPixels, static_cast<float>(n % 2));
+        }
+        at.batch.mask = Tensor::from(values, {kSamples, kHeight, kWidth});
+        at.batch.decoy_mask = (1.0 - Variable(at.batch.mask)).data();
+    };
+    Colours cut;
+    with_masks(cut);
+    cut.apply("cutmix(p=1)");
+    const auto mask = cut.batch.mask.to_vector<float>(), decoy = cut.batch.decoy_mask.to_vector<float>();
+    for (int64_t n = 0; n < kSamples; ++n) {
+        const std::vector<float> picture = cut.picture(n);
+        for (size_t p = 0; p < kPixels; ++p) {  // picture k has the value k + 1
+            const size_t at = static_cast<size_t>(n) * kPixels + p;
+            CHECK(mask[at] == static_cast<float>((std::lround(picture[p]) - 1) % 2));
+            CHECK(decoy[at] == 1 - mask[at]);
+        }
+    }
+    Colours mixed;
+    with_masks(mixed);
+    mixed.apply("mixup(p=1, alpha=1)");
+    const auto object = mixed.batch.mask.to_vector<float>(),
+               marked = mixed.batch.decoy_mask.to_vector<float>();
+    bool both = false;
+    for (size_t at = 0; at < object.size(); ++at) {
+        CHECK(object[at] + marked[at] == 1);  // these masks are complements: so is what became of them
+        both = both || object[at] != static_cast<float>((at / kPixels) % 2);
+    }
+    CHECK(both);
+}
+
 TEST_CASE("cutmix: in a share p of the batches") {
     int64_t changed = 0;
     for (int64_t step = 0; step < 400; ++step) {

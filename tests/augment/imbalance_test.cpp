@@ -351,10 +351,10 @@ TEST_CASE(
     Batch batch = s.data->batch(std::vector<int64_t>{5, 6, 7});  // all of class 1
     const auto plain = gradient_of(batch);
     TrainingStep step{.run = s.run, .batch = batch};
-    system->change_batch(step);
+    system->before_forward(step);
     CHECK_FALSE(batch.sample_weight.defined());  // nothing is known yet
     system->end_epoch(s.run, 0);
-    system->change_batch(step);
+    system->before_forward(step);
     check_near({batch.sample_weight.to_vector<float>()[0], system->take_metrics().at("factor of 0")},
                {1.5, 0.5});
     const auto weighted = gradient_of(batch);
@@ -370,7 +370,7 @@ TEST_CASE("class_factors: its controls, soft labels, several labels") {
         system->begin(s.run);
         TrainingStep step{.run = s.run, .batch = batch};
         system->end_epoch(s.run, 0);
-        system->change_batch(step);
+        system->before_forward(step);
         const Tensor found = batch.target.defined() ? batch.target_weight : batch.sample_weight;
         return found.to(DType::f64).to_vector<double>();
     };
@@ -392,4 +392,31 @@ TEST_CASE("class_factors: its controls, soft labels, several labels") {
     batch = s.data->batch(rows);
     batch.target_weight = Tensor::from(std::vector<float>{1, 0, 1, 1}, {2, 2});
     check_near(weights("class_factors(explainer=gradient)", batch), {0.5, 0, 0.5, 1.5});
+}
+
+TEST_CASE("imbalance, class_factors: what an option of the run does already is refused") {
+    TrainConfig config = decoy_config();
+    const auto message = [&](const std::string& system) {
+        config.augment = {system};
+        return error_of([&] { (void)train(config, with_augmentations()); });
+    };
+    CHECK(contains(message("imbalance(every=3)"), "every=N is not for it"));
+    config.sampler = "balanced";
+    CHECK(contains(message("imbalance(control=uniform)"), "--sampler balanced"));
+    config.sampler = "uniform";
+    config.class_weights = "balanced";
+    CHECK(contains(message("class_factors(control=balanced)"), "--class-weights balanced"));
+}
+
+TEST_CASE("imbalance: an old run stays until everything of the new one was found good") {
+    const TemporaryFolder folder;
+    TrainConfig config = decoy_config();
+    config.run = folder.path() / "run";
+    (void)train(config, with_augmentations());
+    const std::string weights = train_testing::slurp(config.run / "weights.safetensors");
+    config.overwrite = true;
+    config.augment = {"attention(layer=nope)"};
+    CHECK(contains(error_of([&] { (void)train(config, with_augmentations()); }), "nope"));
+    CHECK(train_testing::slurp(config.run / "weights.safetensors") == weights);
+    CHECK(std::filesystem::exists(config.run / "checkpoint.safetensors"));
 }

@@ -2,7 +2,6 @@
 // differences, strength zero, wrong use.
 #include <cmath>
 
-#include "augment/loss/constant_statistics.h"
 #include "augment/loss/explanation_penalty.h"
 #include "autograd/functions.h"
 #include "core/io/image.h"
@@ -126,19 +125,37 @@ TEST_CASE("penalties on explanations: gradients against differences") {
     }
 }
 
-TEST_CASE("rrr: the statistics of a batch are constants: no sample explains another") {
+TEST_CASE("a relevance in a loss: the statistics of a batch are constants, no sample explains another") {
     HandStep hand(small_cnn(), test::random_tensor({2, 4, 4, 1}, 5), {0, 1}, 3);
     hand.model.net->train();
     hand.forward();
-    Variable start(Tensor::from(std::vector<double>{1, 0, 0, 0, 0, 0}, {2, 3}));  // of the first sample
-    const auto of_second = [&](BackwardRules* rules) {
-        const Variable r =
-            grad(hand.step.logits, start, {hand.step.input}, {.retain_graph = true, .rules = rules})[0];
-        return test::max_abs(slice(r, 0, 1, 1).data());
+    const Tensor start = Tensor::from(std::vector<double>{1, 0, 0, 0, 0, 0}, {2, 3});  // of the first sample
+    const ExplainedForward forward(*hand.model.net, hand.layers, hand.step.input, hand.step.logits);
+    const auto of_second = [](const Variable& r) { return test::max_abs(slice(r, 0, 1, 1).data()); };
+    for (const std::string method :
+         {"gradient", "saliency", "input_x_gradient", "guided_backprop", "deconvnet", "smooth_relu",
+          "gradient(paths=all)", "epsilon", "epsilon_plus", "epsilon_alpha2_beta1", "deep_lift",
+          "grad_cam(layer=0)", "excitation_backprop"}) {
+        CAPTURE(method);
+        const Variable r = build_method(method)->explain(forward, {.start = start}, true).maps[0];
+        CHECK(test::max_abs(slice(r, 0, 0, 1).data()) > 0);
+        CHECK(of_second(r) == 0);
+    }
+    // The loss itself does see the statistics.
+    CHECK(of_second(grad(hand.step.logits, Variable(start), {hand.step.input}, {.retain_graph = true})[0]) >
+          1e-3);
+}
+
+TEST_CASE("rrr: sum_log_prob is the gradient method with that start, also with batch norm") {
+    const auto value = [](const std::string& spec) {
+        HandStep hand(small_cnn(), test::random_tensor({4, 4, 4, 1}, 5), {0, 1, 2, 0}, 3);
+        const auto system = build_augmentation(spec);
+        system->begin(hand.run);
+        hand.model.net->train();
+        return hand.loss_term(*system).item();
     };
-    ConstantStatistics rules;
-    CHECK(of_second(&rules) == 0);
-    CHECK(of_second(nullptr) > 1e-3);
+    CHECK(value("rrr(masks=all)") ==
+          doctest::Approx(value("rrr(masks=all, explainer=gradient(start=sum-log-prob))")).epsilon(1e-12));
 }
 
 TEST_CASE("loss family: strength zero is the plain run, bit for bit; another strength is not") {
@@ -174,6 +191,13 @@ TEST_CASE("loss family: wrong use is told before the first step") {
     CHECK(contains(message("rrr(masks=/nowhere)"), "masks: /nowhere is no folder"));
     CHECK(contains(message("rr"), "did you mean rrr"));
     CHECK(contains(message("penalty(form=l3)"), "l1"));
+    // What a first relevance tells, before any epoch and whenever the system would begin.
+    CHECK(contains(message("rrr(explainer=grad_cam(layer=nope), start_epoch=1)"), "nope"));
+    CHECK(contains(message("rrr(explainer=cam)"), "cam: "));
+    CHECK(contains(message("rrr(masks=decoy, layer=classifier.1)"), "mark nothing in a relevance of shape"));
+    CHECK(contains(message("rrr(masks=decoy, cutoff=0.5)"), "cutoff belongs to earlier"));
+    config.augment = {"rrr(explainer=epsilon_gamma_box)"};
+    CHECK_NOTHROW((void)train(config, with_augmentations()));  // the data states its range
     config.data = "digits";
     config.model = "cnn_small(in=1)";
     CHECK(contains(message("rrr"), "no masks"));
@@ -209,4 +233,17 @@ TEST_CASE("rrr: masks from a folder are those of the data; missing and misshapen
     std::filesystem::remove(masks / "3.png");
     std::filesystem::remove(masks / "7.png");
     CHECK(contains(message(), "masks: 2 of 64 samples have none, the first is "));
+}
+
+TEST_CASE("rrr: two pictures of one name in folders of classes cannot share a mask") {
+    const TemporaryFolder folder;
+    for (const char* place : {"data/train/a", "data/train/b", "data/test/a", "data/test/b", "masks"}) {
+        std::filesystem::create_directories(folder.path() / place);
+        write_png(folder.path() / place / "0.png", Tensor::from(std::vector<uint8_t>(192, 9), {8, 8, 3}));
+    }
+    TrainConfig config;
+    config.model = "cnn_g";
+    config.data = "folder:" + (folder.path() / "data").string() + "(size=8)";
+    config.augment = {"rrr(masks=" + (folder.path() / "masks").string() + ")"};
+    CHECK(contains(error_of([&] { (void)train(config, with_augmentations()); }), "would be that of both"));
 }

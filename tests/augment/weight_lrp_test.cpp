@@ -300,12 +300,14 @@ TEST_CASE("weight_lrp: on the step or on the gradient is one under plain descent
     check_near(run("weight_lrp(warmup=0)"), run("weight_lrp(warmup=0, on_step=true)"), 1e-5);
     config.optimizer.name = "adam";
     config.lr = 0.01;
-    const Values gradient = run("weight_lrp(warmup=0)"), step = run("weight_lrp(warmup=0, on_step=true)");
+    const Values gradient = run("weight_lrp(warmup=0, on_step=false)"),
+                 step = run("weight_lrp(warmup=0, on_step=true)");
     double largest = 0;
     for (size_t i = 0; i < step.size(); ++i) {
         largest = std::max(largest, std::abs(gradient[i] - step[i]));
     }
     CHECK(largest > 1e-3);
+    CHECK(run("weight_lrp(warmup=0)") == step);  // what Adam needs is the default there
 }
 
 TEST_CASE("weight_lrp: a resumed run has the bits of a whole one") {

@@ -77,6 +77,8 @@ TEST_CASE("cli: augment --list describes every system") {
         CHECK_FALSE(entry.source.empty());
         CHECK_FALSE(entry.improves.empty());
     }
+    CHECK(contains(listed, "few_shot\n    family    features"));
+    CHECK(contains(listed, "command   backlight reproduce few_shot"));
     CHECK(contains(bench.run({"augment", "nothing"}).err, "nothing"));
 }
 
@@ -91,7 +93,7 @@ TEST_CASE("cli: reproduce prints arms, findings and a verdict, and writes number
     }
     const auto json = nlohmann::json::parse(slurp(bench / "toy3/results.json"));
     CHECK(json["measured"]["baseline"]["test accuracy"].size() == 2);
-    CHECK(json["findings"].size() == 4);
+    CHECK(json["findings"].size() == 5);
     CHECK(contains(slurp(bench / "toy3/figure_1.svg"), "<svg"));
     CHECK(contains(slurp(bench / "toy3/report.html"), "Test accuracy"));
     const std::string listed = bench.succeed({"reproduce", "--list"});

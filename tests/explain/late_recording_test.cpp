@@ -21,8 +21,8 @@ ExplainedForward late(Module& net, const Tensor& x, const std::string& method, c
 
 TEST_SUITE("explain/late recording") {
     TEST_CASE("CAM methods give the maps of a pass that recorded everything") {
-        for (const std::string& spec : {std::string("resnet18(small=true, width=0.125)"),
-                                        std::string("vgg11_bn(small=true, width=0.125)")}) {
+        for (const std::string& spec :
+             {std::string("resnet18(small=true, width=8)"), std::string("vgg11_bn(small=true)")}) {
             CAPTURE(spec);
             Model model = build_network(spec);
             randomize(*model.net, 5);
@@ -47,7 +47,7 @@ TEST_SUITE("explain/late recording") {
     }
 
     TEST_CASE("inside a residual block, where a convolution would be fused") {
-        Model model = build_network("resnet18(small=true, width=0.125)");
+        Model model = build_network("resnet18(small=true, width=8)");
         randomize(*model.net, 7);
         model.net->to(DType::f64);
         const Tensor x = random_tensor({1, 32, 32, 3}, 8);
