@@ -12,6 +12,7 @@
 #include "augment/registry.h"
 #include "augment/step_explanations.h"
 #include "autograd/functions.h"
+#include "core/error.h"
 
 namespace backlight {
 namespace {
@@ -65,6 +66,8 @@ std::unique_ptr<Augmentation> build_attention(const Options& options) {
     const Mask mask = text == "random" ? Mask::random : text == "shuffled" ? Mask::shuffled : Mask::relevance;
     FeatureFactor::Config config = read_feature_options(options, "epsilon(start=one)");
     if (mask == Mask::random) {
+        BACKLIGHT_CHECK(!options.has("explainer"),
+                        "attention: mask=random explains nothing; leave explainer out");
         config.explainer.clear();
     }
     return std::make_unique<Attention>(std::move(config), mask,

@@ -180,6 +180,8 @@ std::unique_ptr<Augmentation> build_gradient_mask(const Options& options) {
                                                     {"object", MaskSource::object},
                                                     {"decoy", MaskSource::decoy}};
     config.source = sources.at(options.choose("mask", "explanation", {"explanation", "object", "decoy"}));
+    BACKLIGHT_CHECK(config.source == MaskSource::explanation || !options.has("explainer"),
+                    "gradient_mask: a mask of the data is not explained; leave explainer out");
     const std::map<std::string, MaskControl> controls{{"none", MaskControl::none},
                                                       {"constant", MaskControl::constant},
                                                       {"random", MaskControl::random},

@@ -144,6 +144,8 @@ std::unique_ptr<Augmentation> build_class_factors(const Options& options) {
     const ClassMeasures::Config measures = read_measures(options);
     const std::string control =
         options.choose("control", "none", {"none", "inverse", "balanced", "shuffled"});
+    BACKLIGHT_CHECK((control != "inverse" && control != "balanced") || !options.has("explainer"),
+                    "class_factors: control=", control, " explains nothing; leave explainer out");
     return std::make_unique<ClassFactors>(
         measures, read_shares(options, measures.measure == ClassMeasures::Measure::mse),
         control == "none"       ? Control::none

@@ -62,7 +62,8 @@ Pruner::Pruner(Model& model, const std::shared_ptr<const Dataset>& data, const P
     }
     living_ = units_.all_living();
     const double steps = config.fraction / config.step;
-    steps_ = floor_of(config.fraction, units_.count()) == 0 ? 0 : static_cast<int64_t>(std::ceil(steps - 1e-9));
+    steps_ =
+        floor_of(config.fraction, units_.count()) == 0 ? 0 : static_cast<int64_t>(std::ceil(steps - 1e-9));
 }
 
 int64_t Pruner::removed() const {

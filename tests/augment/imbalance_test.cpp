@@ -401,6 +401,12 @@ TEST_CASE("imbalance, class_factors: what an option of the run does already is r
         return error_of([&] { (void)train(config, with_augmentations()); });
     };
     CHECK(contains(message("imbalance(every=3)"), "every=N is not for it"));
+    CHECK(contains(message("imbalance(control=uniform, explainer=nonsense)"), "leave explainer out"));
+    CHECK(contains(message("class_factors(control=inverse, explainer=nonsense)"), "leave explainer out"));
+    CHECK(contains(message("gradient_mask(layer=features.0, mask=object, explainer=nonsense)"),
+                   "leave explainer out"));
+    CHECK(contains(message("attention(layer=features.0, mask=random, explainer=nonsense)"),
+                   "leave explainer out"));
     config.sampler = "balanced";
     CHECK(contains(message("imbalance(control=uniform)"), "--sampler balanced"));
     config.sampler = "uniform";

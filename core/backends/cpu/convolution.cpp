@@ -10,6 +10,7 @@
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/convolution_plan.h"
 #include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/cpu/double_products.h"
 #include "core/backends/cpu/parallel.h"
 
 namespace backlight {
@@ -131,6 +132,9 @@ bool is_ours(const Tensor& x, const Tensor& weight, const Tensor& y) {
 
 void CpuBackend::conv2d(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         Tensor& y) {
+    if (cpu::takes_double_convolution(attrs, x, weight, y)) {
+        return cpu::double_convolution(attrs, x, weight, bias, y);
+    }
     if (!is_ours(x, weight, y)) {
         return ReferenceBackend::conv2d(attrs, x, weight, bias, y);
     }
@@ -161,6 +165,9 @@ void CpuBackend::conv2d_fused(const Conv2dAttrs& attrs, const Tensor& x, const T
 
 void CpuBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_y, const Tensor& weight,
                                       Tensor& d_x) {
+    if (cpu::takes_double_convolution(attrs, d_x, weight, d_y)) {
+        return cpu::double_convolution_data(attrs, d_y, weight, d_x);
+    }
     if (!is_ours(d_x, weight, d_y)) {
         return ReferenceBackend::conv2d_backward_data(attrs, d_y, weight, d_x);
     }
@@ -174,6 +181,9 @@ void CpuBackend::conv2d_backward_data(const Conv2dAttrs& attrs, const Tensor& d_
 
 void CpuBackend::conv2d_backward_weights(const Conv2dAttrs& attrs, const Tensor& x, const Tensor& d_y,
                                          Tensor& d_weight) {
+    if (cpu::takes_double_convolution(attrs, x, d_weight, d_y)) {
+        return cpu::double_convolution_weights(attrs, x, d_y, d_weight);
+    }
     if (!is_ours(x, d_weight, d_y)) {
         return ReferenceBackend::conv2d_backward_weights(attrs, x, d_y, d_weight);
     }

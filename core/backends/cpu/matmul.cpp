@@ -5,6 +5,7 @@
 
 #include "core/backends/buffer.h"
 #include "core/backends/cpu/cpu_backend.h"
+#include "core/backends/cpu/double_products.h"
 #include "core/backends/cpu/onednn.h"
 #include "core/backends/cpu/parallel.h"
 #include "core/backends/cpu/small_matmul.h"
@@ -84,17 +85,36 @@ void library_matmul(const MatmulAttrs& attrs, const Extents& e, const float* a, 
     cpu::dnnl_stream().wait();
 }
 
+void double_matmul(const MatmulAttrs& attrs, const Extents& e, const Tensor& a, const Tensor& b,
+                   const Tensor& bias, Tensor& y) {
+    const auto operand = [](const Tensor& t, int64_t offset, bool transpose) {
+        const int64_t columns = t.dim(-1);
+        return cpu::DoubleMatrix{buffer<double>(t) + offset, transpose ? 1 : columns,
+                                 transpose ? columns : 1};
+    };
+    for (int64_t n = 0; n < e.batch; ++n) {
+        cpu::multiply(e.rows, e.columns, e.inner,
+                      operand(a, e.a_has_batch ? n * e.rows * e.inner : 0, attrs.transpose_a),
+                      operand(b, e.b_has_batch ? n * e.inner * e.columns : 0, attrs.transpose_b),
+                      bias.defined() ? buffer<double>(bias) : nullptr,
+                      buffer<double>(y) + n * e.rows * e.columns);
+    }
+}
+
 }  // namespace
 
 void CpuBackend::matmul(const MatmulAttrs& attrs, const Tensor& a, const Tensor& b, const Tensor& bias,
                         Tensor& y) {
-    if (y.dtype() != DType::f32) {
+    if (y.dtype() != DType::f32 && y.dtype() != DType::f64) {
         return ReferenceBackend::matmul(attrs, a, b, bias, y);
     }
     if (y.numel() == 0) {
         return;
     }
     const Extents e = extents_of(attrs, a, b, y);
+    if (y.dtype() == DType::f64) {
+        return double_matmul(attrs, e, a, b, bias, y);
+    }
     const auto* left = buffer<float>(a);
     const auto* right = buffer<float>(b);
     const auto* row = bias.defined() ? buffer<float>(bias) : nullptr;
