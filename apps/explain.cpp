@@ -382,8 +382,7 @@ Run add_explain(CLI::App& app, const Common&) {
     cmd->add_option("--background-size", c->background_size, "How many of a data set's training samples")
         ->check(at_least_one());
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
-    cmd->add_option("--precision", c->precision, "f32, or f64 on the reference backend")
-        ->check(CLI::IsMember({"f32", "f64"}));
+    cmd->add_option("--precision", c->precision, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}));
     cmd->add_option(
         "--reduce", c->reduce,
         "Channels to one value: sum, abs-sum, max-abs, mean, l2, pos-sum; if not given sum in pictures and "

@@ -30,8 +30,7 @@ Run add_predict(CLI::App& app, const Common&) {
     cmd->add_option("--out", c->out, "Logits (N,K) as .npy")->required();
     cmd->add_option("--classes", c->classes, "Number of outputs; 0: as the weights have");
     cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(at_least_one());
-    cmd->add_option("--precision", c->precision,
-                    "f32, bf16 (convolutions on bfloat16), or f64 on the reference backend")
+    cmd->add_option("--precision", c->precision, "f32, bf16 (convolutions on bfloat16), or f64")
         ->check(CLI::IsMember({"f32", "bf16", "f64"}));
     cmd->add_option("--top", c->top, "Classes to print a sample")->check(at_least_zero());
     return [c] {

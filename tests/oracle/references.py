@@ -91,7 +91,7 @@ LRP = {
     "epsilon": lambda: uniform(rules.Epsilon(1e-6)),
     "epsilon(epsilon=0.25)": lambda: uniform(rules.Epsilon(0.25), epsilon=0.25),
     "epsilon(epsilon=0.1, norm_scale=true)": lambda: uniform(
-        rules.Epsilon(Stabilizer(0.1, norm_scale=True)), epsilon=0.1),
+        rules.Epsilon(Stabilizer(0.1, norm_scale=True)), epsilon=Stabilizer(0.1, norm_scale=True)),
     "epsilon_plus": lambda: composites.EpsilonPlus(),
     "epsilon_plus(zero_bias=true)": lambda: composites.EpsilonPlus(zero_params="bias"),
     "epsilon_plus_flat": lambda: composites.EpsilonPlusFlat(),
