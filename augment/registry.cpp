@@ -51,12 +51,12 @@ const std::vector<AugmentationEntry>& list_augmentations() {
         {"rrr", "loss", "reasoning", "input gradient of sum log p, or any differentiable method",
          "2 backward through a backward",
          "lambda=10, masks=auto|decoy|outside|all|shuffled|DIR, explainer=sum_log_prob, layer=L, "
-         "scale=none|through|stop, earlier=WEIGHTS:WEIGHTS, cutoff=0.67",
+         "relative=false, scale=none|through|stop, earlier=WEIGHTS:WEIGHTS, cutoff=0.67",
          "Ross et al., IJCAI 2017; survey Eq. 16 and 17", build_rrr},
         {"penalty", "loss", "what the penalty says", "any differentiable method",
          "2 backward through a backward",
-         "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L", "survey Eq. 6 and 18",
-         build_penalty},
+         "form=l1|l2|entropy|total_variation, lambda=1, explainer=gradient, layer=L, relative=false",
+         "survey Eq. 6 and 18", build_penalty},
         {"input_gradient", "loss", "robustness", "input gradient of the loss",
          "2 backward through a backward", "lambda=1, target=label|uniform", "Ross and Doshi-Velez, AAAI 2018",
          build_input_gradient},
@@ -75,7 +75,8 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          "survey Eq. 7 and 19", build_gradient_mask},
         {"prune", "model", "efficiency", "LRP, DeepLIFT, gradients, or none (controls weight, random)",
          "none; a removal: 1 forward, 1 backward of the reference samples",
-         "fraction=0.5, step=0.05, criterion=lrp_abs|lrp|weight|gradient|taylor|deeplift|random, "
+         "fraction=0.5, step=0.05, "
+         "criterion=lrp_abs|lrp|weight|gradient|taylor|deeplift|deeplift_zero|random, "
          "composite=epsilon|zplus_all, ranking=global|layer, tied=mask|leave, samples_per_class=10, first=1, "
          "every_epochs=1",
          "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020; survey section 2.3", build_prune},

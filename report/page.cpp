@@ -67,8 +67,12 @@ std::string slug(std::string_view title) {
     return id.empty() ? "section" : id;
 }
 
-/// "97.8 %", "-3", "0.91 ± 0.02", and what stands for no number.
+/// "97.8 %", "-3", "0.91 ± 0.02", and what stands for no number; a sentence that begins with one is none.
 bool looks_numeric(std::string_view cell) {
+    constexpr size_t kLongest = 32;
+    if (cell.size() > kLongest) {
+        return false;
+    }
     for (const std::string_view sign : {"\u2212", "\u00b1", "-", "+", "<"}) {
         if (cell.starts_with(sign)) {
             cell.remove_prefix(sign.size());

@@ -18,6 +18,7 @@ struct Series {
     std::vector<double> low{}, high{};  // the spread (band) around y; empty, or as many as y
     bool dashed = false;
     bool markers = false;  // a dot at each point
+    bool pale = false;     // of the dots: what lies behind the others
     int color = -1;        // 0..7 of the palette; -1: the position of the series
 };
 

@@ -173,6 +173,8 @@ Role role_of(const Series& series, size_t position) {
     return series_role(series.color >= 0 ? series.color : static_cast<int64_t>(position));
 }
 
+double opacity_of(const Series& series) { return series.pale ? 0.3 : 1; }
+
 std::string_view dashes_of(const Series& series) { return series.dashed ? "6 4" : ""; }
 
 /// Returns the y coordinate below the legend.
@@ -191,7 +193,7 @@ double draw_legend(Svg& svg, const LineChart& chart, double left, double right, 
         }
         svg.line({x, y + 8}, {x + 20, y + 8}, role_of(series, i), 2.5, dashes_of(series));
         if (series.markers) {
-            svg.circle({x + 10, y + 8}, 3.2, role_of(series, i));
+            svg.circle({x + 10, y + 8}, 3.2, role_of(series, i), "", opacity_of(series));
         }
         svg.text({x + 26, y + 12.2}, series.name, {.size = kTextSize});
         x += width;
@@ -279,7 +281,7 @@ std::string line_chart(const LineChart& chart) {
             }
             if (series.markers || piece.size() == 1) {
                 for (const Point& point : piece) {
-                    svg.circle(point, 3.2, role_of(series, i));
+                    svg.circle(point, 3.2, role_of(series, i), "", opacity_of(series));
                 }
             }
         }

@@ -162,12 +162,15 @@ void Svg::swatch(Point corner, double width, double height, Color color) {
     set(node, "shape-rendering", "crispEdges");  // neighbours touch without a seam
 }
 
-void Svg::circle(Point centre, double radius, Role role, std::string_view tooltip) {
+void Svg::circle(Point centre, double radius, Role role, std::string_view tooltip, double opacity) {
     pugi::xml_node node = document_->shape("circle");
     set(node, "cx", number(centre.x));
     set(node, "cy", number(centre.y));
     set(node, "r", number(radius));
     document_->fill(node, role);
+    if (opacity < 1) {
+        set(node, "fill-opacity", number(opacity));
+    }
     if (!tooltip.empty()) {
         node.append_child("title").text().set(clean_text(tooltip).c_str());
     }

@@ -63,7 +63,7 @@ public:
                    double radius = 0, std::string_view tooltip = "");
     /// One colour in every theme.
     void swatch(Point corner, double width, double height, Color color);
-    void circle(Point centre, double radius, Role role, std::string_view tooltip = "");
+    void circle(Point centre, double radius, Role role, std::string_view tooltip = "", double opacity = 1);
     /// An outline.
     void frame(Point corner, double width, double height, Role role, double line_width);
     /// A picture u8 (H,W,1|3|4), its pixels visible, in the drawing itself.

@@ -4,6 +4,7 @@
 #include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
+#include "train/loss.h"
 
 namespace backlight {
 
@@ -51,13 +52,33 @@ Variable ExplanationPenalty::loss_term(TrainingStep& step) {
     }
     const Variable zeta = penalty(step, relevance(step));
     note("penalty", zeta.item());
-    return zeta * config_.lambda;
+    if (!config_.relative) {
+        return zeta * config_.lambda;
+    }
+    if (unit_ == 0 && zeta.item() > 0) {
+        const NoGrad off;
+        const SummedLoss loss = loss_of(step.logits.detach(), step.batch, 0, {});
+        unit_ = loss.weight > 0 ? loss.sum.item() / loss.weight / zeta.item() : 0;
+    }
+    return zeta * (config_.lambda * unit_);
+}
+
+std::map<std::string, Tensor> ExplanationPenalty::state() const {
+    return config_.relative
+               ? std::map<std::string, Tensor>{{"unit", Tensor::from(std::vector<double>{unit_}, {1})}}
+               : std::map<std::string, Tensor>{};
+}
+
+void ExplanationPenalty::restore(const std::map<std::string, Tensor>& state) {
+    const auto unit = state.find("unit");
+    unit_ = unit == state.end() ? 0 : unit->second.to_vector<double>().at(0);
 }
 
 ExplanationPenalty::Config read_penalty_options(const Options& options, double lambda,
                                                 const char* explainer) {
     return {.lambda = options.get_within("lambda", lambda, 0.0, 1e9),
             .explainer = options.get("explainer", explainer),
+            .relative = options.get("relative", false),
             .layer = options.get("layer", "")};
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -19,13 +20,16 @@ public:
         double lambda = 1;
         std::string explainer = "gradient";  // a method, explained for the label; sum_log_prob: d/dx Σ_c log
                                              // p_c, with several labels d/dx Σ_c log p_c (1 - p_c)
-        std::string layer;  // whose relevance, "features.7" or "features.7:in"; empty: the input's
+        bool relative = false;  // lambda counts in units of L_pred / ζ of the first step that it acts in
+        std::string layer;      // whose relevance, "features.7" or "features.7:in"; empty: the input's
     };
     explicit ExplanationPenalty(Config config) : config_(std::move(config)) {}
     [[nodiscard]] bool reads_input_gradient() const override { return config_.lambda != 0; }
     [[nodiscard]] bool reads_layers() const override { return config_.lambda != 0; }
     void begin(const TrainingRun& run) override;
     [[nodiscard]] Variable loss_term(TrainingStep& step) final;
+    [[nodiscard]] std::map<std::string, Tensor> state() const override;
+    void restore(const std::map<std::string, Tensor>& state) override;
 
 protected:
     /// ζ, a mean over the batch, in differentiable ops. `r` has the shape of what is explained.
@@ -36,6 +40,7 @@ private:
 
     Config config_;
     std::unique_ptr<Explainer> explainer_;
+    double unit_ = 0;  // relative: L_pred / ζ of the first step; 0: there was none
 };
 
 /// lambda, explainer and layer of a spec.

@@ -108,6 +108,7 @@ UnitScores taylor(const ScoreInput& input) {
 }
 /// DeepSHAP with one reference is DeepLIFT.
 UnitScores deeplift(const ScoreInput& input) { return read({.method = "deep_shap"}, input); }
+UnitScores deeplift_zero(const ScoreInput& input) { return read({.method = "deep_lift"}, input); }
 
 UnitScores weight(const ScoreInput& input) {
     const NoGrad off;
@@ -164,6 +165,8 @@ const std::vector<PruningCriterion>& list_pruning_criteria() {
          taylor},
         {"deeplift", "mean of |DeepLIFT contribution| against the mean training input", Scale::sum, true,
          true, deeplift},
+        {"deeplift_zero", "mean of |DeepLIFT contribution| against zeros", Scale::sum, true, false,
+         deeplift_zero},
         {"random", "uniform (control)", Scale::none, false, false, random},
     };
     return criteria;

@@ -73,13 +73,14 @@ report::Figure plane(const Dataset& train, const Dataset& test, const std::vecto
                             .y_max = 2.5,
                             .width = 440,
                             .height = 400};
-    const auto add_points = [&](const Dataset& set, const std::string& name, int first_color) {
+    const auto add_points = [&](const Dataset& set, const std::string& name, bool pale) {
         const auto x = set.all().input.to_vector<float>();
         const std::vector<int64_t> labels = set.labels();
         for (int64_t k = 0; k < 2; ++k) {
             report::Series points{.name = concat_text(name, ", class ", k),
                                   .markers = true,
-                                  .color = first_color + static_cast<int>(k)};
+                                  .pale = pale,
+                                  .color = static_cast<int>(k)};
             for (size_t n = 0; n < labels.size(); ++n) {
                 if (labels[n] == k && n % 4 == 0) {  // a gap behind each point: no line joins them
                     points.x.insert(points.x.end(),
@@ -90,8 +91,8 @@ report::Figure plane(const Dataset& train, const Dataset& test, const std::vecto
             chart.series.push_back(std::move(points));
         }
     };
-    add_points(train, "training", 0);
-    add_points(test, "test", 2);
+    add_points(train, "training", true);
+    add_points(test, "test", false);
     for (size_t i = 0; i < lines.size(); ++i) {
         const Boundary& l = lines[i];
         report::Series line{.name = i == 0 ? "boundaries" : "", .dashed = true, .color = 4};
@@ -106,7 +107,8 @@ report::Figure plane(const Dataset& train, const Dataset& test, const std::vecto
         }
         chart.series.push_back(std::move(line));
     }
-    return {.svg = report::line_chart(chart), .caption = caption};
+    return {.svg = report::line_chart(chart),
+            .caption = caption + ": every fourth point of seed 0, the boundary of each seed"};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "core/io/image.h"
 #include "tests/augment/step.h"
 #include "tests/explain/support.h"
+#include "train/loss.h"
 
 using namespace backlight;
 using namespace backlight::augment_testing;
@@ -167,6 +168,29 @@ TEST_CASE("loss family: strength zero is the plain run, bit for bit; another str
         CHECK(weights_after(config, {name + "(lambda=1, start_epoch=2)"}) == plain);
         CHECK(weights_after(config, {name + "(lambda=1)"}) != plain);
     }
+}
+
+TEST_CASE("loss family: a relative lambda is one of the first loss, and a resume keeps it") {
+    HandStep hand(small_cnn(), test::random_tensor({2, 4, 4, 1}, 5), {0, 2}, 3);
+    const auto system = build_augmentation("rrr(lambda=0.5, masks=all, relative=true)");
+    system->begin(hand.run);
+    const double term = hand.loss_term(*system).item();
+    const SummedLoss loss = loss_of(hand.step.logits, hand.batch, 0, {});
+    CHECK(term == doctest::Approx(0.5 * loss.sum.item() / loss.weight).epsilon(1e-12));
+    for (const Parameter& p : hand.model.net->parameters()) {  // later losses do not change the unit
+        Tensor w = p.value.data();
+        w.copy_from((Variable(w) * 0.5).data());
+    }
+    const double later = hand.loss_term(*system).item();
+    const auto resumed = build_augmentation("rrr(lambda=0.5, masks=all, relative=true)");
+    resumed->restore(system->state());
+    resumed->begin(hand.run);
+    CHECK(hand.loss_term(*resumed).item() == later);
+    const auto absolute = build_augmentation("rrr(lambda=0.5, masks=all)");
+    absolute->begin(hand.run);
+    CHECK(later / hand.loss_term(*absolute).item() ==
+          doctest::Approx(system->state().at("unit").to_vector<double>()[0]).epsilon(1e-12));
+    check_resume_with(decoy_config(), {"rrr(lambda=0.1, relative=true)"}, 2);
 }
 
 TEST_CASE("a penalty of one's own: a function of the step and its relevance") {

@@ -137,6 +137,9 @@ TEST_SUITE("augment") {
         CHECK(taylor[0][1] == doctest::Approx(3 * 2 * slope).epsilon(1e-4));
         // All samples equal their mean: nothing differs from the reference.
         CHECK(scores_of(two, data, "deeplift") == UnitScores{{0, 0}});
+        const UnitScores zero = scores_of(two, data, "deeplift_zero");  // w_k z_k against z = 0: 3 and 2
+        CHECK(zero[0][0] > 0);
+        CHECK(zero[0][0] / zero[0][1] == doctest::Approx(1.5));
         const UnitScores random = scores_of(two, data, "random");
         CHECK(random == scores_of(two, data, "random"));
         CHECK(random[0][0] != random[0][1]);
@@ -207,7 +210,7 @@ TEST_SUITE("augment") {
                 set(model, "2.weight", values);
             }
         }
-        for (const char* criterion : {"lrp", "lrp_abs", "gradient", "taylor", "deeplift"}) {
+        for (const char* criterion : {"lrp", "lrp_abs", "gradient", "taylor", "deeplift", "deeplift_zero"}) {
             INFO(criterion);
             const UnitScores scores = scores_of(model, data, criterion);
             CHECK(scores[0][4] == 0);

@@ -91,6 +91,9 @@ TEST_CASE("page: a column of numbers is set right-aligned, a column of words is 
             .html();
     CHECK(html.find("<td>a</td><td class=\"n\">97.8") != std::string::npos);
     CHECK(html.find("<td class=\"n\">\u2013") != std::string::npos);
+    const std::string words =
+        Page("t").table({.columns = {"found"}, .rows = {{"0.91 against 0.42; 5 of 5 seeds agree"}}}).html();
+    CHECK(words.find("<td>0.91 against") != std::string::npos);
 }
 
 TEST_CASE("page: code between backquotes is set as code, an unpaired backquote stays") {
