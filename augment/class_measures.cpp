@@ -108,14 +108,15 @@ void ClassMeasures::begin(const TrainingRun& run) {
 }
 
 /// (count,H,W,C) or (count,D): R_t of some representatives.
-Tensor ClassMeasures::explained(const TrainingRun& run, int64_t first, int64_t count) const {
+Tensor ClassMeasures::explained(const TrainingRun& run, int64_t first, int64_t count,
+                                double* replaced) const {
     const NoGrad off;
     const auto part = [&](const std::vector<int64_t>& of) {
         return std::vector<int64_t>(of.begin() + first, of.begin() + first + count);
     };
     const ExplainedForward forward(*run.model->net, slice(Variable(inputs_), 0, first, count).data());
     const ExplainRequest request{.targets = part(classes_), .numbers = part(indices_)};
-    Variable map(finite_or_zero(explainer_->explain(forward, request, false).maps.at(0).data()));
+    Variable map(finite_or_zero(explainer_->explain(forward, request, false).maps.at(0).data(), replaced));
     if (config_.absolute) {
         map = abs(map);
     }
@@ -150,12 +151,13 @@ double ClassMeasures::measured(std::span<const double> now, std::span<const doub
     return 0;
 }
 
-void ClassMeasures::update(const TrainingRun& run) {
+double ClassMeasures::update(const TrainingRun& run) {
     const NoGrad off;
     const auto samples = static_cast<int64_t>(indices_.size());
     Variables parts;
+    double replaced = 0;
     for (int64_t first = 0; first < samples; first += run.batch_size) {
-        parts.emplace_back(explained(run, first, std::min(run.batch_size, samples - first)));
+        parts.emplace_back(explained(run, first, std::min(run.batch_size, samples - first), &replaced));
     }
     const std::vector<double> before = maps_.empty() ? std::vector<double>() : as_doubles(mean_map());
     maps_.push_back(concat(parts, 0).data());
@@ -172,6 +174,7 @@ void ClassMeasures::update(const TrainingRun& run) {
         const double measure = measured(of(now), before.empty() ? std::span<const double>() : of(before));
         m_[static_cast<size_t>(classes_[i])] += measure / static_cast<double>(config_.representatives);
     }
+    return replaced;
 }
 
 std::map<std::string, Tensor> ClassMeasures::state() const {

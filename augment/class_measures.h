@@ -55,8 +55,9 @@ public:
     /// that does not work here.
     void begin(const TrainingRun& run);
     /// Explains and measures, in batches of the run's size: two passes of the network for each
-    /// representative, three with LRP. Nothing of the training changes.
-    void update(const TrainingRun& run);
+    /// representative, three with LRP. Nothing of the training changes. Returns how many maps had a value
+    /// that is not finite: zeros took their place.
+    double update(const TrainingRun& run);
 
     [[nodiscard]] bool is_known() const { return !m_.empty(); }
     /// m_c; empty before the first update.
@@ -70,7 +71,8 @@ public:
     void restore(const std::map<std::string, Tensor>& state);
 
 private:
-    [[nodiscard]] Tensor explained(const TrainingRun& run, int64_t first, int64_t count) const;
+    [[nodiscard]] Tensor explained(const TrainingRun& run, int64_t first, int64_t count,
+                                   double* replaced = nullptr) const;
     [[nodiscard]] std::vector<float> mean_map() const;
     [[nodiscard]] double measured(std::span<const double> now, std::span<const double> before) const;
 

@@ -29,8 +29,6 @@ uint32_t hash_of(const std::string& text) {
     return hash;
 }
 
-const std::string kNotFinite = "maps not finite";
-
 Variable zero_of(const Tensor& like) { return Variable(Tensor::zeros({1}, like.dtype(), like.device())); }
 
 }  // namespace
@@ -77,23 +75,39 @@ RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64
 }
 
 double maps_not_finite(const TrainingStep& step) {
-    const auto count = step.shared.find(kNotFinite);
+    const auto count = step.shared.find(kMapsNotFinite);
     return count == step.shared.end() ? 0 : std::any_cast<double>(count->second);
 }
 
-Tensor finite_or_zero(const Tensor& map) {
+Tensor finite_or_zero(const Tensor& map, double* replaced) {
     const NoGrad off;
     const Variable finite(mask(UnaryOp::is_finite, map));
     const Tensor whole = amin(finite, axes_of_sample(map), true).data();
+    if (replaced != nullptr) {
+        *replaced += static_cast<double>(whole.numel()) - sum(Variable(whole.to(DType::f64))).item();
+    }
     return where(whole, Variable(map), zero_of(map)).data();
 }
+
+namespace {
+
+/// Of this step, built once.
+Explainer& explainer_of(TrainingStep& step, const std::string& method) {
+    std::any& known = step.shared["method " + method];
+    if (!known.has_value()) {
+        known = std::shared_ptr<Explainer>(build_method(method, explain_context(step.run)));
+    }
+    return *std::any_cast<std::shared_ptr<Explainer>&>(known);
+}
+
+}  // namespace
 
 const ExplainedForward& explained_batch(TrainingStep& step, const std::string& method,
                                         const std::vector<std::string>& layers) {
     const std::string key = "forward " + key_of(step.batch);
     std::string from;
     if (!method.empty() && !step.shared[key].has_value()) {
-        from = build_method(method, explain_context(step.run))->reads_from({.layers = layers});
+        from = explainer_of(step, method).reads_from({.layers = layers});
     }
     std::any& known = step.shared[from.empty() ? key : key + " from " + from];
     if (!known.has_value()) {
@@ -117,21 +131,17 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
     std::any& known = step.shared[key];
     if (!known.has_value()) {
         const ExplainedForward& forward = explained_batch(step, method, layers);
-        const auto explainer = build_method(method, explain_context(step.run));
         const NoGrad off;
         const PrecisionScope full(DType::f32);
         std::vector<Tensor> maps;
         double replaced = maps_not_finite(step);
-        for (const Variable& map :
-             explainer->explain(forward, {.targets = targets, .layers = layers}, false).maps) {
-            const Variable finite(mask(UnaryOp::is_finite, map.data()));
-            const Variable whole = amin(finite, axes_of_sample(map.data()), true);
-            replaced +=
-                static_cast<double>(whole.numel()) - sum(Variable(whole.data().to(DType::f64))).item();
-            maps.push_back(where(whole.data(), map.detach(), zero_of(map.data())).data());
+        for (const Variable& map : explainer_of(step, method)
+                                       .explain(forward, {.targets = targets, .layers = layers}, false)
+                                       .maps) {
+            maps.push_back(finite_or_zero(map.data(), &replaced));
         }
         known = std::move(maps);
-        step.shared[kNotFinite] = replaced;
+        step.shared[kMapsNotFinite] = replaced;
     }
     return std::any_cast<std::vector<Tensor>>(known);
 }

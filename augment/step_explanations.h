@@ -33,14 +33,16 @@ namespace backlight {
 [[nodiscard]] std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method,
                                                  const std::vector<int64_t>& targets,
                                                  const std::vector<std::string>& layers);
-/// How many maps of this step got zeros so far.
+/// How many maps of this step got zeros so far: systems note it by this name.
+constexpr const char* kMapsNotFinite = "maps not finite";
 [[nodiscard]] double maps_not_finite(const TrainingStep& step);
 /// One of them: (N,H,W,C) or (N,D).
 [[nodiscard]] Tensor explained_map(TrainingStep& step, const std::string& method,
                                    const std::vector<int64_t>& targets, const std::string& layer = "");
 
-/// Every sample's map, zeros in the place of one with a value that is not finite.
-[[nodiscard]] Tensor finite_or_zero(const Tensor& map);
+/// Every sample's map, zeros in the place of one with a value that is not finite; `replaced` grows by how
+/// many.
+[[nodiscard]] Tensor finite_or_zero(const Tensor& map, double* replaced = nullptr);
 
 /// The labels of a batch, on the host; of a mixed sample (soft labels) the class with the largest share.
 /// Throws Error in a multi-label batch.

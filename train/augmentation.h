@@ -53,6 +53,7 @@ public:
     [[nodiscard]] bool is_active(int64_t epoch, int64_t step) const {
         return epoch >= start_epoch_ && step % every_ == 0;
     }
+    [[nodiscard]] int64_t every() const { return every_; }
     /// Set by who builds it.
     void schedule(std::string spec, int64_t start_epoch, int64_t every) {
         spec_ = std::move(spec);

@@ -12,7 +12,7 @@
 
 namespace backlight {
 
-nlohmann::json finite(double value) {
+nlohmann::json finite_or_null(double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
@@ -20,15 +20,15 @@ nlohmann::json to_json(const Evaluation& evaluation) {
     const bool multi_label = evaluation.is_multi_label();
     nlohmann::json per_class = nlohmann::json::array();
     for (const double score : multi_label ? evaluation.average_precision : evaluation.class_accuracy()) {
-        per_class.push_back(finite(score));
+        per_class.push_back(finite_or_null(score));
     }
     if (multi_label) {
-        return {{"loss", finite(evaluation.loss)},
-                {"mean_average_precision", finite(evaluation.score())},
+        return {{"loss", finite_or_null(evaluation.loss)},
+                {"mean_average_precision", finite_or_null(evaluation.score())},
                 {"samples", evaluation.samples},
                 {"average_precision", per_class}};
     }
-    nlohmann::json json = {{"loss", finite(evaluation.loss)},
+    nlohmann::json json = {{"loss", finite_or_null(evaluation.loss)},
                            {"accuracy", evaluation.accuracy},
                            {"samples", evaluation.samples},
                            {"class_accuracy", per_class}};

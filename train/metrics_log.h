@@ -10,7 +10,7 @@
 namespace backlight {
 
 /// A number for JSON, which knows neither infinity nor NaN: null stands for them.
-[[nodiscard]] nlohmann::json finite(double value);
+[[nodiscard]] nlohmann::json finite_or_null(double value);
 [[nodiscard]] nlohmann::json to_json(const Evaluation& evaluation);
 
 class MetricsLog {

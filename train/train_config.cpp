@@ -50,7 +50,7 @@ std::string identity_of(const TrainConfig& c, const std::string& model) {
         .dump();
 }
 
-void check(const TrainConfig& c) {
+void check_config(const TrainConfig& c) {
     BACKLIGHT_CHECK(c.epochs >= 1 && c.epochs <= 1'000'000'000, "train: expected 1 <= epochs <= 1e9, got ",
                     c.epochs);
     BACKLIGHT_CHECK(c.max_steps >= 0, "train: expected max-steps >= 0, got ", c.max_steps);

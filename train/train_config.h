@@ -49,7 +49,7 @@ struct TrainConfig {
 };
 
 /// Throws Error on a value that no run can work with; what depends on the data is checked when that is there.
-void check(const TrainConfig& config);
+void check_config(const TrainConfig& config);
 
 /// What must agree between a run and its resume, as one text. `model`: the full text of the network that was
 /// built. The number of epochs may grow.

@@ -50,7 +50,7 @@ public:
     }
 
     TrainResult run() {
-        check(config_);
+        check_config(config_);
         make_systems();
         prepare_data();
         prepare_model();
@@ -485,7 +485,7 @@ private:
             {"epoch", state_.epoch + 1},
             {"step", state_.step},
             {"lr", config_.lr * schedule_(std::max<int64_t>(state_.step - 1, 0))},
-            {"train_loss", finite(state_.epoch_loss / steps)},
+            {"train_loss", finite_or_null(state_.epoch_loss / steps)},
             {validation_set_ ? "validation" : "test", to_json(evaluation)},
             {"seconds", epoch_seconds_},
             {"images_per_second", static_cast<double>(epoch_images_) / std::max(epoch_seconds_, 1e-9)}};
@@ -497,7 +497,7 @@ private:
             progress(loader, state_.epoch_loss / steps, line["lr"], line["images_per_second"]);
         for (const auto& system : systems_) {
             for (const auto& [name, mean] : now.augment[system->spec()] = system->take_metrics()) {
-                line["augment"][system->spec()][name] = finite(mean);
+                line["augment"][system->spec()][name] = finite_or_null(mean);
             }
         }
         log_->write(line.dump());

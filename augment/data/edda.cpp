@@ -165,7 +165,7 @@ private:
         for (size_t n = 0; n < labels.size(); ++n) {
             right += plain[n] == labels[n] ? 1 : 0;
         }
-        note("maps not finite", maps_not_finite(step));
+        note(kMapsNotFinite, maps_not_finite(step));
         note("accuracy without masks", right / static_cast<double>(batch.size()));
         const auto seen = argmax(logits(step, changed), 1).to_vector<int64_t>();
         std::vector<float> takes(labels.size(), 0.0f), background(labels.size(), 0.0f);
@@ -264,7 +264,7 @@ private:
             }
         }
         const auto grown = static_cast<int64_t>(sources.size() - samples);
-        note("maps not finite", maps_not_finite(step));
+        note(kMapsNotFinite, maps_not_finite(step));
         note("added", static_cast<double>(grown) / static_cast<double>(samples));
         if (grown == 0) {
             return;

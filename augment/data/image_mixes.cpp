@@ -163,12 +163,13 @@ public:
         const Variable x(step.batch.input);
         step.batch.input = (x * share + gather_rows(x, partner) * (1 - share)).data();
         // A pixel of two pictures may matter if it may in one, and must not where it must not in both.
-        if (Batch& batch = step.batch; batch.mask.defined()) {
+        Batch& batch = step.batch;
+        if (batch.mask.defined()) {
             batch.mask = maximum(Variable(batch.mask), gather_rows(Variable(batch.mask), partner)).data();
         }
-        if (Batch& batch = step.batch; batch.decoy_mask.defined()) {
-            const Variable own(batch.decoy_mask);
-            batch.decoy_mask = minimum(own, gather_rows(own, partner)).data();
+        if (batch.decoy_mask.defined()) {
+            batch.decoy_mask =
+                minimum(Variable(batch.decoy_mask), gather_rows(Variable(batch.decoy_mask), partner)).data();
         }
         mix_labels(step, partner, Tensor::full({1, 1}, share, DType::f32));
     }

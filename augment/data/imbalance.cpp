@@ -13,6 +13,7 @@
 
 #include "augment/class_measures.h"
 #include "augment/registry.h"
+#include "augment/step_explanations.h"
 #include "core/error.h"
 
 namespace backlight {
@@ -27,9 +28,8 @@ public:
     [[nodiscard]] std::vector<std::string> claims() const override { return {"the samples of an epoch"}; }
 
     void begin(const TrainingRun& run) override {
-        constexpr int64_t kLate = 1 << 30;
         BACKLIGHT_CHECK(
-            is_active(kLate, 1),
+            every() == 1,
             "imbalance: draws before each epoch (--mini-epoch sets its length); every=N is not for it");
         if (control_ == Control::none) {
             measures_.begin(run);
@@ -56,7 +56,7 @@ public:
 
     void end_epoch(const TrainingRun& run, int64_t epoch) override {
         if (control_ == Control::none && is_active(epoch + 1, 0)) {
-            measures_.update(run);
+            note(kMapsNotFinite, measures_.update(run));
         }
     }
 

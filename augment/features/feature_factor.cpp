@@ -39,7 +39,7 @@ void FeatureFactor::before_forward(TrainingStep& step) {
                      ? explained_map(step, config_.explainer, targets_of(step), config_.layer)
                      : Tensor();
     if (relevance_.defined()) {
-        note("maps not finite", maps_not_finite(step));
+        note(kMapsNotFinite, maps_not_finite(step));
     }
 }
 

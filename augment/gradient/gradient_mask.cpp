@@ -69,6 +69,9 @@ public:
         const NoGrad off;
         const Variable mask = mask_of(step);
         note("mask", mean(mask).item());
+        if (config_.source == MaskSource::explanation) {
+            note(kMapsNotFinite, maps_not_finite(step));
+        }
         factor_ = config_.multiply ? mask.data() : (mask * config_.lambda + 1.0).data();
     }
 

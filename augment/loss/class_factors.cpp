@@ -13,6 +13,7 @@
 
 #include "augment/class_measures.h"
 #include "augment/registry.h"
+#include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
@@ -52,7 +53,7 @@ public:
 
     void end_epoch(const TrainingRun& run, int64_t epoch) override {
         if (is_measured() && is_active(epoch + 1, 0)) {
-            measures_.update(run);
+            note(kMapsNotFinite, measures_.update(run));
         }
     }
 

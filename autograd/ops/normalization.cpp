@@ -1,7 +1,7 @@
 // Batch norm, group norm and layer norm. With m elements a channel, x̂ = (x - μ) / √(σ² + e) and y = γ x̂ + β:
-//   d_γ = Σ d_y x̂,   d_β = Σ d_y,   d_x = γ / (m √(σ² + e)) (m d_y - Σ d_y - x̂ Σ d_y x̂)     statistics of the
-//   batch d_x = γ d_y / √(σ² + e)                                                               constant
-//   statistics
+//   d_γ = Σ d_y x̂,   d_β = Σ d_y
+//   d_x = γ / (m √(σ² + e)) (m d_y - Σ d_y - x̂ Σ d_y x̂)     statistics of the batch
+//   d_x = γ d_y / √(σ² + e)                                  constant statistics
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "autograd/precision.h"
@@ -67,6 +67,22 @@ Forward affine_forward(Inputs inputs, const Tensor& mean, const Tensor& variance
     return {y, {mean, variance}};
 }
 
+/// Gradients of x, scale and shift of that map, with the kept statistics constant.
+Variables affine_vjp(const NodeView& node, const Variable& d_y, InputMask mask, double eps) {
+    const Variable inv_std = inverse_deviation(node.kept(1), eps);
+    Variables d(3);
+    if (wants(mask, 0)) {
+        d[0] = d_y * (node.input(1) * inv_std);
+    }
+    if (wants(mask, 1)) {
+        d[1] = sum_to(d_y * ((node.input(0) - Variable(node.kept(0))) * inv_std), node.input_shape(1));
+    }
+    if (wants(mask, 2)) {
+        d[2] = sum_to(d_y, node.input_shape(2));
+    }
+    return d;
+}
+
 /// With the statistics of the batch. Its LinearView treats them as constants. With `relu`, relu(y + residual)
 /// is the output, the residual being the fourth input, if any: the sign of the output is the ReLU's mask.
 class BatchNormTrain final : public Op {
@@ -95,19 +111,9 @@ public:
     [[nodiscard]] Variables sample_vjp(const NodeView& node, const Variable& d_y,
                                        InputMask mask) const override {
         const Variable d = relu_ ? where_positive(d_y, node.output().detach()) : d_y;
-        const Variable inv_std = inverse_deviation(node.kept(1), eps_);
-        Variables sent(static_cast<size_t>(node.input_count()));
-        if (wants(mask, 0)) {
-            sent[0] = d * (node.input(1) * inv_std);
-        }
-        if (wants(mask, 1)) {
-            sent[1] = sum_to(d * ((node.input(0) - Variable(node.kept(0))) * inv_std), node.input_shape(1));
-        }
-        if (wants(mask, 2)) {
-            sent[2] = sum_to(d, node.input_shape(2));
-        }
-        if (node.input_count() > 3 && wants(mask, 3)) {
-            sent[3] = d;
+        Variables sent = affine_vjp(node, d, mask, eps_);
+        if (node.input_count() > 3) {
+            sent.push_back(wants(mask, 3) ? d : Variable());
         }
         return sent;
     }
@@ -172,18 +178,7 @@ public:
         return affine_forward(inputs, mean_, variance_, eps_);
     }
     [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask mask) const override {
-        const Variable inv_std = inverse_deviation(node.kept(1), eps_);
-        Variables d(3);
-        if (wants(mask, 0)) {
-            d[0] = d_y * (node.input(1) * inv_std);
-        }
-        if (wants(mask, 1)) {
-            d[1] = sum_to(d_y * ((node.input(0) - Variable(node.kept(0))) * inv_std), node.input_shape(1));
-        }
-        if (wants(mask, 2)) {
-            d[2] = sum_to(d_y, node.input_shape(2));
-        }
-        return d;
+        return affine_vjp(node, d_y, mask, eps_);
     }
     [[nodiscard]] std::optional<LinearView> as_linear(const NodeView& node) const override {
         return affine_view(node, eps_);

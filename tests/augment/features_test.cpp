@@ -327,10 +327,7 @@ TEST_CASE("features family: pictures, their channels, mixed precision, the map o
 
 TEST_CASE("features family: wrong use is told before the first step") {
     TrainConfig config = toy_run();
-    const auto message = [&](const std::string& system) {
-        config.augment = {system};
-        return error_of([&] { (void)train(config, with_augmentations()); });
-    };
+    const auto message = [&](const std::string& system) { return refusal_of(config, system); };
     CHECK(contains(message("attention"), "attention: which features? attention(layer=L)"));
     CHECK(contains(message("attention(layer=9)"), "9"));
     CHECK(contains(message("attention(layer=1, explainer=epsilom)"), "did you mean epsilon"));

@@ -281,8 +281,7 @@ TEST_CASE("gradient_mask: a resumed run has the bits of a whole one") {
 TEST_CASE("gradient_mask: wrong use is told before the first step") {
     TrainConfig config = decoy_config();
     const auto message = [&](const std::string& options) {
-        config.augment = {"gradient_mask(" + options + ")"};
-        return error_of([&] { (void)train(config, with_augmentations()); });
+        return refusal_of(config, "gradient_mask(" + options + ")");
     };
     CHECK(contains(message("layer=features.99"), "features.99"));
     CHECK(contains(message("lambda=-1"), "lambda"));

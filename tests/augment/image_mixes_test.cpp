@@ -183,14 +183,17 @@ TEST_CASE("cutmix, mixup: masks go with what they mark") {
     with_masks(cut);
     cut.apply("cutmix(p=1)");
     const auto mask = cut.batch.mask.to_vector<float>(), decoy = cut.batch.decoy_mask.to_vector<float>();
+    bool pasted = false;
     for (int64_t n = 0; n < kSamples; ++n) {
         const std::vector<float> picture = cut.picture(n);
         for (size_t p = 0; p < kPixels; ++p) {  // picture k has the value k + 1
             const size_t at = static_cast<size_t>(n) * kPixels + p;
             CHECK(mask[at] == static_cast<float>((std::lround(picture[p]) - 1) % 2));
             CHECK(decoy[at] == 1 - mask[at]);
+            pasted = pasted || mask[at] != static_cast<float>(n % 2);
         }
     }
+    CHECK(pasted);
     Colours mixed;
     with_masks(mixed);
     mixed.apply("mixup(p=1, alpha=1)");

@@ -121,6 +121,12 @@ inline TrainHooks with_augmentations() {
     return hooks;
 }
 
+/// What a run of `config` with this system is refused with; "no error" where it trains.
+inline std::string refusal_of(TrainConfig config, const std::string& system) {
+    config.augment = {system};
+    return error_of([&] { (void)train(config, with_augmentations()); });
+}
+
 /// Weights after a short run of `config` with these systems.
 inline std::string weights_after(TrainConfig config, const std::vector<std::string>& systems) {
     const TemporaryFolder folder;

@@ -327,8 +327,7 @@ TEST_CASE("weight_lrp: mixed and several labels start at their shares") {
 TEST_CASE("weight_lrp: wrong use is told before the first step") {
     TrainConfig config = mlp_config();
     const auto message = [&](const std::string& options) {
-        config.augment = {"weight_lrp(" + options + ")"};
-        return error_of([&] { (void)train(config, with_augmentations()); });
+        return refusal_of(config, "weight_lrp(" + options + ")");
     };
     CHECK(contains(message("layers=features.*"),
                    "no dense or convolutional layer that is trained has a name like features.*"));

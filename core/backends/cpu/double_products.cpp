@@ -104,37 +104,39 @@ void add_row(const double* bias, int64_t rows, int64_t columns, double* y) {
     }
 }
 
-/// The window of output pixel `at`, (a, b, c) in the order of a weight's row; zeros in the padding.
-void window_of(const Geometry& g, const double* x, int64_t at, double* to) {
-    const int64_t j = at % g.width.out, i = at / g.width.out % g.height.out;
-    const int64_t n = at / g.width.out / g.height.out;
+/// `channels` values for each tap (a, b) of the kernel, from where source(a, b) points; zeros for null.
+template <typename Source>
+void gather_taps(const Geometry& g, int64_t channels, Source&& source, double* to) {
     for (int64_t a = 0; a < g.height.kernel; ++a) {
-        const int64_t h = g.height.input(i, a);
-        for (int64_t b = 0; b < g.width.kernel; ++b, to += g.in_channels) {
-            const int64_t w = g.width.input(j, b);
-            if (h < 0 || w < 0) {
-                std::fill_n(to, g.in_channels, 0.0);
+        for (int64_t b = 0; b < g.width.kernel; ++b, to += channels) {
+            if (const double* from = source(a, b)) {
+                std::copy_n(from, channels, to);
             } else {
-                std::copy_n(x + g.in_image(n, h, w, 0), g.in_channels, to);
+                std::fill_n(to, channels, 0.0);
             }
         }
     }
 }
 
+/// The window of output pixel `at`, (a, b, c) in the order of a weight's row; zeros in the padding.
+void window_of(const Geometry& g, const double* x, int64_t at, double* to) {
+    const int64_t j = at % g.width.out, i = at / g.width.out % g.height.out;
+    const int64_t n = at / g.width.out / g.height.out;
+    const auto source = [&](int64_t a, int64_t b) {
+        const int64_t h = g.height.input(i, a), w = g.width.input(j, b);
+        return h < 0 || w < 0 ? nullptr : x + g.in_image(n, h, w, 0);
+    };
+    gather_taps(g, g.in_channels, source, to);
+}
+
 /// What output pixels receive of input pixel `at`, (a, b, o); zeros where no window has the tap there.
 void windows_around(const Geometry& g, const double* d_y, int64_t at, double* to) {
     const int64_t w = at % g.width.in, h = at / g.width.in % g.height.in, n = at / g.width.in / g.height.in;
-    for (int64_t a = 0; a < g.height.kernel; ++a) {
-        const int64_t i = g.height.window(h, a);
-        for (int64_t b = 0; b < g.width.kernel; ++b, to += g.out_channels) {
-            const int64_t j = g.width.window(w, b);
-            if (i < 0 || j < 0) {
-                std::fill_n(to, g.out_channels, 0.0);
-            } else {
-                std::copy_n(d_y + g.in_output(n, i, j, 0), g.out_channels, to);
-            }
-        }
-    }
+    const auto source = [&](int64_t a, int64_t b) {
+        const int64_t i = g.height.window(h, a), j = g.width.window(w, b);
+        return i < 0 || j < 0 ? nullptr : d_y + g.in_output(n, i, j, 0);
+    };
+    gather_taps(g, g.out_channels, source, to);
 }
 
 int64_t taps_of(const Geometry& g) { return g.height.kernel * g.width.kernel; }

@@ -1,5 +1,5 @@
 // Matrix products and convolutions in f64: what gradient checks, comparisons with other frameworks and
-// --dtype f64 run on. Sums go in the order of the reference kernels.
+// --precision f64 run on. Sums go in the order of the reference kernels, a bias comes last.
 #pragma once
 
 #include "core/backend.h"
