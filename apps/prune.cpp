@@ -37,7 +37,8 @@ void add_options(CLI::App& cmd, Config& c) {
     cmd.add_option("--out", c.out, "The smaller network (safetensors), for the same --model")->required();
     cmd.add_option("--fraction", c.fraction, "Share of the units to remove");
     cmd.add_option("--step", c.step, "Share of the units removed at once; 1: all in one step");
-    cmd.add_option("--criterion", c.criterion, "lrp_abs, lrp, weight, gradient, taylor, deeplift, deeplift_zero, random");
+    cmd.add_option("--criterion", c.criterion,
+                   "lrp_abs, lrp, weight, gradient, taylor, deeplift, deeplift_zero, random");
     cmd.add_option("--composite", c.composite, "Of lrp: epsilon on linear layers, or zplus_all");
     cmd.add_option("--ranking", c.ranking, "global, or layer: the same share of each");
     cmd.add_option(

@@ -3,10 +3,10 @@
 
 #include "explain/least_squares.h"
 #include "explain/segmentation.h"
-#include "tests/explain/perturbation_support.h"
+#include "tests/explain/method_support.h"
 
 using namespace backlight;
-using namespace backlight::perturbation_testing;
+using namespace backlight::method_testing;
 
 namespace {
 

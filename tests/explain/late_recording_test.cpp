@@ -2,10 +2,10 @@
 #include <string>
 
 #include "models/model.h"
-#include "tests/explain/perturbation_support.h"
+#include "tests/explain/method_support.h"
 
 using namespace backlight;
-using namespace backlight::perturbation_testing;
+using namespace backlight::method_testing;
 
 namespace {
 

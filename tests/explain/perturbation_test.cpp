@@ -2,10 +2,10 @@
 #include "core/io/npy.h"
 #include "tests/core/io/support.h"
 #include "tests/explain/golden_network.h"
-#include "tests/explain/perturbation_support.h"
+#include "tests/explain/method_support.h"
 
 using namespace backlight;
-using namespace backlight::perturbation_testing;
+using namespace backlight::method_testing;
 
 namespace {
 

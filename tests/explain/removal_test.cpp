@@ -5,10 +5,10 @@
 #include "core/io/npy.h"
 #include "explain/segmentation.h"
 #include "tests/core/io/support.h"
-#include "tests/explain/perturbation_support.h"
+#include "tests/explain/method_support.h"
 
 using namespace backlight;
-using namespace backlight::perturbation_testing;
+using namespace backlight::method_testing;
 
 TEST_SUITE("explain") {
     TEST_CASE("occlusion of a linear score: disjoint windows sum to f(x) - f(filled), cut ones too") {

@@ -1,10 +1,10 @@
 // RISE: random soft masks.
 #include <set>
 
-#include "tests/explain/perturbation_support.h"
+#include "tests/explain/method_support.h"
 
 using namespace backlight;
-using namespace backlight::perturbation_testing;
+using namespace backlight::method_testing;
 
 TEST_SUITE("explain") {
     TEST_CASE("rise: a constant score times the mean mask over p; twice the masks, half the variance") {

@@ -84,4 +84,50 @@ private:
     TrainHooks hooks_;
 };
 
+/// Names, sorted.
+inline std::vector<std::string> files_of(const std::filesystem::path& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+/// Trains once in one go, once interrupted after `steps` and resumed; both must agree in every bit.
+inline void check_resume(TrainConfig config, int64_t steps) {
+    const TemporaryFolder folder;
+    CAPTURE(config.model);
+    CAPTURE(steps);
+    config.run = folder.path() / "whole";
+    const TrainResult whole = train(config);
+    CHECK_FALSE(whole.interrupted);
+
+    config.run = folder.path() / "parts";
+    const StopAfter stop(steps);
+    const TrainResult first = train(config, stop.hooks());
+    CHECK(first.interrupted);
+    CHECK(first.steps == steps);
+    config.resume = true;
+    std::string noted;
+    const TrainResult second = train(config, {.note = [&](const std::string& text) { noted += text; }});
+    CHECK(contains(noted, "resumed at epoch"));
+    CHECK_FALSE(second.interrupted);
+    CHECK(second.steps == whole.steps);
+    CHECK(second.test.loss == whole.test.loss);
+    check_same_run(folder.path() / "whole", folder.path() / "parts");
+}
+
+inline TrainConfig digits_config() {
+    TrainConfig config;
+    config.model = "cnn_small(in=1)";
+    config.data = "digits";
+    config.epochs = 2;
+    config.batch_size = 180;  // 8 steps an epoch
+    config.lr = 0.01;
+    config.optimizer.name = "adam";
+    config.schedule = "cosine";
+    return config;
+}
+
 }  // namespace backlight::train_testing

@@ -1,4 +1,4 @@
-// What the tests of perturbation methods share.
+// What the tests of methods share: maps by name, sums and logits, and small networks.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "tests/explain/support.h"
 
-namespace backlight::perturbation_testing {
+namespace backlight::method_testing {
 
 using namespace test;
 
@@ -26,6 +26,18 @@ inline Tensor map_of(const ExplainedForward& forward, const std::string& method,
 }
 
 inline std::vector<double> values_of(const Tensor& t) { return t.to(DType::f64).to_vector<double>(); }
+
+/// Σ of each sample's map.
+inline std::vector<double> sums(const Tensor& map) {
+    const NoGrad off;
+    return sum(flatten(Variable(map)), {1}).data().to_vector<double>();
+}
+
+inline std::vector<double> logits_at(const ExplainedForward& forward, const std::vector<int64_t>& targets) {
+    return gather_last(forward.logits(), Tensor::from(targets, {static_cast<int64_t>(targets.size())}))
+        .data()
+        .to_vector<double>();
+}
 
 inline void check_near(const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
     REQUIRE(a.size() == b.size());
@@ -76,4 +88,4 @@ inline double score_without(Module& net, const Tensor& x, const std::vector<int6
     return values_of(forward.logits().data())[static_cast<size_t>(target)];
 }
 
-}  // namespace backlight::perturbation_testing
+}  // namespace backlight::method_testing
