@@ -33,10 +33,12 @@ void retire(Node* node) {
     burying = false;
 }
 
-/// Data stays where vjp reads it; elsewhere only shape and type.
+/// Data stays where vjp reads it and cannot have it made again; elsewhere only shape and type.
 Variable keep(const Variable& input, bool with_data) {
     return with_data ? input : Variable(input.data().without_data(), input.node());
 }
+
+bool is_remade(const Variable& x) { return x.node() && x.node()->remakes; }
 
 bool is_bf16(const Variable& x) { return x.dtype() == DType::bf16; }
 
@@ -86,6 +88,9 @@ void Node::release() {
 Variable NodeView::input(int i) const {
     const auto k = static_cast<size_t>(i);
     const Variable& input = node_->inputs[k];
+    if (!input.data().has_data() && is_remade(input)) {
+        return NodeView(input.node()).output();
+    }
     BACKLIGHT_CHECK(input.data().has_data(), kind(), ": input ", i,
                     " was not kept by the forward pass; run it inside a Recording to explain it");
     BACKLIGHT_CHECK(input.data().version() == node_->input_versions[k], kind(), ": input ", i, " of shape ",
@@ -94,6 +99,11 @@ Variable NodeView::input(int i) const {
 }
 
 Variable NodeView::output() const {
+    if (!node_->output.has_data() && node_->remakes && !node_->released) {
+        const Span span(kind(), " remade");
+        node_->output = op().remake_output(*this);
+        node_->output_version = node_->output.version();
+    }
     BACKLIGHT_CHECK(node_->output.has_data(), kind(),
                     ": its output was not kept by the forward pass; run it inside a Recording to explain it");
     BACKLIGHT_CHECK(node_->output.version() == node_->output_version, kind(), ": its output of shape ",
@@ -136,13 +146,15 @@ Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
     Recording* recording = Recording::current();
     const bool keeps_all = recording != nullptr && recording->keeps() == Recording::Keeps::values;
     const Saves saves = keeps_all ? Saves{kAllInputs, true} : op->saves(differentiable);
+    node->remakes = !keeps_all && op->remakes_output(inputs);
     node->inputs.reserve(inputs.size());
     node->input_versions.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
-        node->inputs.push_back(keep(inputs[i], wants(saves.inputs, static_cast<int>(i))));
+        const bool with_data = wants(saves.inputs, static_cast<int>(i));
+        node->inputs.push_back(keep(inputs[i], with_data && (keeps_all || !is_remade(inputs[i]))));
         node->input_versions.push_back(inputs[i].data().version());
     }
-    node->output = saves.output ? result.value : result.value.without_data();
+    node->output = saves.output && !node->remakes ? result.value : result.value.without_data();
     node->output_version = result.value.version();
     for (const Tensor& tensor : result.kept) {
         node->kept_versions.push_back(tensor.version());

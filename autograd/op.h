@@ -89,6 +89,11 @@ public:
     }
     /// For gradients of the inputs in `differentiable`, the others are constants.
     [[nodiscard]] virtual Saves saves(InputMask /*differentiable*/) const { return {}; }
+    /// Whether its output is so cheap to make again from what `vjp` reads that nobody should keep it: who
+    /// reads it in the backward pass, as input or output, gets what remake_output makes then, once, the same
+    /// bits.
+    [[nodiscard]] virtual bool remakes_output(Inputs) const { return false; }
+    [[nodiscard]] virtual Tensor remake_output(const NodeView&) const { return {}; }
     /// Whether forward computes on these inputs, of which some are bfloat16, as they are. Where it does not,
     /// `call` hands it float.
     [[nodiscard]] virtual bool takes_bf16(Inputs) const { return false; }
@@ -111,8 +116,9 @@ public:
     uint64_t output_version = 0;
     std::vector<Tensor> kept;
     std::vector<uint64_t> kept_versions;
-    std::string name;  // set while recording
-    Tensor grad;       // of a leaf
+    bool remakes = false;  // its output is not kept by anyone, but made again
+    std::string name;      // set while recording
+    Tensor grad;           // of a leaf
     bool released = false;
     Node* next_retired = nullptr;  // of the list of nodes that wait for their destruction
 

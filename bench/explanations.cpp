@@ -1,5 +1,6 @@
 // Explanations of whole networks in a process of its own, for bench/explanations.py: prints one line of JSON
-// with the median time of an explanation (forward pass included), and the peak of resident memory.
+// with the median time of an explanation (forward pass included), the peak of resident memory, and of that
+// what tensors held.
 //   bench_explanations MODEL METHOD BATCH SIDE STEPS [profile|layers]
 // With `profile` the last one's time is broken down by op on stderr; with `layers` the relevance of every
 // layer's output is asked for, in one traversal.
@@ -16,6 +17,7 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/backend.h"
+#include "core/backends/host_memory.h"
 #include "core/profile.h"
 #include "explain/explainer.h"
 #include "models/model.h"
@@ -102,9 +104,10 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
     const auto settled = milliseconds.begin() + static_cast<int64_t>(milliseconds.size() / 4);
     std::sort(settled, milliseconds.end());
     std::printf(
-        "{\"ms\": %.3f, \"first_ms\": %.3f, \"peak_mb\": %.1f, \"after_ten_mb\": %.1f, \"end_mb\": %.1f}\n",
-        *(settled + (milliseconds.end() - settled) / 2), first, megabytes("VmHWM:"), after_ten,
-        megabytes("VmRSS:"));
+        "{\"ms\": %.3f, \"first_ms\": %.3f, \"peak_mb\": %.1f, \"tensors_mb\": %.1f, \"after_ten_mb\": %.1f, "
+        "\"end_mb\": %.1f}\n",
+        *(settled + (milliseconds.end() - settled) / 2), first, megabytes("VmHWM:"),
+        static_cast<double>(host_memory_statistics().peak) / 1e6, after_ten, megabytes("VmRSS:"));
 }
 
 }  // namespace

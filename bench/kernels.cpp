@@ -177,7 +177,7 @@ void register_reductions() {
             Tensor d_scale = Tensor::empty({64});
             Tensor d_shift = Tensor::empty({64});
             Tensor none;
-            cpu().batch_norm_backward(x, x, channel, channel, channel, x, y, d_scale, d_shift, none);
+            cpu().batch_norm_backward(x, x, channel, channel, channel, {x, {}}, y, d_scale, d_shift, none);
         });
     add("nhwc_to_nchw", 2, [=](Tensor& y) {
         const int axes[] = {0, 3, 1, 2};

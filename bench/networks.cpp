@@ -1,5 +1,6 @@
 // Steps of whole networks in a process of its own, for bench/networks.py: prints one line of JSON with the
-// median time of a step, the time of the first one and the peak of resident memory.
+// median time of a step, the time of the first one, the peak of resident memory, and of that what tensors
+// held.
 //   bench_networks MODEL train|infer BATCH SIDE STEPS [f32|bf16] [recompute] [profile]
 // With `profile` the last step's time is broken down by op on stderr; `recompute` is that of `backlight
 // train`.
@@ -16,6 +17,7 @@
 #include "autograd/grad.h"
 #include "autograd/op.h"
 #include "autograd/precision.h"
+#include "core/backends/host_memory.h"
 #include "core/error.h"
 #include "core/profile.h"
 #include "models/model.h"
@@ -80,8 +82,9 @@ void run(const std::string& spec, bool train, int64_t batch, int64_t side, int s
     const double first = milliseconds.front();
     std::vector<double> settled(milliseconds.begin() + steps / 4, milliseconds.end());
     std::nth_element(settled.begin(), settled.begin() + settled.size() / 2, settled.end());
-    std::printf("{\"ms\": %.4g, \"first_ms\": %.4g, \"peak_mb\": %.4g}\n", settled[settled.size() / 2], first,
-                peak_megabytes());
+    std::printf("{\"ms\": %.4g, \"first_ms\": %.4g, \"peak_mb\": %.4g, \"tensors_mb\": %.4g}\n",
+                settled[settled.size() / 2], first, peak_megabytes(),
+                static_cast<double>(host_memory_statistics().peak) / 1e6);
 }
 
 }  // namespace

@@ -151,6 +151,13 @@ struct StabilizedAttrs {
     bool clip = false;
 };
 
+/// Where the ReLU behind a batch norm passed: where `output` is positive, or, if nobody kept it, where
+/// x (scale inv_std) + shift is, computed as channel_affine does. At most one is defined; none: no ReLU.
+struct ReluMask {
+    Tensor output;
+    Tensor shift;  // (C)
+};
+
 enum class Activation : uint8_t { none, relu, relu6 };
 
 /// What a fused convolution does to its result before it is written: adds `residual` (of the result's shape;
@@ -232,11 +239,10 @@ public:
     /// y = x scale + shift + residual (which may be undefined), then ReLU if asked.
     virtual void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift,
                                 const Tensor& residual, bool relu, Tensor& y) = 0;
-    /// Batch norm's gradient with batch statistics. `d_scale`, `d_shift` (C); `relu_output` (may be
-    /// undefined): the output of a fused ReLU whose positive elements pass d_y. `d_residual` (may be
-    /// undefined) receives what passed.
+    /// Batch norm's gradient with batch statistics. `d_scale`, `d_shift` (C). `mask` says where a fused ReLU
+    /// passed d_y. `d_residual` (may be undefined) receives what passed.
     virtual void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
-                                     const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
+                                     const Tensor& inv_std, const Tensor& scale, const ReluMask& mask,
                                      Tensor& d_x, Tensor& d_scale, Tensor& d_shift, Tensor& d_residual) = 0;
 
     // Data movement.

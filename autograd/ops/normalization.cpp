@@ -54,16 +54,27 @@ LinearView affine_view(const NodeView& node, double eps) {
     };
 }
 
-/// y = k x + (β - μ k), plus the residual if there is a fourth input; keeps {mean, variance}.
+/// The map y = k x + b.
+struct Affine {
+    Tensor k;  // γ / √(σ² + e)
+    Tensor b;  // β - μ k
+};
+
+Affine affine_of(const Variable& scale, const Variable& shift, const Tensor& mean, const Tensor& variance,
+                 double eps) {
+    const NoGrad off;
+    const Variable k = scale.detach() * inverse_deviation(variance, eps);
+    return {k.data(), (shift.detach() - Variable(mean) * k).data()};
+}
+
+/// k x + b, plus the residual if there is a fourth input; keeps {mean, variance}.
 Forward affine_forward(Inputs inputs, const Tensor& mean, const Tensor& variance, double eps,
                        bool relu = false) {
-    const NoGrad off;
     const Tensor& x = inputs[0].data();
-    const Variable k = inputs[1].detach() * inverse_deviation(variance, eps);
-    const Variable shift = inputs[2].detach() - Variable(mean) * k;
+    const Affine map = affine_of(inputs[1], inputs[2], mean, variance, eps);
     Tensor y = Tensor::empty_like(x);
     const Tensor residual = inputs.size() > 3 ? inputs[3].data() : Tensor();
-    y.backend().channel_affine(x, k.data(), shift.data(), residual, relu, y);
+    y.backend().channel_affine(x, map.k, map.b, residual, relu, y);
     return {y, {mean, variance}};
 }
 
@@ -85,12 +96,19 @@ Variables affine_vjp(const NodeView& node, const Variable& d_y, InputMask mask, 
 
 /// With the statistics of the batch. Its LinearView treats them as constants. With `relu`, relu(y + residual)
 /// is the output, the residual being the fourth input, if any: the sign of the output is the ReLU's mask.
+/// Without a residual the output is an affine map of x away and nobody keeps it: half the activations of a
+/// network of convolutions and batch norms, for one pass over memory in place of two reads of the mask.
 class BatchNormTrain final : public Op {
 public:
     explicit BatchNormTrain(double eps, bool relu = false) : eps_(eps), relu_(relu) {}
     [[nodiscard]] std::string_view kind() const override { return relu_ ? "batch_norm_relu" : "batch_norm"; }
-    [[nodiscard]] Saves saves(InputMask) const override { return {0b011, relu_}; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0b111, relu_}; }
     [[nodiscard]] bool takes_bf16(Inputs inputs) const override { return is_batch_of_bf16(inputs); }
+    [[nodiscard]] bool remakes_output(Inputs inputs) const override { return inputs.size() == 3; }
+    [[nodiscard]] Tensor remake_output(const NodeView& node) const override {
+        const Variable inputs[] = {node.input(0), node.input(1), node.input(2)};
+        return affine_forward(inputs, node.kept(0), node.kept(1), eps_, relu_).value;
+    }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
@@ -131,9 +149,14 @@ private:
         Tensor d_shift = Tensor::empty_like(inv_std);
         const bool has_residual = node.input_count() > 3;
         Tensor d_residual = has_residual && wants(mask, 3) ? Tensor::empty_like(x) : Tensor();
-        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(),
-                                        relu_ ? node.output().data() : Tensor(), d_x, d_scale, d_shift,
-                                        d_residual);
+        ReluMask relu;
+        if (relu_ && has_residual) {
+            relu.output = node.output().data();
+        } else if (relu_) {
+            relu.shift = affine_of(node.input(1), node.input(2), node.kept(0), node.kept(1), eps_).b;
+        }
+        x.backend().batch_norm_backward(x, d_y.data(), node.kept(0), inv_std, node.input(1).data(), relu, d_x,
+                                        d_scale, d_shift, d_residual);
         Variables d{d_x, d_scale, d_shift};
         if (has_residual) {
             d.push_back(d_residual.defined() ? Variable(d_residual) : Variable());

@@ -10,6 +10,7 @@
 #include <new>
 #include <vector>
 
+#include "core/backends/free_ranges.h"
 #include "core/backends/host_pages.h"
 #include "core/backends/size_classes.h"
 #include "core/error.h"
@@ -29,12 +30,27 @@ constexpr bool kCaching = true;
 constexpr size_t kSmallClasses = 64;
 static_assert(block_bytes(kSmallClasses - 1) == size_t{64} << 10);
 
+// From here on blocks are cut from mapped memory, and have whole pages instead of a size class.
+constexpr size_t kMapped = host_pages::kHugePage;
+constexpr size_t kPage = 4096;
+constexpr size_t kClasses = class_of(kMapped - 1) + 1;
+static_assert(block_bytes(kClasses - 1) == kMapped);
+
+constexpr size_t held_for(size_t bytes) {
+    return bytes < kMapped ? block_bytes(class_of(bytes)) : (bytes + kPage - 1) / kPage * kPage;
+}
+
 // What a thread keeps of one small class: up to 512 KiB, but 8 to 256 blocks.
 constexpr size_t thread_capacity(size_t size_class) {
     return std::clamp<size_t>((size_t{512} << 10) / block_bytes(size_class), 8, 256);
 }
 
 std::atomic<size_t> bytes_reserved{0};  // taken from the system: in use and cached
+
+void release(void* data, size_t held) noexcept {
+    host_pages::free(data, held);
+    bytes_reserved.fetch_sub(held, std::memory_order_relaxed);
+}
 
 // A free block holds the address of the next.
 struct Block {
@@ -66,8 +82,7 @@ struct FreeList {
     // Returns up to `most` blocks to the system.
     void release(size_t most, size_t size_class) {
         for (; most > 0 && head != nullptr; --most) {
-            host_pages::free(pop(), block_bytes(size_class));
-            bytes_reserved.fetch_sub(block_bytes(size_class), std::memory_order_relaxed);
+            backlight::release(pop(), block_bytes(size_class));
         }
     }
 };
@@ -76,6 +91,28 @@ struct FreeList {
 
 class SharedCache {
 public:
+    void* take_mapped(size_t held) {
+        const std::scoped_lock lock(mutex_);
+        void* data = mapped_.take(held);
+        bytes_ -= data != nullptr ? held : 0;
+        return data;
+    }
+    void put_mapped(void* data, size_t held) noexcept {
+        std::unique_lock lock(mutex_);
+        if (bytes_ + held > limit_) {
+            empty(lock);
+        }
+        try {
+            if (held <= limit_) {
+                mapped_.add({static_cast<std::byte*>(data), held});
+                bytes_ += held;
+                return;
+            }
+        } catch (const std::bad_alloc&) {  // no room for a note of it: it goes back, too
+        }
+        lock.unlock();
+        release(data, held);
+    }
     void* take(size_t size_class) {
         const std::scoped_lock lock(mutex_);
         void* data = lists_[size_class].pop();
@@ -118,10 +155,13 @@ public:
 private:
     // Returns all blocks to the system; the lock is not held while the system works.
     void empty(std::unique_lock<std::mutex>& lock) {
-        std::array<FreeList, size_classes::kCount> released{};
+        std::array<FreeList, kClasses> released{};
         std::swap(released, lists_);
+        FreeRanges mapped;
+        std::swap(mapped, mapped_);
         bytes_ = 0;
         lock.unlock();
+        mapped.for_each([](std::byte* first, size_t bytes) { release(first, bytes); });
         for (size_t size_class = 0; size_class < released.size(); ++size_class) {
             released[size_class].release(released[size_class].count, size_class);
         }
@@ -129,7 +169,8 @@ private:
     }
 
     std::mutex mutex_;
-    std::array<FreeList, size_classes::kCount> lists_{};
+    std::array<FreeList, kClasses> lists_{};
+    FreeRanges mapped_;
     size_t bytes_ = 0;
     size_t limit_ = host_pages::available_bytes() / 2;
 };
@@ -245,7 +286,11 @@ void count_use(ThreadState* state, int64_t bytes) {
 
 // ------------------------------------------------------------ allocation
 
-void* take_cached(ThreadState* state, size_t size_class) {
+void* take_cached(ThreadState* state, size_t bytes) {
+    if (bytes >= kMapped) {
+        return shared_cache().take_mapped(held_for(bytes));
+    }
+    const size_t size_class = class_of(bytes);
     if (size_class >= kSmallClasses || state == nullptr) {
         return shared_cache().take(size_class);
     }
@@ -256,7 +301,12 @@ void* take_cached(ThreadState* state, size_t size_class) {
     return list.pop();
 }
 
-void put_cached(ThreadState* state, void* data, size_t size_class) {
+void put_cached(ThreadState* state, void* data, size_t bytes) {
+    if (bytes >= kMapped) {
+        shared_cache().put_mapped(data, held_for(bytes));
+        return;
+    }
+    const size_t size_class = class_of(bytes);
     if (size_class >= kSmallClasses || state == nullptr) {
         FreeList list;
         list.push(data);
@@ -288,6 +338,16 @@ void* allocate_fresh(size_t size) {
     return data;
 }
 
+// Maps whole huge pages; what the block leaves of them is free.
+void* allocate_mapped(size_t held) {
+    const size_t whole = (held + kMapped - 1) / kMapped * kMapped;
+    auto* data = static_cast<std::byte*>(allocate_fresh(whole));
+    if (data != nullptr && whole > held) {
+        shared_cache().put_mapped(data + held, whole - held);
+    }
+    return data;
+}
+
 bool is_set(const char* variable) {
     const char* value = std::getenv(variable);
     return value != nullptr && std::strcmp(value, "1") == 0;
@@ -303,11 +363,10 @@ void* host_allocate(size_t bytes) {
     void* data = nullptr;
     if (bytes <= size_classes::kLargest) [[likely]] {
         if constexpr (kCaching) {
-            const size_t size_class = class_of(bytes);
-            held = block_bytes(size_class);
-            data = take_cached(state, size_class);
+            held = held_for(bytes);
+            data = take_cached(state, bytes);
             if (data == nullptr) [[unlikely]] {
-                data = allocate_fresh(held);
+                data = held < kMapped ? allocate_fresh(held) : allocate_mapped(held);
             }
         } else {
             // Exactly what was asked for, so that the first byte behind it is guarded.
@@ -329,9 +388,8 @@ void* host_allocate(size_t bytes) {
 void host_deallocate(void* data, size_t bytes) noexcept {
     ThreadState* state = thread_state();
     if constexpr (kCaching) {
-        const size_t size_class = class_of(bytes);
-        count_use(state, -static_cast<int64_t>(block_bytes(size_class)));
-        put_cached(state, data, size_class);
+        count_use(state, -static_cast<int64_t>(held_for(bytes)));
+        put_cached(state, data, bytes);
     } else {
         count_use(state, -static_cast<int64_t>(bytes));
         bytes_reserved.fetch_sub(bytes, std::memory_order_relaxed);

@@ -12,9 +12,9 @@ namespace backlight::host_pages {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 
-// Maps more than asked for and gives back what lies before and behind the aligned part.
+// Maps more than asked for and gives back what lies before and behind the aligned part. That is the highest
+// there is: the system maps downwards, so that blocks of whole huge pages become neighbours.
 void* map(size_t bytes) noexcept {
     void* mapped =
         mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -22,11 +22,11 @@ void* map(size_t bytes) noexcept {
         return nullptr;
     }
     auto* first = static_cast<std::byte*>(mapped);
-    const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(first) % kHugePage) % kHugePage;
-    if (before > 0) {
-        munmap(first, before);
+    const size_t before = kHugePage - reinterpret_cast<uintptr_t>(first) % kHugePage;
+    munmap(first, before);
+    if (before < kHugePage) {
+        munmap(first + before + bytes, kHugePage - before);
     }
-    munmap(first + before + bytes, kHugePage - before);
     madvise(first + before, bytes, MADV_HUGEPAGE);  // a wish: without huge pages all works the same
     return first + before;
 }

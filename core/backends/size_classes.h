@@ -1,5 +1,5 @@
 // Size classes of memory blocks: multiples of 64 bytes, eight classes to a doubling, so that a block is at
-// most an eighth larger than what was asked for.
+// most an eighth larger than what was asked for. From 2 MiB on the allocator cuts mapped memory instead.
 //   With u + 1 units of 64 bytes: u < 16 is its own class. Otherwise u = m 2^k + rest with m in 8..15 is in
 //   class 8k + m, whose blocks have (m + 1) 2^k units.
 #pragma once

@@ -7,6 +7,7 @@
 
 #include "autograd/functions.h"
 #include "autograd/grad.h"
+#include "autograd/recording.h"
 #include "core/error.h"
 #include "tests/autograd/leaves.h"
 #include "tests/autograd/observed_backend.h"
@@ -118,6 +119,54 @@ TEST_CASE("grad: the graph is freed while it is consumed, unless retained") {
         }
         CHECK(live() == 2 + 1);
     }
+}
+
+TEST_CASE(
+    "grad: an output that is cheap to make again is kept by nobody, and its readers get the same bits") {
+    static ObservedBackend<ReferenceBackend> backend;
+    const BackendScope scope(backend);
+    constexpr int64_t kRows = 1000;
+    constexpr size_t kBytes = kRows * sizeof(double);
+    const size_t before = backend.live_bytes();
+    const auto live = [&] { return (backend.live_bytes() - before) / kBytes; };
+    std::vector<double> numbers(kRows);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+        numbers[i] = std::sin(static_cast<double>(i));
+    }
+    const Variable x = Variable::leaf(Tensor::from(numbers, {kRows, 1}));
+    const Variable scale = leaf({1.5});
+    const Variable shift = leaf({-0.25});
+    const auto chain = [&] {  // x, the norms' inputs and the sines' inputs are read by a vjp
+        Variable y = x;
+        for (int i = 0; i < 10; ++i) {
+            BatchStatistics statistics;
+            y = sin(batch_norm_relu(y, scale, shift, 1e-5, statistics));
+        }
+        return y;
+    };
+    const Tensor ones = Tensor::ones({kRows, 1}, DType::f64);
+    std::vector<Values> found[3];
+    {
+        const Variable y = chain();
+        CHECK(live() == 2 + 10);  // x, ones, and the sines' outputs
+        const auto d = grad(y, ones, {x, scale, shift}, {.retain_graph = true});
+        const auto again = grad(y, ones, {x, scale, shift});
+        for (size_t i = 0; i < 3; ++i) {
+            found[0].push_back(values(d[i]));
+            found[1].push_back(values(again[i]));
+        }
+    }
+    {
+        const Recording everything;
+        const Variable y = chain();
+        CHECK(live() == 2 + 20);
+        for (const Variable& d : grad(y, ones, {x, scale, shift})) {
+            found[2].push_back(values(d));
+        }
+    }
+    CHECK(found[0] == found[1]);
+    CHECK(found[0] == found[2]);
+    CHECK(live() == 2);
 }
 
 TEST_CASE("grad: data that was overwritten since the forward pass is an Error") {

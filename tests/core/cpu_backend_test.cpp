@@ -147,7 +147,8 @@ TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
         Tensor inv_std = Tensor::empty({channels});
         reference_backend().unary(UnaryOp::add_scalar, variance[1], 0.1, inv_std);
         reference_backend().unary(UnaryOp::power_scalar, inv_std, -0.5, inv_std);
-        for (const Tensor& relu : {Tensor(), draw.tensor(shape)}) {
+        for (const ReluMask& relu :
+             {ReluMask{}, ReluMask{.output = draw.tensor(shape), .shift = {}}, ReluMask{{}, shift}}) {
             Tensor d_scale[2];
             Tensor d_shift[2];
             Tensor d_x[2];
@@ -156,11 +157,11 @@ TEST_CASE("cpu batch norm: statistics, affine map, gradient") {
                 d_scale[i] = Tensor::full({channels}, NAN);
                 d_shift[i] = Tensor::full({channels}, NAN);
                 d_x[i] = Tensor::full(shape, NAN);
-                d_residual[i] = relu.defined() ? Tensor::full(shape, NAN) : Tensor();
+                d_residual[i] = relu.output.defined() ? Tensor::full(shape, NAN) : Tensor();
                 backends[i]->batch_norm_backward(x, d_y, mean[1], inv_std, scale, relu, d_x[i], d_scale[i],
                                                  d_shift[i], d_residual[i]);
             }
-            if (relu.defined()) {
+            if (relu.output.defined()) {
                 check_close(d_residual[0], d_residual[1], 0);
             }
             // Sums of terms of either sign: within 1e-7 of what their magnitudes (about 1) add up to.

@@ -146,8 +146,8 @@ TEST_CASE("bf16: batch norm, ReLU, sums and max pooling agree with the reference
                     Tensor d_shift = Tensor::empty(channels);
                     Tensor* outputs[] = {&d_x, &d_scale, &d_shift, &d_residual};
                     *outputs[wanted] = y;
-                    b.batch_norm_backward(x, d_y, mean, inv_std, scale, relu ? other : Tensor(), d_x, d_scale,
-                                          d_shift, d_residual);
+                    b.batch_norm_backward(x, d_y, mean, inv_std, scale, {relu ? other : Tensor(), {}}, d_x,
+                                          d_scale, d_shift, d_residual);
                 };
                 if (of_image) {
                     compare_narrow(shape, run, 1e-4);

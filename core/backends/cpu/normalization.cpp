@@ -60,17 +60,37 @@ BACKLIGHT_CLONES void affine_loop(const T* x, const float* scale, const float* s
     }
 }
 
-// What arrives behind the ReLU, if there is one.
-template <bool Relu, typename T>
-inline float passed(const T* d_y, const T* relu, int64_t at) {
-    return !Relu || wide(relu[at]) > 0.0f ? wide(d_y[at]) : 0.0f;
+enum class Mask : uint8_t { none, output, affine };
+
+// Where the ReLU passed: `output`, its output, or the terms of affine_loop from which that came.
+template <typename T>
+struct MaskOf {
+    const T* output;
+    const float* scale;
+    const float* shift;
+
+    [[nodiscard]] MaskOf from(int64_t at, int64_t column) const {
+        return {output == nullptr ? nullptr : output + at, scale + column, shift + column};
+    }
+};
+
+// What arrives behind the ReLU, if there is one; `at` counts elements, c columns.
+template <Mask M, typename T>
+inline float passed(const T* x, const T* d_y, const MaskOf<T>& mask, int64_t at, int64_t c) {
+    if constexpr (M == Mask::none) {
+        return wide(d_y[at]);
+    } else if constexpr (M == Mask::output) {
+        return wide(mask.output[at]) > 0.0f ? wide(d_y[at]) : 0.0f;
+    } else {
+        return wide(x[at]) * mask.scale[c] + mask.shift[c] > 0.0f ? wide(d_y[at]) : 0.0f;
+    }
 }
 
 // sums[0..width) += g,  sums[width..2 width) += g (x - mean);  g = d_y where the ReLU passes. Four rows are
 // added up in f32 before double takes over.
-template <typename T, bool Relu>
-BACKLIGHT_CLONES void gradient_sums_loop(const T* x, const T* d_y, const T* relu, int64_t rows, int64_t width,
-                                         int64_t columns, const float* mean, double* sums) {
+template <typename T, Mask M>
+BACKLIGHT_CLONES void gradient_sums_loop(const T* x, const T* d_y, MaskOf<T> mask, int64_t rows,
+                                         int64_t width, int64_t columns, const float* mean, double* sums) {
     double* products = sums + width;
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4) {
@@ -80,10 +100,10 @@ BACKLIGHT_CLONES void gradient_sums_loop(const T* x, const T* d_y, const T* relu
         const int64_t at3 = at2 + width;
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const float g0 = passed<Relu>(d_y, relu, at0 + c);
-            const float g1 = passed<Relu>(d_y, relu, at1 + c);
-            const float g2 = passed<Relu>(d_y, relu, at2 + c);
-            const float g3 = passed<Relu>(d_y, relu, at3 + c);
+            const float g0 = passed<M>(x, d_y, mask, at0 + c, c);
+            const float g1 = passed<M>(x, d_y, mask, at1 + c, c);
+            const float g2 = passed<M>(x, d_y, mask, at2 + c, c);
+            const float g3 = passed<M>(x, d_y, mask, at3 + c, c);
             const float first = g0 * (wide(x[at0 + c]) - mean[c]) + g1 * (wide(x[at1 + c]) - mean[c]);
             const float second = g2 * (wide(x[at2 + c]) - mean[c]) + g3 * (wide(x[at3 + c]) - mean[c]);
             sums[c] += static_cast<double>((g0 + g1) + (g2 + g3));
@@ -94,7 +114,7 @@ BACKLIGHT_CLONES void gradient_sums_loop(const T* x, const T* d_y, const T* relu
         const int64_t row = r * width;
         BACKLIGHT_INDEPENDENT
         for (int64_t c = 0; c < columns; ++c) {
-            const float g = passed<Relu>(d_y, relu, row + c);
+            const float g = passed<M>(x, d_y, mask, row + c, c);
             sums[c] += static_cast<double>(g);
             products[c] += static_cast<double>(g * (wide(x[row + c]) - mean[c]));
         }
@@ -102,18 +122,25 @@ BACKLIGHT_CLONES void gradient_sums_loop(const T* x, const T* d_y, const T* relu
 }
 
 // d_x = factor (g - offset - (x - mean) slope), and d_residual = g if it is wanted
-template <typename T, bool Relu, bool Residual>
-BACKLIGHT_CLONES void gradient_loop(const T* x, const T* d_y, const T* relu, const float* mean,
+template <typename T, Mask M, bool Residual>
+BACKLIGHT_CLONES void gradient_loop(const T* x, const T* d_y, MaskOf<T> mask, const float* mean,
                                     const float* factor, const float* offset, const float* slope, T* d_x,
                                     T* d_residual, int64_t count) {
     BACKLIGHT_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        const float g = passed<Relu>(d_y, relu, i);
+        const float g = passed<M>(x, d_y, mask, i, i);
         d_x[i] = T(factor[i] * (g - offset[i] - (wide(x[i]) - mean[i]) * slope[i]));
         if (Residual) {
             d_residual[i] = T(g);
         }
     }
+}
+
+template <typename T, bool Residual>
+auto gradient_loop_of(const ReluMask& relu) {
+    return relu.output.defined()  ? gradient_loop<T, Mask::output, Residual>
+           : relu.shift.defined() ? gradient_loop<T, Mask::affine, Residual>
+                                  : gradient_loop<T, Mask::none, Residual>;
 }
 
 /// Calls body(T{}) for images that these loops take; false for others.
@@ -204,17 +231,24 @@ void affine(const Tensor& x, const Tensor& scale, const Tensor& shift, const Ten
 
 template <typename T>
 void gradient(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
-              const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale, Tensor& d_shift,
+              const Tensor& scale, const ReluMask& relu, Tensor& d_x, Tensor& d_scale, Tensor& d_shift,
               Tensor& d_residual) {
     const WideRows wide(x.numel(), rows_of(x.shape()).length);
     const auto* in = buffer<T>(x);
     const auto* from = buffer<T>(d_y);
-    const T* relu = relu_output.defined() ? buffer<T>(relu_output) : nullptr;
+    // In float, as the op that made the scale of channel_affine.
+    const auto relu_scale =
+        wide.spread<float>([&](int64_t c) { return buffer<float>(scale)[c] * buffer<float>(inv_std)[c]; });
+    const auto relu_shift = wide.spread<float>(
+        [&](int64_t c) { return relu.shift.defined() ? buffer<float>(relu.shift)[c] : 0.0f; });
+    const MaskOf<T> mask{relu.output.defined() ? buffer<T>(relu.output) : nullptr, relu_scale.data(),
+                         relu_shift.data()};
     const auto centre = wide.spread<float>([&](int64_t c) { return buffer<float>(mean)[c]; });
-    const auto sums_loop = relu != nullptr ? gradient_sums_loop<T, true> : gradient_sums_loop<T, false>;
+    const auto sums_loop = relu.output.defined()  ? gradient_sums_loop<T, Mask::output>
+                           : relu.shift.defined() ? gradient_sums_loop<T, Mask::affine>
+                                                  : gradient_sums_loop<T, Mask::none>;
     const auto sums = channel_sums(wide, [&](int64_t at, int64_t rows, int64_t columns, double* out) {
-        sums_loop(in + at, from + at, relu == nullptr ? relu : relu + at, rows, wide.width, columns,
-                  centre.data(), out);
+        sums_loop(in + at, from + at, mask.from(at, 0), rows, wide.width, columns, centre.data(), out);
     });
     const double count = static_cast<double>(x.numel()) / static_cast<double>(wide.channels);
     const auto inverse = [&](int64_t c) { return static_cast<double>(buffer<float>(inv_std)[c]); };
@@ -229,13 +263,11 @@ void gradient(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tens
     }
     T* passed_on = d_residual.defined() ? buffer<T>(d_residual) : nullptr;
     const auto loop =
-        passed_on != nullptr
-            ? (relu != nullptr ? gradient_loop<T, true, true> : gradient_loop<T, false, true>)
-            : (relu != nullptr ? gradient_loop<T, true, false> : gradient_loop<T, false, false>);
+        passed_on != nullptr ? gradient_loop_of<T, true>(relu) : gradient_loop_of<T, false>(relu);
     cpu::write_elements(buffer<T>(d_x), x.numel(), 0, [&] {
         return by_wide_rows(wide, [&](int64_t at, int64_t column, int64_t n, T* out) {
-            loop(in + at, from + at, relu == nullptr ? relu : relu + at, centre.data() + column,
-                 factor.data() + column, offset.data() + column, slope.data() + column, out,
+            loop(in + at, from + at, mask.from(at, column), centre.data() + column, factor.data() + column,
+                 offset.data() + column, slope.data() + column, out,
                  passed_on == nullptr ? passed_on : passed_on + at, n);
         });
     });
@@ -257,14 +289,13 @@ void CpuBackend::channel_affine(const Tensor& x, const Tensor& scale, const Tens
 }
 
 void CpuBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
-                                     const Tensor& inv_std, const Tensor& scale, const Tensor& relu_output,
+                                     const Tensor& inv_std, const Tensor& scale, const ReluMask& mask,
                                      Tensor& d_x, Tensor& d_scale, Tensor& d_shift, Tensor& d_residual) {
     if (!with_image_type(x, [&](auto zero) {
-            gradient<decltype(zero)>(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale, d_shift,
-                                     d_residual);
+            gradient<decltype(zero)>(x, d_y, mean, inv_std, scale, mask, d_x, d_scale, d_shift, d_residual);
         })) {
-        ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, relu_output, d_x, d_scale,
-                                              d_shift, d_residual);
+        ReferenceBackend::batch_norm_backward(x, d_y, mean, inv_std, scale, mask, d_x, d_scale, d_shift,
+                                              d_residual);
     }
 }
 

@@ -112,14 +112,15 @@ void ReferenceBackend::channel_affine(const Tensor& x, const Tensor& scale, cons
 }
 
 void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean,
-                                           const Tensor& inv_std, const Tensor& scale,
-                                           const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
-                                           Tensor& d_shift, Tensor& d_residual) {
+                                           const Tensor& inv_std, const Tensor& scale, const ReluMask& mask,
+                                           Tensor& d_x, Tensor& d_scale, Tensor& d_shift,
+                                           Tensor& d_residual) {
     if (x.dtype() == DType::bf16) {
         WidenedOutput wide_x(d_x);
         WidenedOutput wide_residual(d_residual);
-        batch_norm_backward(widened(x), widened(d_y), mean, inv_std, scale, widened(relu_output),
-                            wide_x.tensor(), d_scale, d_shift, wide_residual.tensor());
+        batch_norm_backward(widened(x), widened(d_y), mean, inv_std, scale,
+                            {widened(mask.output), mask.shift}, wide_x.tensor(), d_scale, d_shift,
+                            wide_residual.tensor());
         wide_x.round();
         return wide_residual.round();
     }
@@ -133,9 +134,17 @@ void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, c
             const auto normalized = [&](int64_t at) {
                 return (static_cast<double>(buffer<T>(x)[at]) - centre) * inverse;
             };
+            const double factor = static_cast<double>(buffer<T>(scale)[c]) * inverse;
+            const auto passes = [&](int64_t at) {
+                if (mask.output.defined()) {
+                    return buffer<T>(mask.output)[at] > T{0};
+                }
+                return !mask.shift.defined() || static_cast<double>(buffer<T>(x)[at]) * factor +
+                                                        static_cast<double>(buffer<T>(mask.shift)[c]) >
+                                                    0;
+            };
             const auto gradient = [&](int64_t at) {
-                const bool passes = !relu_output.defined() || buffer<T>(relu_output)[at] > T{0};
-                return passes ? static_cast<double>(buffer<T>(d_y)[at]) : 0.0;
+                return passes(at) ? static_cast<double>(buffer<T>(d_y)[at]) : 0.0;
             };
             double sum = 0;
             double product = 0;
@@ -143,7 +152,6 @@ void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, c
                 sum += gradient(at);
                 product += gradient(at) * normalized(at);
             }
-            const double factor = static_cast<double>(buffer<T>(scale)[c]) * inverse;
             for (int64_t at = c; at < x.numel(); at += rows.length) {
                 const double value = gradient(at) - sum / count - normalized(at) * product / count;
                 buffer<T>(d_x)[at] = static_cast<T>(factor * value);

@@ -73,7 +73,7 @@ public:
     void channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual,
                         bool relu, Tensor& y) override;
     void batch_norm_backward(const Tensor& x, const Tensor& d_y, const Tensor& mean, const Tensor& inv_std,
-                             const Tensor& scale, const Tensor& relu_output, Tensor& d_x, Tensor& d_scale,
+                             const Tensor& scale, const ReluMask& mask, Tensor& d_x, Tensor& d_scale,
                              Tensor& d_shift, Tensor& d_residual) override;
 
     // movement.cpp

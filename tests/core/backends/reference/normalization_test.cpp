@@ -184,8 +184,8 @@ TEST_CASE_TEMPLATE("batch_norm_backward: a fused ReLU passes d_y where its outpu
         Tensor d_shift = output<T>({3});
         Tensor d_residual = output<T>(shape);
         reference_backend().batch_norm_backward(x, fused ? d_y : masked, mean, inv_std, scale,
-                                                fused ? relu_output : Tensor(), d_x, d_scale, d_shift,
-                                                d_residual);
+                                                fused ? ReluMask{relu_output, {}} : ReluMask{}, d_x, d_scale,
+                                                d_shift, d_residual);
         check_values(d_residual, values_of(masked));
         for (const Tensor& t : {d_x, d_scale, d_shift}) {
             results.push_back(values_of(t));
@@ -196,6 +196,38 @@ TEST_CASE_TEMPLATE("batch_norm_backward: a fused ReLU passes d_y where its outpu
                           dot(masked, tensor<T>({0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0}, shape)),
                           dot(masked, tensor<T>({0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1}, shape))},
                          kTolerance<T>);
+        }
+    }
+    CHECK(results[0] == results[3]);
+    CHECK(results[1] == results[4]);
+    CHECK(results[2] == results[5]);
+}
+
+TEST_CASE_TEMPLATE(
+    "batch_norm_backward: a ReLU whose output nobody kept passes where the affine map is positive", T, float,
+    double) {
+    BACKLIGHT_CAPTURE_SEED();
+    const Shape shape{40, 3};
+    const Tensor x = random_tensor<T>(shape, 1);
+    const Tensor d_y = random_tensor<T>(shape, 2);
+    const Tensor scale = random_tensor<T>({3}, 3);
+    const Tensor shift = random_tensor<T>({3}, 4);
+    const auto [mean, variance] = statistics<T>(x);
+    const Tensor inv_std = inverse_deviation(variance);
+    Tensor factor = output<T>({3});
+    reference_backend().binary(BinaryOp::multiply, scale, inv_std, factor);
+    Tensor relu_output = output<T>(shape);
+    reference_backend().channel_affine(x, factor, shift, {}, true, relu_output);
+    std::vector<std::vector<double>> results;
+    for (const ReluMask& mask : {ReluMask{relu_output, {}}, ReluMask{{}, shift}}) {
+        Tensor d_x = output<T>(shape);
+        Tensor d_scale = output<T>({3});
+        Tensor d_shift = output<T>({3});
+        Tensor none;
+        reference_backend().batch_norm_backward(x, d_y, mean, inv_std, scale, mask, d_x, d_scale, d_shift,
+                                                none);
+        for (const Tensor& t : {d_x, d_scale, d_shift}) {
+            results.push_back(values_of(t));
         }
     }
     CHECK(results[0] == results[3]);
