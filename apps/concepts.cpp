@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "apps/checks.h"
+#include "apps/input.h"
 #include "core/error.h"
 
 namespace backlight::apps {
@@ -47,6 +48,7 @@ ConceptInputs open_concept_inputs(const ConceptOptions& options) {
         std::cout << note << "\n";
     }
     inputs.data = inputs.source->split(options.split);
+    take_input_of(inputs.loaded, *inputs.data);
     Shape sample{1};
     for (const int64_t extent : inputs.data->sample_shape()) {
         sample.push_back(extent);

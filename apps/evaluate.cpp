@@ -143,6 +143,13 @@ Run add_evaluate(CLI::App& app, const Common&) {
                 json["accuracy"] = result.accuracy;
                 json["confusion"] = result.confusion;
             }
+            const ClassSpread spread = result.class_spread();
+            json["class_mean"] = spread.mean;
+            json["class_deviation"] = spread.deviation;
+            json["balance"] = spread.balance();
+            if (corrupt && corrupt->count() > 0) {
+                json["skipped"] = corrupt->reasons();
+            }
             if (c->top_k > 0) {
                 json["top_k"] = c->top_k;
                 json["top_k_accuracy"] = result.top_k_accuracy;

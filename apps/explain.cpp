@@ -132,18 +132,18 @@ std::unique_ptr<Loaded> load(const Config& c) {
     auto loaded = std::make_unique<Loaded>();
     loaded->dtype = c.precision == "f64" ? DType::f64 : DType::f32;
     loaded->model = load_model(c.model, c.classes, c.weights, loaded->dtype);
+    const std::string assumed = choose_normalization(loaded->model, c.normalize);
     const Model& model = loaded->model.model;
     if (!c.data.empty()) {  // it may know what the weights do not say
         loaded->data = load_data(c.data);
         const auto& split = loaded->data->split(c.split);
-        const InputRange range = split->input_range();
-        if (loaded->model.low.empty()) {
-            loaded->model.low.assign(range.low.begin(), range.low.end());
-            loaded->model.high.assign(range.high.begin(), range.high.end());
-        }
+        take_input_of(loaded->model, *split);
         if (loaded->model.class_names.empty() && split->num_classes() == model.classes) {
             loaded->model.class_names = split->class_names();
         }
+    }
+    if (!assumed.empty() && !c.input.empty() && !c.input.ends_with(".npy")) {
+        std::cout << assumed << "\n";
     }
     loaded->context = {.cam_layer = model.cam_layer,
                        .low = loaded->model.low,
@@ -217,15 +217,26 @@ int run_one(const Config& c) {
     return 0;
 }
 
-/// Of a file's bytes (FNV-1a), so that other weights under the same name are not taken for these.
-std::string checksum(const std::string& file) {
-    uint64_t hash = 0xcbf29ce484222325;
-    for (const uint8_t byte : read_file_bytes(file)) {
-        hash = (hash ^ byte) * 0x100000001b3;
+/// "FILE (checksum)", so that other contents under the same name are not taken for these.
+std::string named(const std::string& file) { return file + " (" + checksum(read_file_bytes(file)) + ")"; }
+
+/// A picture's draws depend on its name, so that they stay where others come to stand in front of it.
+int64_t number_of(const std::string& name) {
+    const std::vector<uint8_t> bytes(name.begin(), name.end());
+    return static_cast<int64_t>(fingerprint(bytes) & 0x7fffffff);
+}
+
+/// What a folder of maps is of, the samples themselves aside. Another text stands for other maps.
+std::string identity_of(const Config& c) {
+    std::string text =
+        concat_text(c.model, " ", named(c.weights), " on ", c.data.empty() ? c.input : c.data + " " + c.split,
+                    ", target ", c.target, ", seed ", c.seed, ", ", c.precision);
+    if (c.background.ends_with(".npy")) {
+        text += ", background " + named(c.background);
+    } else if (!c.background.empty()) {
+        text += ", background " + c.background + " of " + std::to_string(c.background_size);
     }
-    std::ostringstream text;
-    text << std::hex << hash;
-    return text.str();
+    return c.normalize == "weights" ? text : text + ", normalize " + c.normalize;
 }
 
 std::vector<std::filesystem::path> pictures_in(const std::filesystem::path& folder) {
@@ -248,20 +259,14 @@ int run_folder(const Config& c) {
         "--out");
     make_output_folder(c.out_dir);
     const auto loaded = load(c);
-    ExplainRunConfig config{
-        .out = c.out_dir,
-        .methods = methods_of(c),
-        .context = loaded->context,
-        .identity = concat_text(
-            c.model, " ", c.weights, " (", checksum(c.weights), ") on ", c.data.empty() ? c.input : c.data,
-            c.data.empty() ? "" : " " + c.split, ", target ", c.target, ", seed ", c.seed, ", ", c.precision,
-            c.background.empty()
-                ? ""
-                : ", background " + c.background + " of " + std::to_string(c.background_size)),
-        .pictures = !c.no_pictures,
-        .shown = c.shown,
-        .reduce = report::parse_reduce(c.reduce.empty() ? "sum" : c.reduce),
-        .heatmap = {.colormap = c.colormap, .percentile = c.percentile}};
+    ExplainRunConfig config{.out = c.out_dir,
+                            .methods = methods_of(c),
+                            .context = loaded->context,
+                            .identity = identity_of(c),
+                            .pictures = !c.no_pictures,
+                            .shown = c.shown,
+                            .reduce = report::parse_reduce(c.reduce.empty() ? "sum" : c.reduce),
+                            .heatmap = {.colormap = c.colormap, .percentile = c.percentile}};
     BACKLIGHT_CHECK(c.target != "all", "--target all goes with --out");
     const auto target_of = [&](int64_t label) -> int64_t {
         if (c.target == "predicted" || (c.target == "label" && label < 0)) {
@@ -294,17 +299,20 @@ int run_folder(const Config& c) {
         config.samples = c.limit > 0 ? std::min(c.limit, count) : count;
         config.sample = [files, target_of, &loaded](int64_t index) {
             const auto& file = files[static_cast<size_t>(index)];
-            return ExplainSample{.name = file.filename().string(),
+            const std::string name = file.filename().string();
+            return ExplainSample{.name = name,
                                  .target = target_of(-1),
-                                 .input = read_input(file, loaded->model.model, loaded->dtype)};
+                                 .input = read_input(file, loaded->model.model, loaded->dtype),
+                                 .number = number_of(name)};
         };
     } else {
         BACKLIGHT_CHECK(c.target != "label", "--target label: only a data set (--data) has labels");
         x = read_input(c.input, loaded->model.model, loaded->dtype);
         config.samples = c.limit > 0 ? std::min(c.limit, x.dim(0)) : x.dim(0);
-        config.sample = [&x, target_of, stem = std::filesystem::path(c.input).stem().string(),
-                         samples = config.samples](int64_t index) {
-            return ExplainSample{.name = samples == 1 ? stem : stem + "_" + std::to_string(index),
+        // The name does not depend on --limit.
+        config.sample = [&x, target_of,
+                         stem = std::filesystem::path(c.input).stem().string()](int64_t index) {
+            return ExplainSample{.name = x.dim(0) == 1 ? stem : stem + "_" + std::to_string(index),
                                  .target = target_of(-1),
                                  .input = slice(Variable(x), 0, index, 1).data()};
         };
@@ -333,6 +341,8 @@ int run(const CLI::App& cmd, const Config& c) {
     BACKLIGHT_CHECK(c.out.empty() != c.out_dir.empty(),
                     "explain: give --out (one map) or --out-dir (a folder)");
     BACKLIGHT_CHECK(c.data.empty() || c.out.empty(), "explain: --data goes with --out-dir");
+    BACKLIGHT_CHECK(c.data.empty() || cmd.count("--normalize") == 0,
+                    "--normalize is for pictures of --input; a data set has normalize= of its own");
     refuse_unread(cmd, c);
     return c.out.empty() ? run_folder(c) : run_one(c);
 }
@@ -388,7 +398,8 @@ Run add_explain(CLI::App& app, const Common&) {
         "Channels to one value: sum, abs-sum, max-abs, mean, l2, pos-sum; if not given sum in pictures and "
         "all channels in files");
     cmd->add_option("--norm", c->norm,
-                    "Scale of a map in R.npy: none, max-abs, minmax, sum-abs, a sample each");
+                    "Scale of a map in R.npy or R.safetensors: none, max-abs, minmax, sum-abs, a sample each");
+    add_normalize_option(*cmd, c->normalize);
     cmd->add_option("--colormap", c->colormap, "blue-white-red, grey, viridis");
     cmd->add_option("--view", c->view, "Picture: overlay, raw, side")
         ->check(CLI::IsMember({"overlay", "raw", "side"}));

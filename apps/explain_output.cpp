@@ -130,13 +130,13 @@ Tensor draw(const ExplainCall& c, const Tensor& x, const std::vector<Tensor>& ma
     return rows.size() == 1 && rows[0].size() == 1 ? rows[0][0] : report::grid(rows);
 }
 
-/// As --reduce and --norm ask; in double precision as it is.
-Tensor finished(const ExplainCall& c, const Tensor& map) {
+/// As --reduce and --norm ask; in double precision as it is. `layer` empty: of the input.
+Tensor finished(const ExplainCall& c, const Tensor& map, const std::string& layer) {
     if (c.reduce.empty() && c.norm == "none") {
         return map;
     }
-    BACKLIGHT_CHECK(map.rank() == 4, "--reduce and --norm: need a relevance of shape (N,H,W,C), this one is ",
-                    map.shape());
+    BACKLIGHT_CHECK(map.rank() == 4, "--reduce and --norm: need a relevance of shape (N,H,W,C), this one",
+                    layer.empty() ? "" : " of layer " + layer, " is ", map.shape());
     const Tensor reduced =
         c.reduce.empty() ? map.to(DType::f32) : report::reduce_channels(map, report::parse_reduce(c.reduce));
     return report::normalize(reduced, report::parse_normalize(c.norm));
@@ -155,12 +155,13 @@ void write_maps(const ExplainCall& c, const Tensor& x, const std::vector<Explana
         return;
     }
     const auto of_layer = [&](size_t layer) {
+        const std::string name = layers.empty() ? "" : layers[layer];
         if (c.target != "all") {
-            return found[0].maps[layer].data();
+            return finished(c, found[0].maps[layer].data(), name);
         }
         Variables stacked;
         for (const Explanation& e : found) {
-            const Tensor& map = e.maps[layer].data();
+            const Tensor map = finished(c, e.maps[layer].data(), name);
             Shape shape{1};
             for (const int64_t extent : map.shape()) {
                 shape.push_back(extent);
@@ -170,12 +171,15 @@ void write_maps(const ExplainCall& c, const Tensor& x, const std::vector<Explana
         return concat(stacked, 0).data();
     };
     if (c.out.ends_with(".npy")) {
-        write_npy(c.out, finished(c, of_layer(0)));
+        write_npy(c.out, of_layer(0));
         return;
     }
     std::map<std::string, Tensor> tensors;
     for (size_t i = 0; i < layers.size(); ++i) {
         tensors[layers[i]] = of_layer(i);
+    }
+    if (layers.empty()) {
+        tensors["input"] = of_layer(0);
     }
     write_safetensors(c.out, tensors);
 }

@@ -15,7 +15,7 @@ struct ExplainCall {
     std::string model, weights, input, data, split = "test", out, out_dir, precision = "f32";
     std::vector<std::string> methods, layers;
     std::string composite, target = "predicted", start, neuron, background, parameters;
-    std::string reduce, norm = "none", colormap = "blue-white-red", view = "overlay";
+    std::string reduce, norm = "none", normalize = "weights", colormap = "blue-white-red", view = "overlay";
     double percentile = 99.5;
     int64_t classes = 0, limit = 0, background_size = 20, shown = 8;
     uint64_t seed = 0;
@@ -41,7 +41,8 @@ private:
     std::vector<std::vector<Row>> passes_;
 };
 
-/// The file of `--out`, by the end of its name.
+/// The file of `--out`, by the end of its name. In .safetensors each map has its layer's name, that of the
+/// input, where no layer is asked for, the name "input".
 void write_maps(const ExplainCall& call, const Tensor& x, const std::vector<Explanation>& found,
                 const std::vector<std::string>& layers);
 

@@ -19,7 +19,7 @@ namespace backlight::apps {
 
 Run add_predict(CLI::App& app, const Common&) {
     struct Config {
-        std::string model, weights, input, out, precision = "f32";
+        std::string model, weights, input, out, precision = "f32", normalize = "weights";
         int64_t classes = 0, batch_size = 64, top = 3;
     };
     CLI::App* cmd = app.add_subcommand("predict", "Logits of a batch of samples");
@@ -32,6 +32,7 @@ Run add_predict(CLI::App& app, const Common&) {
     cmd->add_option("--batch-size", c->batch_size, "Samples at once")->check(at_least_one());
     cmd->add_option("--precision", c->precision, "f32, bf16 (convolutions on bfloat16), or f64")
         ->check(CLI::IsMember({"f32", "bf16", "f64"}));
+    add_normalize_option(*cmd, c->normalize);
     cmd->add_option("--top", c->top, "Classes to print a sample")->check(at_least_zero());
     return [c] {
         BACKLIGHT_CHECK(c->out.ends_with(".npy"), "--out: expected a file name that ends in .npy, got ",
@@ -39,6 +40,10 @@ Run add_predict(CLI::App& app, const Common&) {
         check_output("--out", c->out);
         const DType dtype = c->precision == "f64" ? DType::f64 : DType::f32;
         LoadedModel loaded = load_model(c->model, c->classes, c->weights, dtype);
+        const std::string assumed = choose_normalization(loaded, c->normalize);
+        if (!assumed.empty() && !c->input.ends_with(".npy")) {
+            std::cout << assumed << "\n";
+        }
         const Tensor x = read_input(c->input, loaded.model, dtype);
         const PrecisionScope scope(c->precision == "bf16" ? DType::bf16 : DType::f32);
         const Tensor logits = predict(*loaded.model.net, x, c->batch_size);

@@ -44,6 +44,9 @@ TrainHooks TrainingDisplay::hooks() {
         progress_->update(p.step_in_epoch, p.images, p.loss);
     };
     hooks.epoch = [this](const TrainProgress& p, const Evaluation& e) {
+        if (progress_ == nullptr) {  // a resumed run may have nothing left but the end of an epoch
+            return;
+        }
         progress_->end_epoch(e.score_name() + (' ' + percent_text(e.score())));
         if (p.epoch == p.epochs) {
             progress_.reset();

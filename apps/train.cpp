@@ -22,7 +22,8 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--classes", c.classes, "Number of outputs; 0: as the data has");
     cmd.add_option("--epochs", c.epochs, "Passes over the training set");
     cmd.add_option("--max-steps", c.max_steps, "End after so many steps in all; 0: after the epochs");
-    cmd.add_option("--batch-size", c.batch_size, "Samples a step");
+    cmd.add_option("--batch-size", c.batch_size,
+                   "Samples a step; a last one of an epoch that is alone joins the step before it");
     cmd.add_option("--accumulate", c.accumulate, "Batches a step: their gradients are averaged");
     cmd.add_option("--precision", c.precision,
                    "f32, or bf16: images and activations of convolutions in bfloat16, weights in float; "
@@ -49,7 +50,7 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--schedule", c.schedule,
                    "constant, step(every=30, gamma=0.1), multi_step(at=30:60, gamma=0.1), "
                    "exponential(gamma=0.95), cosine(min=0), polynomial(power=1, min=0), "
-                   "one_cycle(warm=0.3, div=25, final_div=1e4); lengths in epochs");
+                   "one_cycle(warm=0.3, div=25, final_div=1e4); lengths in epochs after the warm-up");
     cmd.add_option("--warmup", c.warmup_steps, "Steps over which the learning rate grows to its value");
     cmd.add_option("--clip-norm", c.clip_norm, "Largest norm of the gradient; 0: any");
     cmd.add_option(
@@ -69,8 +70,9 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--mini-epoch", c.mini_epoch,
                    "Samples an epoch, for schedules and evaluations too; 0: as the training set has");
     cmd.add_flag("--ten-crop", c.ten_crop, "Measure the test set by the mean probabilities of ten crops");
-    cmd.add_option("--augment", c.augment,
-                   "A system that changes training, \"rrr(lambda=10)\"; repeatable (backlight augment --list)")
+    cmd.add_option(
+           "--augment", c.augment,
+           "A system that changes training, \"rrr(lambda=10)\"; repeatable (backlight augment --list)")
         ->allow_extra_args(false);
     cmd.add_option("--seed", c.seed, "Random seed of weights, order and dropout");
     cmd.add_option("--validation", c.validation, "Share of the training set held out");
@@ -78,7 +80,8 @@ void add_options(CLI::App& cmd, TrainConfig& c, std::vector<std::string>& groups
     cmd.add_option("--checkpoint-every", c.checkpoint_every, "Steps between checkpoints; 0: each epoch");
     cmd.add_option("--workers", c.workers, "Loader threads; -1: chosen by the data");
     cmd.add_option("--on-corrupt", c.on_corrupt,
-                   "Samples that cannot be read: skip (counted and named at the end) or stop");
+                   "Samples that cannot be read: skip (counted, named at the end and listed in the run's "
+                   "skipped.txt) or stop (--resume goes on from the step before)");
     cmd.add_flag("--resume", c.resume, "Continue the run in the folder, bit for bit")->configurable(false);
     cmd.add_flag("--overwrite", c.overwrite, "Begin anew in a folder that holds a run")->configurable(false);
     cmd.add_flag("--tune", c.tune,

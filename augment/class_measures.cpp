@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "datasets/corrupt.h"
+#include "explain/methods.h"
 #include "explain/metrics/complexity.h"
 
 namespace backlight {
@@ -202,7 +203,7 @@ void ClassMeasures::restore(const std::map<std::string, Tensor>& state) {
 ClassMeasures::Config read_measures(const Options& options) {
     ClassMeasures::Config config{.who = options.owner(),
                                  .explainer = options.get("explainer", "epsilon_plus(start=one)")};
-    const std::string method = parse_spec(config.explainer).name;
+    const std::string method = method_spec(config.explainer).name;
     config.absolute =
         options.get("absolute", method == "gradient" || method == "saliency" || method == "guided_backprop" ||
                                     method == "input_x_gradient");

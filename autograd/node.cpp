@@ -38,7 +38,10 @@ Variable keep(const Variable& input, bool with_data) {
     return with_data ? input : Variable(input.data().without_data(), input.node());
 }
 
-bool is_remade(const Variable& x) { return x.node() && x.node()->remakes; }
+/// Who changed it in place since has a value of his own, which is kept.
+bool is_remade(const Variable& x) {
+    return x.node() && x.node()->remakes && x.data().version() == x.node()->made_version;
+}
 
 bool is_bf16(const Variable& x) { return x.dtype() == DType::bf16; }
 
@@ -88,7 +91,7 @@ void Node::release() {
 Variable NodeView::input(int i) const {
     const auto k = static_cast<size_t>(i);
     const Variable& input = node_->inputs[k];
-    if (!input.data().has_data() && is_remade(input)) {
+    if (!input.data().has_data() && input.node() && input.node()->remakes) {
         return NodeView(input.node()).output();
     }
     BACKLIGHT_CHECK(input.data().has_data(), kind(), ": input ", i,
@@ -155,7 +158,7 @@ Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
         node->input_versions.push_back(inputs[i].data().version());
     }
     node->output = saves.output && !node->remakes ? result.value : result.value.without_data();
-    node->output_version = result.value.version();
+    node->output_version = node->made_version = result.value.version();
     for (const Tensor& tensor : result.kept) {
         node->kept_versions.push_back(tensor.version());
     }

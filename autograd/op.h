@@ -117,8 +117,9 @@ public:
     std::vector<Tensor> kept;
     std::vector<uint64_t> kept_versions;
     bool remakes = false;  // its output is not kept by anyone, but made again
-    std::string name;      // set while recording
-    Tensor grad;           // of a leaf
+    uint64_t made_version = 0;
+    std::string name;  // set while recording
+    Tensor grad;       // of a leaf
     bool released = false;
     Node* next_retired = nullptr;  // of the list of nodes that wait for their destruction
 

@@ -16,14 +16,19 @@ int64_t CorruptSamples::count() const {
     return static_cast<int64_t>(reasons_.size());
 }
 
-std::string CorruptSamples::summary() const {
-    constexpr size_t kShown = 20;
+std::vector<std::string> CorruptSamples::reasons() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> texts;
     for (const auto& [sample, reason] : reasons_) {
         texts.push_back(reason);
     }
     std::sort(texts.begin(), texts.end());
+    return texts;
+}
+
+std::string CorruptSamples::summary() const {
+    constexpr size_t kShown = 20;
+    const std::vector<std::string> texts = reasons();
     if (texts.empty()) {
         return "";
     }

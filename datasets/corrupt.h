@@ -28,8 +28,10 @@ public:
     /// A sample that is met again counts once.
     void add(const Dataset& set, int64_t index, const std::string& reason);
     [[nodiscard]] int64_t count() const;
+    /// Of all, in alphabetical order; each names its file.
+    [[nodiscard]] std::vector<std::string> reasons() const;
     /// "skipped 2 samples that cannot be read: DIR/a.jpg: truncated JPEG picture; DIR/b.jpg: ...", with up to
-    /// 20 reasons in alphabetical order; empty when there are none.
+    /// 20 of the reasons; empty when there are none.
     [[nodiscard]] std::string summary() const;
 
 private:

@@ -76,16 +76,19 @@ struct Loader::Impl {
         }
     }
 
-    [[nodiscard]] int64_t batches() const {
-        const auto samples = static_cast<int64_t>(order->indices.size());
-        return options.drop_last ? samples / options.batch_size
-                                 : (samples + options.batch_size - 1) / options.batch_size;
+    [[nodiscard]] int64_t batches_of(const Order& in) const {
+        const auto samples = static_cast<int64_t>(in.indices.size());
+        const int64_t full = samples / options.batch_size, rest = samples % options.batch_size;
+        const bool joins = options.join_single && rest == 1 && full > 0;
+        return full + (rest > 0 && !options.drop_last && !joins ? 1 : 0);
     }
+    [[nodiscard]] int64_t batches() const { return batches_of(*order); }
 
-    [[nodiscard]] std::span<const int64_t> indices_of(const Order& in, int64_t batch) const {
-        const auto first = static_cast<size_t>(batch * options.batch_size);
-        return std::span(in.indices)
-            .subspan(first, std::min(static_cast<size_t>(options.batch_size), in.indices.size() - first));
+    /// How many samples a batch has.
+    [[nodiscard]] size_t count_of(const Order& in, int64_t batch) const {
+        const int64_t left = static_cast<int64_t>(in.indices.size()) - batch * options.batch_size;
+        const bool takes_all = !options.drop_last && batch + 1 == batches_of(in);
+        return static_cast<size_t>(takes_all ? left : options.batch_size);
     }
 
     /// Reads the sample at this place of the order, or the one that replaces it; returns its number, or
@@ -127,7 +130,7 @@ struct Loader::Impl {
     [[nodiscard]] Prepared prepare(const Order& in, int64_t batch, int64_t epoch, Prepared prepared) const {
         try {
             prepared.indices.clear();
-            const size_t count = indices_of(in, batch).size();
+            const size_t count = count_of(in, batch);
             const auto first = static_cast<size_t>(batch * options.batch_size);
             const auto values = static_cast<size_t>(dataset->sample_shape().numel());
             const auto plane = static_cast<size_t>(dataset->mask_shape().numel());

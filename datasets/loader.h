@@ -24,11 +24,13 @@ enum class OnCorrupt : uint8_t {
 
 struct LoaderOptions {
     int64_t batch_size = 32;
-    bool shuffle = true;     // each epoch in a new order
-    bool augment = true;     // random transforms; false: their fixed forms
-    bool drop_last = false;  // leave out a last batch that is not full
-    int workers = -1;        // threads; 0: batches are made in the caller's; -1: 0 for quick sets, else 2
-    int64_t prefetch = 4;    // batches that may be ready or in work ahead of the caller
+    bool shuffle = true;       // each epoch in a new order
+    bool augment = true;       // random transforms; false: their fixed forms
+    bool drop_last = false;    // leave out a last batch that is not full
+    bool join_single = false;  // a last sample that is alone comes with the batch before it: statistics of a
+                               // batch need two
+    int workers = -1;          // threads; 0: batches are made in the caller's; -1: 0 for quick sets, else 2
+    int64_t prefetch = 4;      // batches that may be ready or in work ahead of the caller
     uint64_t seed = 0;
     std::shared_ptr<const Sampler> sampler{};  // says which samples an epoch has, instead of `shuffle`
     OnCorrupt on_corrupt = OnCorrupt::stop;

@@ -1,7 +1,7 @@
 // Oxford-IIIT Pet (Parkhi et al., Cats and Dogs, 2012): images/*.jpg, annotations/{list,trainval,test}.txt
-// with lines `image class-id species breed-id`, annotations/trimaps/*.png as masks. Files are known by these
-// lists and by their first bytes: of the official images some are PNG or GIF under the name of a JPEG, and
-// some are in no list.
+// with lines `image class-id species breed-id`, annotations/trimaps/*.png as masks, which mask=none does not
+// open. Files are known by these lists and by their first bytes: of the official images some are PNG or GIF
+// under the name of a JPEG, and some are in no list.
 #include <algorithm>
 #include <charconv>
 #include <map>
@@ -73,10 +73,10 @@ std::vector<std::string> breed_names(const std::vector<Entry>& entries) {
 class OxfordPets final : public Dataset {
 public:
     OxfordPets(fs::path folder, std::vector<Entry> entries, std::vector<std::string> class_names,
-               bool species)
+               bool species, bool has_masks)
         : folder_(std::move(folder)), entries_(std::move(entries)), species_(species) {
         info_.class_names = std::move(class_names);
-        info_.has_mask = true;
+        info_.has_mask = has_masks;
         info_.sample_shape = {0, 0, 3};  // until the transforms are set
         for (const Entry& entry : entries_) {
             columns_["breed"].push_back(entry.breed);
@@ -97,9 +97,12 @@ public:
     [[nodiscard]] RawSample load(int64_t index) const override {
         check_index(index);
         const std::string& name = entries_[static_cast<size_t>(index)].name;
+        RawSample sample{.picture = PictureFile::open(folder_ / "images" / (name + ".jpg"), 3)};
+        if (!info_.has_mask) {
+            return sample;
+        }
         const fs::path trimap = folder_ / "annotations" / "trimaps" / (name + ".png");
-        RawSample sample{.mask = mask_of(trimap),
-                         .picture = PictureFile::open(folder_ / "images" / (name + ".jpg"), 3)};
+        sample.mask = mask_of(trimap);
         const PictureFile& picture = *sample.picture;
         BACKLIGHT_CHECK(sample.mask.height == picture.height() && sample.mask.width == picture.width(),
                         trimap.string(), ": ", sample.mask.height, " x ", sample.mask.width,
@@ -136,6 +139,7 @@ Source load_oxford_pets(const std::string& place, const Options& options) {
                     ": the images differ in size; expected size > 0");
     const std::string split = options.choose("split", "official", {"official", "random"});
     const std::string target = options.choose("target", "breed", {"breed", "species"});
+    const bool has_masks = options.choose("mask", "trimap", {"trimap", "none"}) == "trimap";
     const double share = options.get_within("test_share", 0.25, 0.01, 0.9);
     const int64_t seed = options.get_within("seed", int64_t{0}, 0, int64_t{1} << 62);
     options.finish();
@@ -164,8 +168,8 @@ Source load_oxford_pets(const std::string& place, const Options& options) {
     const std::vector<std::string> names =
         species ? std::vector<std::string>{"cat", "dog"} : breed_names(all);
     auto source = std::make_unique<DataSource>();
-    source->train = std::make_shared<OxfordPets>(folder, std::move(train), names, species);
-    source->test = std::make_shared<OxfordPets>(folder, std::move(test), names, species);
+    source->train = std::make_shared<OxfordPets>(folder, std::move(train), names, species, has_masks);
+    source->test = std::make_shared<OxfordPets>(folder, std::move(test), names, species, has_masks);
     apply(picture, {picture.image.size, picture.image.size, 3}, *source);
     return source;
 }

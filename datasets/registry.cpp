@@ -50,7 +50,7 @@ const std::vector<Row>& table() {
          load_image_folder},
         {{"oxford_pets", true, "Oxford-IIIT Pet: 37 breeds or 2 species, trimaps as masks",
           with_image_options("size=224, resize=0, augment=none|crop|resized_crop, split=official|random, "
-                             "test_share=0.25, target=breed|species, seed=0")},
+                             "test_share=0.25, target=breed|species, mask=trimap|none, seed=0")},
          load_oxford_pets},
         {{"voc2012", true, "PASCAL VOC 2012: multi-label, 20 classes; boxes or segmentations as masks",
           with_image_options("size=224, resize=0, augment=none|crop|resized_crop, train=train, test=val, "

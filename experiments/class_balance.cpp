@@ -16,15 +16,8 @@ double ratio(double mean, double deviation) { return mean / std::max(deviation, 
 double ClassBalance::score() const { return ratio(mean, deviation); }
 
 ClassBalance balance_of(const Evaluation& evaluation) {
-    std::vector<double> known;
-    for (const double p :
-         evaluation.is_multi_label() ? evaluation.average_precision : evaluation.class_accuracy()) {
-        if (std::isfinite(p)) {
-            known.push_back(p);
-        }
-    }
-    const Statistics s = statistics_of(known);
-    return {s.mean, s.deviation, known.empty() ? 0 : *std::min_element(known.begin(), known.end())};
+    const ClassSpread s = evaluation.class_spread();
+    return {s.mean, s.deviation, s.minimum};
 }
 
 TrueClassProbability true_class_probability(Module& net, const Dataset& data) {

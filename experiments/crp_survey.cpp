@@ -79,7 +79,9 @@ ChannelSurvey survey_channels(const CrpRun& run) {
         const std::span<const int64_t> samples =
             std::span(set.indices).subspan(static_cast<size_t>(first), rows);
         const auto targets = explained_classes(run, forward, samples);
-        const Tensor relevance = forward.explain(*method, {.targets = targets, .layers = {run.layer}});
+        const Tensor relevance = forward.explain(
+            *method,
+            {.targets = targets, .layers = {run.layer}, .numbers = {samples.begin(), samples.end()}});
         references->add(run.by_activation ? output.data() : relevance, samples);
         const auto shares = channel_relevance(relevance).to_vector<double>();
         for (size_t n = 0; n < rows; ++n) {

@@ -2,9 +2,11 @@
 // there already is not computed again.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,10 +19,11 @@ namespace backlight {
 
 /// One input as it goes through the network.
 struct ExplainSample {
-    std::string name;    // of its files; unique
-    std::string label;   // of the reader, may be empty
-    int64_t target = 0;  // the class to explain; -1: the predicted one
-    Tensor input;        // (1,H,W,C) or (1,D)
+    std::string name;     // of its files; unique
+    std::string label;    // of the reader, may be empty
+    int64_t target = 0;   // the class to explain; -1: the predicted one
+    Tensor input;         // (1,H,W,C) or (1,D)
+    int64_t number = -1;  // keys what methods draw; -1: its index
 };
 
 struct ExplainRunConfig {
@@ -39,13 +42,21 @@ struct ExplainRunConfig {
 
 struct ExplainRunResult {
     int64_t computed = 0, kept = 0;     // maps
-    std::vector<std::string> left_out;  // "method: why", of "all"
+    int64_t redrawn = 0;                // pictures of kept maps
+    std::vector<std::string> left_out;  // "method: why", "method at sample: why", or of a sample alone
 };
 
 /// Writes out/index.json, out/NAME/METHOD.npy and .png, out/grid.png and out/report.html. `model` says which
-/// colours pictures have and what classes are called. Throws Error when the folder holds explanations of
-/// something else, when a method that was named cannot work, or when a sample is wrong; what was computed
-/// stays.
+/// colours pictures have and what classes are called. A map is kept where it is of a sample of this name with
+/// the same values and target; its picture is drawn again where that is missing or was drawn otherwise.
+/// Methods of "all" that do not work on a sample are left out there, those that work on none altogether.
+/// Throws Error when the folder holds explanations of something else, when a method that was named cannot
+/// work, or when a sample is wrong; what was computed stays.
 ExplainRunResult explain_run(const LoadedModel& model, const ExplainRunConfig& config, std::ostream& out);
+
+/// FNV-1a: tells contents apart that nobody forged.
+[[nodiscard]] uint64_t fingerprint(std::span<const uint8_t> bytes);
+/// The same for readers, in hexadecimal digits.
+[[nodiscard]] std::string checksum(std::span<const uint8_t> bytes);
 
 }  // namespace backlight

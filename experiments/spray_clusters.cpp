@@ -29,13 +29,14 @@ ClassClusters cluster_class(const SprayRun& run, int64_t class_number) {
     found.samples = members.indices;
     const auto method = build_method(run.method, run.context);
     std::vector<Tensor> parts;
-    for_each_forward(run.model, members, run.batch_size, [&](const ExplainedForward& forward, int64_t) {
+    for_each_forward(run.model, members, run.batch_size, [&](const ExplainedForward& forward, int64_t first) {
         const int64_t rows = forward.logits().dim(0);
         BACKLIGHT_CHECK(class_number < forward.logits().dim(1), "spray: class ", found.name,
                         " has no output, the model has ", forward.logits().dim(1));
         const Tensor map = forward.explain(
             *method, {.targets = std::vector<int64_t>(static_cast<size_t>(rows), class_number),
-                      .layers = {run.layer}});
+                      .layers = {run.layer},
+                      .numbers = {found.samples.begin() + first, found.samples.begin() + first + rows}});
         const NoGrad off;
         parts.push_back(map.rank() == 4 ? sum(Variable(map.to(DType::f64)), {3}).data() : map.to(DType::f64));
         const auto predicted = forward.predicted();

@@ -32,10 +32,13 @@ Tensor sensitivity_of_class(const TcavRun& run, int64_t k, int64_t& samples) {
     samples = members.size();
     const auto method = build_method(run.method, run.context);
     std::vector<Tensor> parts;
-    for_each_forward(source.model, members, source.batch_size, [&](const ExplainedForward& forward, int64_t) {
-        const auto rows = static_cast<size_t>(forward.logits().dim(0));
-        parts.push_back(layer_sensitivity(forward, *method, source.layer, std::vector<int64_t>(rows, k)));
-    });
+    for_each_forward(
+        source.model, members, source.batch_size, [&](const ExplainedForward& forward, int64_t first) {
+            const int64_t rows = forward.logits().dim(0);
+            parts.push_back(layer_sensitivity(
+                forward, *method, source.layer, std::vector<int64_t>(static_cast<size_t>(rows), k),
+                {members.indices.begin() + first, members.indices.begin() + first + rows}));
+        });
     return stacked(parts);
 }
 

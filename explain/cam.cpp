@@ -64,7 +64,8 @@ public:
             layers.push_back(activations_of(forward, layer_of(options_, asked, name_), name_));
         }
         const Variables gradients = grad(
-            output, start, layers, {.create_graph = create_graph, .retain_graph = true, .by_sample = true});
+            output, start, layers,
+            {.create_graph = create_graph, .retain_graph = true, .by_sample = true, .watch = request.watch});
         Explanation found{.maps = {}, .coarse = true};
         for (size_t i = 0; i < layers.size(); ++i) {
             const Variable map = map_(create_graph ? layers[i] : layers[i].detach(), gradients[i]);

@@ -27,14 +27,9 @@ bool is_rectifier(const Node& node) {
     return !node.is_leaf() && (node.op->kind() == "relu" || node.op->kind() == "relu6");
 }
 
-/// The nodes of a traversal and all below them, earliest first. A traversal ends at the layer that is asked
-/// for, but places are counted from the input: a rule for the first layer must not move up with the request.
-std::vector<const Node*> with_ancestors(const std::vector<Merging::Entry>& entries) {
+/// These nodes and all below them, earliest first.
+std::vector<const Node*> with_ancestors(std::vector<const Node*> pending) {
     std::set<const Node*> seen;
-    std::vector<const Node*> pending;
-    for (const Merging::Entry& entry : entries) {
-        pending.push_back(entry.node.get());
-    }
     while (!pending.empty()) {
         const Node* node = pending.back();
         pending.pop_back();
@@ -106,9 +101,15 @@ void LrpRules::finish() {
 }
 
 void LrpRules::find_places(const std::vector<Merging::Entry>& entries) {
+    // A traversal ends at the layer that is asked for, but places are counted from the input: a rule for the
+    // first layer must not move up with the request.
+    std::vector<const Node*> visited;
+    for (const Merging::Entry& entry : entries) {
+        visited.push_back(entry.node.get());
+    }
     std::set<const Node*> above_weights;  // a weighted op lies below the value
     int64_t count = 0;
-    for (const Node* node : with_ancestors(entries)) {
+    for (const Node* node : with_ancestors(std::move(visited))) {
         const bool above = std::any_of(node->inputs.begin(), node->inputs.end(), [&](const Variable& input) {
             return above_weights.contains(input.node().get());
         });
@@ -138,6 +139,31 @@ void LrpRules::find_places(const std::vector<Merging::Entry>& entries) {
                 read_by_rectifier.insert(input.node().get());
             }
         }
+    }
+}
+
+void LrpRules::check_layers(const Variable& output) const {
+    std::vector<const Node*> nodes;
+    for (const CompositePart& part : composite_.parts) {
+        if (part.layer.empty()) {
+            continue;
+        }
+        if (nodes.empty()) {
+            nodes = with_ancestors({output.node().get()});
+        }
+        std::vector<std::string> known;
+        for (const Node* node : nodes) {
+            const bool fits = part.kinds.empty() ? is_weighted(*node)
+                                                 : !node->is_leaf() && part.kinds.contains(node->op->kind());
+            if (fits) {
+                known.push_back(node->name);
+            }
+        }
+        const bool any = std::any_of(known.begin(), known.end(),
+                                     [&](const std::string& name) { return glob_match(part.layer, name); });
+        BACKLIGHT_CHECK(any, "composite ", composite_.name, ": ",
+                        unknown_name(part.kinds.empty() ? "layer with weights" : "layer of this kind",
+                                     part.layer, known));
     }
 }
 

@@ -49,8 +49,9 @@ struct Composite {
 /// From text: "first:zbox(low=-2.1, high=2.6); conv:gamma(0.25); layer=classifier.*:epsilon; sum:even". Parts
 /// are separated by ";", each is a predicate, ":", a rule (build_rule). Predicates, joined by "&": first,
 /// last, rectified, any (op with a weight), linear, conv, conv_transpose, norm (unmerged batch norm), sum,
-/// average (pools), max_pool, activation, the kind of any op, layer=GLOB, depth<=N, depth>=N, depth=N (from 0
-/// at the input; negative: from the output). The first match wins. Throws Error that lists the known names.
+/// average (pools), max_pool, activation, the kind of a single op of these ("conv2d", "gelu") or softmax,
+/// layer=GLOB, depth<=N, depth>=N, depth=N (from 0 at the input; negative: from the output). The first match
+/// wins. Throws Error that lists the known names.
 [[nodiscard]] Composite parse_composite(const std::string& text);
 
 /// LRP as rules of the one traversal. Batch norm directly behind (or before) a linear op is merged with it
@@ -73,6 +74,10 @@ public:
         magnitudes_ = magnitudes;
     }
     [[nodiscard]] const std::map<std::string, ParameterRelevance>& parameters() const { return parameters_; }
+
+    /// Throws Error when the layer pattern of a part names none of the ops of its kinds that lead to
+    /// `output`, the network's: a traversal that begins or ends further in need not meet all of them.
+    void check_layers(const Variable& output) const;
 
     /// What the last traversal did: layer (or node) name -> rule, in the order visited, latest layer first.
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& matched() const { return matched_; }
@@ -99,6 +104,7 @@ struct PresetOptions {
     double gamma = 0.25;
     RuleOptions rule;  // of every rule; its stabilizer is set by the caller
     std::vector<double> low, high;
+    bool expand = false;        // the box reaches to the sample where the sample lies outside it
     bool box_first = false;     // gamma: the box rule on the first layer; asked for by giving low and high
     int64_t flat_until = -1;    // preset_b_flat_until: the flat rule on layers of this depth and before
     bool innvestigate = false;  // deep_taylor
@@ -138,6 +144,7 @@ struct CompositeEntry {
     Composite (*build)(const PresetOptions& options);
     double epsilon = 1e-6;  // unless given
     const char* start = "logit";
+    std::string main_option{};  // whose value may stand alone, in front: deep_taylor(innvestigate)
 };
 [[nodiscard]] const std::vector<CompositeEntry>& list_composites();
 

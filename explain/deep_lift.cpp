@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "explain/baseline.h"
 #include "explain/methods.h"
+#include "explain/rows.h"
 
 namespace backlight {
 namespace {
@@ -119,10 +120,12 @@ Explanation against(const ExplainedForward& forward, const ExplainRequest& reque
     DeepLiftRules rules(output, output_there);
     const Variables here = forward.points(request);
     const Variables there = from.points(request);
-    Explanation found{
-        .maps =
-            grad(output, start, here,
-                 {.create_graph = create_graph, .retain_graph = true, .rules = &rules, .by_sample = true})};
+    Explanation found{.maps = grad(output, start, here,
+                                   {.create_graph = create_graph,
+                                    .retain_graph = true,
+                                    .rules = &rules,
+                                    .by_sample = true,
+                                    .watch = request.watch})};
     for (size_t i = 0; i < here.size(); ++i) {
         const Variable difference = create_graph ? here[i] - there[i] : here[i].detach() - there[i].detach();
         found.maps[i] = difference * found.maps[i];
@@ -164,20 +167,28 @@ public:
                         ", the input is ", x.shape());
         const int64_t count = background_.dim(0);
         const double share = 1.0 / static_cast<double>(count);
-        Explanation total;
-        for (int64_t k = 0; k < count; ++k) {
-            const Variable one = slice(Variable(background_.to(x.dtype())), 0, k, 1);
+        Explanation total{.expected = std::vector<double>(static_cast<size_t>(x.dim(0)), 0.0)};
+        const auto add = [&](int64_t first, int64_t pairs) {
+            const Tensor references = references_of(x, first, pairs);
             const Explanation found =
-                against(forward, request, start_, broadcast_to(one, x.shape()).data(), create_graph);
+                pairs == 1 ? against(forward, request, start_, references, create_graph)
+                           : against(forward.at(repeat_rows(x, pairs)), repeat_request(request, pairs),
+                                     start_, references, create_graph);
             total.maps.resize(found.maps.size());
-            total.expected.resize(found.expected.size());
             for (size_t i = 0; i < found.maps.size(); ++i) {
-                const Variable part = found.maps[i] * share;
+                const Variable part = sum_copies(found.maps[i], pairs) * share;
                 total.maps[i] = total.maps[i].defined() ? total.maps[i] + part : part;
             }
-            for (size_t n = 0; n < found.expected.size(); ++n) {
-                total.expected[n] += share * found.expected[n];
+            for (size_t row = 0; row < found.expected.size(); ++row) {
+                total.expected[row % total.expected.size()] += share * found.expected[row];
             }
+        };
+        if (!create_graph) {  // a pair is two rows: the sample and its reference
+            for_each_pass(count, x.shape().with(0, 2 * x.dim(0)), progress_, add);
+            return total;
+        }
+        for (int64_t k = 0; k < count; ++k) {  // the history is that of the pass that is explained
+            add(k, 1);
             if (progress_) {
                 progress_(k + 1, count);
             }
@@ -186,6 +197,17 @@ public:
     }
 
 private:
+    /// For each pair of a pass, the samples first: row p N + n is sample `first + p` of the background.
+    [[nodiscard]] Tensor references_of(const Tensor& x, int64_t first, int64_t pairs) const {
+        const NoGrad off;
+        std::vector<int64_t> index;
+        for (int64_t k = first; k < first + pairs; ++k) {
+            index.insert(index.end(), static_cast<size_t>(x.dim(0)), k);
+        }
+        const auto rows = static_cast<int64_t>(index.size());
+        return gather_rows(Variable(background_.to(x.dtype())), Tensor::from(index, {rows})).data();
+    }
+
     Start start_;
     Tensor background_;
     std::function<void(int64_t, int64_t)> progress_;

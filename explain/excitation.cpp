@@ -39,15 +39,20 @@ public:
         LrpRules for_it(positive);
         LrpRules against_it(negative);
         const auto down = [&](BackwardRules& rules) {
-            return grad(
-                output, start, {contrast},
-                {.create_graph = create_graph, .retain_graph = true, .rules = &rules, .by_sample = true})[0];
+            return grad(output, start, {contrast},
+                        {.create_graph = create_graph,
+                         .retain_graph = true,
+                         .rules = &rules,
+                         .by_sample = true,
+                         .watch = request.watch})[0];
         };
         const Variable difference = down(for_it) - down(against_it);
-        return {
-            .maps = grad(
-                contrast, difference, forward.points(request),
-                {.create_graph = create_graph, .retain_graph = true, .rules = &for_it, .by_sample = true})};
+        return {.maps = grad(contrast, difference, forward.points(request),
+                             {.create_graph = create_graph,
+                              .retain_graph = true,
+                              .rules = &for_it,
+                              .by_sample = true,
+                              .watch = request.watch})};
     }
 
 private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -16,6 +17,17 @@ bool is_finite(const Tensor& x) {
         return true;
     }
     return sum(Variable(1.0 - Variable(mask(UnaryOp::is_finite, x)))).item() == 0;
+}
+
+/// The first row of (N,...) with a value that is not finite; -1: none.
+int64_t first_not_finite(const Tensor& x) {
+    if (is_finite(x)) {
+        return -1;
+    }
+    const NoGrad off;
+    const Variable bad = 1.0 - Variable(mask(UnaryOp::is_finite, x));
+    const auto counts = sum(flatten(bad), {1}).data().to(DType::f64).to_vector<double>();
+    return std::find_if(counts.begin(), counts.end(), [](double n) { return n > 0; }) - counts.begin();
 }
 
 /// Rows that one forward pass takes: about two million input values at once.
@@ -211,14 +223,22 @@ Tensor ExplainedForward::explain(Explainer& explainer, const ExplainRequest& req
 namespace {
 
 /// The first node of the traversal that sends a value that is not finite, though all that arrives is: its
-/// name.
+/// name. Or the node where all starts, when what starts there is not finite already.
 std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, ExplainRequest request) {
     std::string culprit;
+    bool starts = true;
     request.watch = [&](const NodeView& node, const Variable& arrived, const Variables& sent) {
+        const bool from_here = std::exchange(starts, false);
+        if (!culprit.empty()) {
+            return;
+        }
+        const std::string name = concat_text(node.kind(), node.name().empty() ? "" : " ", node.name());
         const bool bad = std::any_of(sent.begin(), sent.end(),
                                      [](const Variable& v) { return v.defined() && !is_finite(v.data()); });
-        if (culprit.empty() && bad && is_finite(arrived.data())) {
-            culprit = concat_text(" from ", node.kind(), " ", node.name(), " on");
+        if (!is_finite(arrived.data())) {
+            culprit = from_here ? concat_text(" from the start on, at ", name) : "";
+        } else if (bad) {
+            culprit = concat_text(" from ", name, " on");
         }
     };
     (void)explainer.explain(forward, request, false);
@@ -232,13 +252,24 @@ Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainReq
                     ": reads values that this forward pass has not kept");
     BACKLIGHT_CHECK(from_.empty() || explainer.reads_from(request) == from_, explainer.name(),
                     ": reads in front of layer ", from_, ", where this forward pass was not recorded");
+    if (request.neuron.empty() && logits_.data().has_data()) {  // else no op is to blame for what follows
+        const int64_t bad = first_not_finite(logits_.data());
+        BACKLIGHT_CHECK(bad < 0, explainer.name(), ": the logits of sample ", request.number(bad),
+                        " are not finite, there is nothing to explain");
+    }
     Explanation found = explainer.explain(*this, request, false);
+    BACKLIGHT_CHECK(
+        !request.parameters || !found.parameters.empty(), explainer.name(),
+        ": found no relevance of parameters; LRP methods (lrp, every composite, crp, prp) give it, "
+        "of the layers with weights between what is explained and where relevance is asked for");
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();
-        if (!is_finite(found.maps[i].data())) {
+        const int64_t bad = first_not_finite(found.maps[i].data());
+        if (bad >= 0) {
             throw_error(concat_text(
-                explainer.name(), ": the relevance is not finite",
-                request.layers.empty() || request.layers[i].empty() ? "" : " at layer " + request.layers[i],
+                explainer.name(), ": the relevance of sample ", request.number(bad), " is not finite",
+                i >= request.layers.size() || request.layers[i].empty() ? ""
+                                                                        : " at layer " + request.layers[i],
                 find_culprit(*this, explainer, request)));
         }
     }

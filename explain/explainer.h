@@ -39,10 +39,10 @@ struct ExplainRequest {
     [[nodiscard]] int64_t number(int64_t sample) const {
         return numbers.empty() ? sample : numbers.at(static_cast<size_t>(sample));
     }
-    /// Also the relevance of weights and biases (LRP methods).
+    /// Also the relevance of weights and biases (LRP methods; explain_all refuses where a method has none).
     bool parameters = false;
     bool magnitudes = false;  // of weights Σ |x W s| in the place of Σ x W s, of biases nothing
-    /// Told of every node of the traversal, see GradOptions::watch.
+    /// Told of every node of each traversal, see GradOptions::watch.
     std::function<void(const NodeView& node, const Variable& arrived, const Variables& sent)> watch{};
 };
 
@@ -146,9 +146,10 @@ public:
     [[nodiscard]] std::vector<double> scores(const Tensor& x, const std::vector<int64_t>& sample,
                                              const ExplainRequest& request, Score score = Score::logit) const;
 
-    /// The first map. Throws Error naming the method when a value is not finite.
+    /// The first map of explain_all.
     [[nodiscard]] Tensor explain(Explainer& explainer, const ExplainRequest& request) const;
-    /// All of it, without history, checked to be finite.
+    /// All of it, without history. Throws Error when the logits or a map are not finite, naming the sample
+    /// and, of a traversal, the node where it begins; and when parameters were asked for and none were found.
     [[nodiscard]] Explanation explain_all(Explainer& explainer, const ExplainRequest& request) const;
 
 private:

@@ -2,7 +2,9 @@
 //   Sundararajan et al., "Axiomatic attribution for deep networks", 2017 (integrated gradients);
 //   Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and
 //   expected gradients", 2021 (expected gradients).
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "autograd/functions.h"
@@ -94,8 +96,9 @@ public:
         Explanation found{.expected = difference_of(begin, from.begin(request, Start::one, false).output)};
         const std::vector<std::string> input{""};
         for (const std::string& layer : request.layers.empty() ? input : request.layers) {
-            found.maps.push_back(layer.empty() ? along_input(forward, from, begin, request, create_graph)
-                                               : along_layer(forward, from, begin, layer, create_graph));
+            found.maps.push_back(layer.empty()
+                                     ? along_input(forward, from, begin, request, create_graph)
+                                     : along_layer(forward, from, begin, layer, request, create_graph));
         }
         return found;
     }
@@ -123,9 +126,11 @@ private:
                 const auto output = there.begin(repeat_request(request, count), Start::one, false).output;
                 const Variable start =
                     create_graph ? weighted_start(begin.start, first, count) : concat(weights, 0);
-                const Variable g =
-                    grad(output, start, {there.input()},
-                         {.create_graph = create_graph, .retain_graph = true, .by_sample = true})[0];
+                const Variable g = grad(output, start, {there.input()},
+                                        {.create_graph = create_graph,
+                                         .retain_graph = true,
+                                         .by_sample = true,
+                                         .watch = request.watch})[0];
                 const EnableGrad enabled;
                 const Variable part = sum_copies(g, count);
                 total = total.defined() ? total + part : part;
@@ -146,7 +151,7 @@ private:
     /// The layer's values move in a straight line, as in Captum's layer integrated gradients.
     [[nodiscard]] Variable along_layer(const ExplainedForward& forward, const ExplainedForward& from,
                                        const ExplainedForward::Begin& begin, const std::string& layer,
-                                       bool create_graph) const {
+                                       const ExplainRequest& request, bool create_graph) const {
         const Variable to = forward.layers().at(layer);
         const Variable start_values = from.layers().at(layer);
         BACKLIGHT_CHECK(to.requires_grad(), "layer ", layer, " does not depend on the input");
@@ -158,9 +163,11 @@ private:
             const Variable moved = base + way * node.position;
             const Variable place = create_graph ? moved : Variable::leaf(moved.data());
             const Variable output = replay(begin.output, {{to, place}});
-            const Variable part =
-                grad(output, begin.start * node.weight, {place},
-                     {.create_graph = create_graph, .retain_graph = true, .by_sample = true})[0];
+            const Variable part = grad(output, begin.start * node.weight, {place},
+                                       {.create_graph = create_graph,
+                                        .retain_graph = true,
+                                        .by_sample = true,
+                                        .watch = request.watch})[0];
             total = total.defined() ? total + part : part;
         }
         return way * total;
@@ -195,17 +202,20 @@ public:
         BACKLIGHT_CHECK(request.layers.empty() || (request.layers.size() == 1 && request.layers[0].empty()),
                         "expected_gradients: explains the input, not layer ", request.layers[0]);
         const auto begin = forward.begin(request, config_.start, create_graph);
+        std::map<int64_t, std::vector<int64_t>> others;
         Variable total;
         const auto share = 1.0 / static_cast<double>(config_.pairs);
         for_each_pass(config_.pairs, x.shape(), progress_, [&](int64_t first, int64_t count) {
-            const auto [places, ways] = draw(x, request, first, count);
+            const auto [places, ways] = draw(x, request, others, first, count);
             const ExplainedForward there = forward.at(places);
             const auto output = there.begin(repeat_request(request, count), Start::one, false).output;
             const EnableGrad enabled;
             const Variable start = concat(Variables(static_cast<size_t>(count), begin.start * share), 0);
-            const Variable g =
-                grad(output, start, {there.input()},
-                     {.create_graph = create_graph, .retain_graph = true, .by_sample = true})[0];
+            const Variable g = grad(output, start, {there.input()},
+                                    {.create_graph = create_graph,
+                                     .retain_graph = true,
+                                     .by_sample = true,
+                                     .watch = request.watch})[0];
             const Variable part = sum_copies(Variable(ways) * g, count);
             total = total.defined() ? total + part : part;
         });
@@ -216,12 +226,22 @@ public:
     }
 
 private:
-    /// Points between each sample and a random one of the background, and the ways that lead there.
+    /// Σ |row| of (N,...).
+    [[nodiscard]] static std::vector<double> sizes_of(const Variable& rows) {
+        return sum(flatten(abs(rows)), {1}).data().to(DType::f64).to_vector<double>();
+    }
+
+    /// Points between each sample and a random one of the background, and the ways that lead there. The
+    /// background may hold the sample itself, which is drawn only where it holds nothing else. `others`: of
+    /// samples that were drawn, what else there is.
     [[nodiscard]] std::pair<Tensor, Tensor> draw(const Tensor& x, const ExplainRequest& request,
+                                                 std::map<int64_t, std::vector<int64_t>>& others,
                                                  int64_t first, int64_t count) const {
         const NoGrad off;
+        const Variable background(background_.to(x.dtype()));
         std::vector<int64_t> index;
         std::vector<double> positions;
+        std::vector<RandomStream> streams;  // of each row
         for (int64_t k = first; k < first + count; ++k) {
             for (int64_t n = 0; n < x.dim(0); ++n) {
                 RandomStream stream(RandomKey{.seed = config_.seed,
@@ -232,17 +252,51 @@ private:
                 positions.push_back(config_.stratified
                                         ? (static_cast<double>(k) + 0.5) / static_cast<double>(config_.pairs)
                                         : stream.uniform());
+                streams.push_back(stream);
             }
         }
         const auto rows = static_cast<int64_t>(index.size());
-        const Variable from = gather_rows(Variable(background_.to(x.dtype())), Tensor::from(index, {rows}));
+        const auto drawn = [&] { return gather_rows(background, Tensor::from(index, {rows})); };
+        const Variable to(repeat_rows(x, count));
+        Variable from = drawn();
+        Variable way = to - from;
+        const std::vector<double> lengths = sizes_of(way);
+        for (size_t row = 0; row < lengths.size(); ++row) {
+            if (lengths[row] == 0) {
+                const std::vector<int64_t>& rest =
+                    others_than(x, static_cast<int64_t>(row) % x.dim(0), others);
+                if (!rest.empty()) {
+                    index[row] =
+                        rest[static_cast<size_t>(streams[row].below(static_cast<int64_t>(rest.size())))];
+                }
+            }
+        }
+        if (std::find(lengths.begin(), lengths.end(), 0.0) != lengths.end()) {
+            from = drawn();
+            way = to - from;
+        }
         Shape column{rows};
         for (int axis = 1; axis < x.rank(); ++axis) {
             column.push_back(1);
         }
-        const Variable way = Variable(repeat_rows(x, count)) - from;
         const Variable position(Tensor::from(positions, column, x.device()).to(x.dtype()));
         return {(from + way * position).data(), way.data()};
+    }
+
+    /// The rows of the background that are not sample n.
+    [[nodiscard]] const std::vector<int64_t>& others_than(
+        const Tensor& x, int64_t n, std::map<int64_t, std::vector<int64_t>>& others) const {
+        const auto [found, is_new] = others.try_emplace(n);
+        if (is_new) {
+            const std::vector<double> lengths =
+                sizes_of(Variable(background_.to(x.dtype())) - slice(Variable(x), 0, n, 1));
+            for (size_t row = 0; row < lengths.size(); ++row) {
+                if (lengths[row] != 0) {
+                    found->second.push_back(static_cast<int64_t>(row));
+                }
+            }
+        }
+        return found->second;
     }
 
     Config config_;

@@ -91,8 +91,24 @@ std::vector<std::string> method_names() {
     return names;
 }
 
+Spec method_spec(const std::string& text) {
+    const size_t open = text.find('('), close = text.rfind(')');
+    if (open != std::string::npos && close != std::string::npos && open < close) {
+        const auto given = split_list(text.substr(open + 1, close - open - 1), ',');
+        if (!given.empty() && given[0].find('=') == std::string::npos) {
+            const std::string name = parse_spec(text.substr(0, open)).name;
+            for (const CompositeEntry& entry : list_composites()) {
+                if (entry.name == name && !entry.main_option.empty()) {
+                    return parse_spec(std::string(text).insert(open + 1, entry.main_option + "="));
+                }
+            }
+        }
+    }
+    return parse_spec(text);
+}
+
 std::unique_ptr<Explainer> build_method(const std::string& text, const ExplainContext& context) {
-    const Spec spec = parse_spec(text);
+    const Spec spec = method_spec(text);
     const Options options(spec);
     const std::string name = spec.name == "lrp"       ? "epsilon_plus"
                              : spec.name == "erasure" ? "representation_erasure"

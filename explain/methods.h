@@ -9,6 +9,10 @@ namespace backlight {
 /// "(text)" -> "text": options that hold commas or equals signs stand in parentheses.
 [[nodiscard]] std::string inner_text(const std::string& value);
 
+/// The text of a method or composite. The value of its main option may stand alone, in front:
+/// "preset_b_flat_until(2)" is "preset_b_flat_until(k=2)" (methods.cpp).
+[[nodiscard]] Spec method_spec(const std::string& text);
+
 /// What a traversal reads of the forward pass.
 enum class Reads : uint8_t {
     derivatives,       // what the ops' own derivatives read

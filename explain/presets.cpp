@@ -36,7 +36,7 @@ Rule box(const std::string& preset, const PresetOptions& o) {
     BACKLIGHT_CHECK(!o.low.empty() && !o.high.empty(), preset,
                     ": the input range is not stated by the model or the data; give it as ", preset,
                     "(low=L, high=H), a number or one a channel (a:b:c)");
-    return rules::zbox(o.low, o.high, o.rule);
+    return rules::zbox(o.low, o.high, o.rule, o.expand);
 }
 
 PresetOptions without_bias(PresetOptions o) {
@@ -111,7 +111,8 @@ Composite preset_b_flat_until(const PresetOptions& o) {
 
 const std::vector<CompositeEntry>& list_composites() {
     static const std::vector<CompositeEntry> entries = {
-        {"epsilon", "epsilon rule everywhere (LRP-0 with a small epsilon)", composites::epsilon},
+        {"epsilon", "epsilon rule everywhere (LRP-0 with a small epsilon)", composites::epsilon, 1e-6,
+         "logit", "epsilon"},
         {"epsilon_plus", "epsilon on linear layers, z+ on convolutions", composites::epsilon_plus},
         {"epsilon_plus_flat", "epsilon_plus with the flat rule on the first layer",
          composites::epsilon_plus_flat},
@@ -120,18 +121,19 @@ const std::vector<CompositeEntry>& list_composites() {
         {"epsilon_alpha2_beta1_flat", "epsilon_alpha2_beta1 with the flat rule on the first layer",
          composites::epsilon_alpha2_beta1_flat},
         {"epsilon_gamma_box",
-         "epsilon on linear layers, gamma on convolutions, box rule on the first: low, high",
+         "epsilon on linear layers, gamma on convolutions, box rule on the first: low, high, expand=false",
          composites::epsilon_gamma_box},
         {"z_plus", "z+ everywhere", composites::z_plus},
-        {"gamma", "gamma everywhere", composites::gamma},
+        {"gamma", "gamma everywhere; with low, high or expand the box rule on the first layer",
+         composites::gamma, 1e-6, "logit", "gamma"},
         {"w2_first", "epsilon_plus with the w2 rule on the first layer", composites::w2_first},
         {"excitation_backprop", "z+ without biases everywhere: probabilities of a winner; start=one",
          composites::excitation_backprop, 1e-20, "one"},
         {"deep_taylor",
          "z+ without biases, the first layer w2: variant=standard|innvestigate; start=relu-logit",
-         composites::deep_taylor, 1e-6, "relu-logit"},
-        {"deep_taylor_bounded", "deep_taylor with the box rule on the first layer: low, high",
-         composites::deep_taylor_bounded, 1e-6, "relu-logit"},
+         composites::deep_taylor, 1e-6, "relu-logit", "variant"},
+        {"deep_taylor_bounded", "deep_taylor with the box rule on the first layer: low, high, expand=false",
+         composites::deep_taylor_bounded, 1e-6, "relu-logit", "variant"},
         {"preset_a", "iNNvestigate: epsilon=0.1 on linear layers, alpha=1 beta=0 on convolutions",
          composites::preset_a, 0.1},
         {"preset_a_flat", "preset_a with the flat rule on the first layer", composites::preset_a_flat, 0.1},
@@ -139,7 +141,7 @@ const std::vector<CompositeEntry>& list_composites() {
          composites::preset_b, 0.1},
         {"preset_b_flat", "preset_b with the flat rule on the first layer", composites::preset_b_flat, 0.1},
         {"preset_b_flat_until", "preset_b with the flat rule on the layers of depth 0 to k: k",
-         composites::preset_b_flat_until, 0.1},
+         composites::preset_b_flat_until, 0.1, "logit", "k"},
     };
     return entries;
 }

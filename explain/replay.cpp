@@ -68,7 +68,11 @@ Variable replay(const Variable& output, const std::vector<std::pair<Variable, Va
             const auto value = values.find(node->inputs[static_cast<size_t>(i)].node().get());
             inputs.push_back(value != values.end() ? value->second : view.input(i));
         }
-        values[node.get()] = call(node->op, inputs);
+        const Variable again = call(node->op, inputs);
+        if (again.node()) {  // who watches a traversal of it reads where it is
+            again.node()->name = node->name;
+        }
+        values[node.get()] = again;
     }
     return values.at(output.node().get());
 }

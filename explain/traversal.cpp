@@ -36,6 +36,7 @@ public:
         BACKLIGHT_CHECK(!request.parameters || lrp_ != nullptr, name_,
                         ": relevance of parameters is defined for LRP methods");
         if (lrp_ != nullptr) {
+            lrp_->check_layers(forward.logits());
             lrp_->collect_parameters(request.parameters, request.magnitudes);
         }
         Variables maps = grad(output, start, points,
@@ -161,7 +162,10 @@ Composite preset_composite(const CompositeEntry& entry, const Options& options,
     preset.epsilon = options.get_within("epsilon", entry.epsilon, 0.0, 1e6);
     preset.rule = read_rule_options(options, preset.epsilon);
     preset.gamma = options.get_within("gamma", 0.25, 0.0, 1e6);
-    preset.box_first = options.has("low") || options.has("high");
+    if (entry.name == "gamma" || entry.name == "epsilon_gamma_box" || entry.name == "deep_taylor_bounded") {
+        preset.expand = options.get("expand", false);
+    }
+    preset.box_first = options.has("low") || options.has("high") || preset.expand;
     preset.low = options.get("low", context.low);
     preset.high = options.get("high", context.high);
     if (entry.name == "preset_b_flat_until") {
@@ -194,7 +198,7 @@ std::unique_ptr<Explainer> build_composite(const Options& options, const Explain
 }
 
 Composite named_composite(const std::string& text, const ExplainContext& context) {
-    const Spec spec = parse_spec(text);
+    const Spec spec = method_spec(text);
     const Options options(spec);
     const std::string name = spec.name == "lrp" ? "epsilon_plus" : spec.name;
     std::vector<std::string> known{"composite"};

@@ -119,6 +119,9 @@ Conv2dAttrs Conv2d::attrs_for(const Shape& x) const {
 }
 
 Variable Conv2d::forward(const Variable& x) {
+    if (is_training()) {
+        folded_ = {};  // its weights are about to change
+    }
     return conv2d(x, parameter(0), config_.bias ? parameter(1) : Variable(), attrs_for(x.shape()));
 }
 

@@ -126,6 +126,8 @@ Model build_efficientnet_lite0(const Options& options, int64_t classes) {
             .head = "_fc.weight",
             .cam_layer = "_relu1",
             .picture = {224, 224, in},
+            .mean = {127.0 / 255},
+            .std = {128.0 / 255},
             .init = Init::he_normal};
 }
 

@@ -26,7 +26,8 @@ struct Model {
     /// (H,W,C) that pictures are resized to where the network takes any size; undefined (rank 0): as they
     /// are.
     Shape picture;
-    /// Pictures are scaled to [0,1] and normalised by these, one value or one a channel; empty: 0 and 1.
+    /// Pictures are scaled to [0,1] and normalised by these, one value or one a channel; empty: 0 and 1. What
+    /// published weights of the architecture expect, unless a weight file says otherwise.
     std::vector<double> mean, std;
     /// How its weights start.
     Init init = Init::pytorch;
@@ -69,6 +70,10 @@ struct ModelEntry {
     Model (*build)(const Options& options, int64_t classes);
 };
 [[nodiscard]] const std::vector<ModelEntry>& list_models();
+
+/// What torchvision's weights for ImageNet expect of three channels: 224 pixels, mean and deviation of its
+/// pictures. Source: torchvision, transforms of its classification weights.
+void expect_imagenet_pictures(Model& model);
 
 // One function a family; each in its own file, each one line of the table in registry.cpp.
 [[nodiscard]] Model build_mlp(const Options& options, int64_t classes);

@@ -6,16 +6,30 @@
 
 namespace backlight {
 
+void expect_imagenet_pictures(Model& model) {
+    const int64_t channels = model.input[2];
+    model.picture = {224, 224, channels};
+    if (channels == 3) {
+        model.mean = {0.485, 0.456, 0.406};
+        model.std = {0.229, 0.224, 0.225};
+    }
+}
+
 const std::vector<ModelEntry>& list_models() {
     static const std::vector<ModelEntry> models = {
-        {"mlp", "multilayer perceptron: in=D, widths=64:32:16, out=K, image=H:W:C, dropout=0, init=pytorch|small_normal", build_mlp},
+        {"mlp",
+         "multilayer perceptron: in=D, widths=64:32:16, out=K, image=H:W:C, dropout=0, "
+         "init=pytorch|small_normal",
+         build_mlp},
         {"toy1", "mlp 5-64-32-16-2 of toy experiment 1", build_toy1},
         {"toy2", "mlp 4-5-2 of toy experiment 2", build_toy2},
         {"toy3", "mlp 2-2 of toy experiment 3", build_toy3},
         {"cnn_small", "3 convolutions with batch norm, global average: in=1", build_cnn_small},
         {"cnn_s", "3 convolutions without norm: in=3, channels=8:16:16, head=gap|fc, size=16, hidden=32",
          build_cnn_s},
-        {"cnn_g", "2 convolutions and hidden layers: in=1, size=12, channels=8:16, hidden=32, init=pytorch|cnn_s", build_cnn_g},
+        {"cnn_g",
+         "2 convolutions and hidden layers: in=1, size=12, channels=8:16, hidden=32, init=pytorch|cnn_s",
+         build_cnn_g},
         {"resnet18", "ResNet-18: small=true for 32-pixel images, in=3, width=64, norm=batch|group, groups=32",
          build_resnet18},
         {"resnet34", "ResNet-34: small=true for 32-pixel images, in=3, width=64, norm=batch|group, groups=32",

@@ -139,7 +139,7 @@ Model resnet(const Options& options, int64_t classes, const std::vector<int64_t>
         .cam_layer = "layer4",
         .init = Init::he_normal};
     if (!small) {
-        model.picture = {224, 224, in};
+        expect_imagenet_pictures(model);
     }
     return model;
 }

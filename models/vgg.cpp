@@ -78,7 +78,7 @@ Model vgg(const Options& options, int64_t classes, const std::vector<int64_t>& r
                 .cam_layer = "features." + std::to_string(body.last_activation),
                 .init = Init::he_normal};
     if (!small) {
-        model.picture = {224, 224, in};
+        expect_imagenet_pictures(model);
     }
     return model;
 }

@@ -1,15 +1,33 @@
 #!/usr/bin/env bash
 # Runs every command of docs/recipes.md for two steps and its evaluation, on the data sets below $DATA.
-#   DATA=... [BUILD=build/release] [WEIGHTS=...] tests/recipes.sh [TEXT]
-# Only commands that contain TEXT. Without WEIGHTS the networks start from random ones, which are written first; Adience
+#   DATA=... [BUILD=build/release] [WEIGHTS=...] [ALL=1] tests/recipes.sh [TEXT]
+# Only commands that contain TEXT, and the trainings whose runs they read. Of ARM, MEASURE and MAP one value each; with
+# ALL=1 all that the page lists. Without WEIGHTS the networks start from random ones, which are written first; Adience
 # without its pictures gets every 60th of its rows, all with the same stand-in picture, and the output says so. Not part
-# of the test run: takes some minutes and 8 GB.
+# of the test run: takes some minutes and 8 GB, with ALL=1 hours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${DATA:?the folder of the data sets, see docs/recipes.md}"
 only=${1:-}
-export DATA SEED=0 REDUCED="--max-steps 2"
-export MEASURE=entropy MAP="epsilon_plus(start=one)" ARM="edda(explainer=grad_cam, mask=keep)"
+export DATA SEED=0 REDUCED="--max-steps 2" ARM MEASURE MAP
+# shellcheck disable=SC2034  # values_for reads them by name
+arms=("edda(explainer=grad_cam, mask=keep)") measures=(entropy) maps=("epsilon_plus(start=one)")
+if [ "${ALL:-}" = 1 ]; then
+    arms=()
+    for explainer in grad_cam saliency; do
+        for mask in "" ", mask=keep"; do
+            for control in "" ", control=shuffled" ", target=predicted"; do
+                arms+=("edda(explainer=$explainer$mask$control)")
+            done
+        done
+    done
+    arms+=(cutout "cutout(size=8)" cutmix mixup)
+    # shellcheck disable=SC2034
+    measures=(entropy mse)
+    # shellcheck disable=SC2034
+    maps=("saliency(reduce=none)" guided_backprop "z_plus(start=one)" "epsilon_plus(start=one)"
+        "epsilon_gamma_box(start=one)")
+fi
 PATH="$PWD/${BUILD:-build/release}:$PATH"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -39,20 +57,71 @@ if [ -d "$DATA/adience" ] && [ ! -d "$DATA/adience/aligned" ]; then
     DATA="$scratch/data"
 fi
 
+# A command a line, as the page has them: variables are not put in yet.
+mapfile -t commands < <(sed -n -e ':join' -e '/^    .*\\$/{N;s/\\\n */ /;bjoin' -e '}' \
+    -e '/^    .*backlight /s/^    //p' docs/recipes.md | tr -s ' ')
+
+# The run folder that a command writes; nothing where it writes none.
+run_of() {
+    case $1 in *"--run "*) local rest=${1#*--run }; echo "${rest%% *}" ;; esac
+}
+
+# Whether command $1 reads the run $2.
+reads() { [ -n "$2" ] && [ -z "$(run_of "$1")" ] && [[ $1 == *"$2"[/\;]* ]]; }
+
+wanted=()
+for i in "${!commands[@]}"; do
+    if [[ ${commands[i]} == *"$only"* ]]; then
+        wanted[i]=1
+        for j in "${!commands[@]}"; do
+            reads "${commands[i]}" "$(run_of "${commands[j]}")" && wanted[j]=1
+        done
+    fi
+done
+
 count=0 failed=0
-while IFS= read -r command; do
-    case $command in *"$only"*) ;; *) continue ;; esac
+run_once() {  # command, its folder
+    local start=$SECONDS values=""
+    for name in ARM MEASURE MAP; do
+        [[ $1 == *"\$$name"* ]] && values+="$name=${!name} "
+    done
     count=$((count + 1))
-    start=$SECONDS
-    if bash -c "$command" > "$scratch/log" 2>&1 && [ -s "$RUNS"/*/report.html ]; then
-        echo "passed, $((SECONDS - start)) s: $command"
+    [ -z "$2" ] || rm -rf "$2"
+    if bash -c "$1" > "$scratch/log" 2>&1 && { [ -z "$2" ] || [ -s "$2/report.html" ]; }; then
+        echo "passed, $((SECONDS - start)) s: $values$1"
     else
         failed=$((failed + 1))
-        echo "FAILED: $command"
+        echo "FAILED: $values$1"
         tail -n 3 "$scratch/log"
     fi
-    rm -rf "$RUNS"
-done < <(sed -n -e ':join' -e '/^    .*\\$/{N;s/\\\n */ /;bjoin' -e '}' -e 's/^    \(backlight .*\)/\1/p' docs/recipes.md |
-    tr -s ' ')
+}
+
+# The values of a variable that the command needs: one, if it does not name it.
+values_for() {
+    local -n all=$3
+    if [[ $1 == *"\$$2"* ]]; then printf '%s\n' "${all[@]}"; else echo "${all[0]}"; fi
+}
+
+for i in "${!wanted[@]}"; do
+    command=${commands[i]}
+    run=$(run_of "$command")
+    folder=$(eval "echo \"$run\"")
+    while IFS= read -r ARM; do
+        while IFS= read -r MEASURE; do
+            while IFS= read -r MAP; do
+                run_once "$command" "$folder" < /dev/null
+            done < <(values_for "$command" MAP maps)
+        done < <(values_for "$command" MEASURE measures)
+    done < <(values_for "$command" ARM arms)
+    is_read=""
+    for later in "${commands[@]:i + 1}"; do
+        reads "$later" "$run" && is_read=1
+    done
+    if [ -n "$is_read" ]; then
+        rm -f "$folder/checkpoint.safetensors"  # as large as two sets of weights
+    elif [ -n "$folder" ]; then
+        rm -rf "$folder"
+    fi
+done
 echo "$count commands, $failed failed"
 [ "$count" -gt 0 ] && [ "$failed" -eq 0 ]

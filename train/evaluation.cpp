@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "autograd/functions.h"
 #include "autograd/op.h"
@@ -24,7 +25,38 @@ std::vector<double> Evaluation::class_accuracy() const {
     return accuracies;
 }
 
+double ClassSpread::balance() const { return mean / std::max(deviation, 1e-6); }
+
+ClassSpread Evaluation::class_spread() const {
+    std::vector<double> known = is_multi_label() ? average_precision : class_accuracy();
+    std::erase_if(known, [](double p) { return !std::isfinite(p); });
+    if (known.empty()) {
+        constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+        return {kNone, kNone, kNone};
+    }
+    const auto count = static_cast<double>(known.size());
+    ClassSpread spread{.mean = std::accumulate(known.begin(), known.end(), 0.0) / count,
+                       .minimum = *std::min_element(known.begin(), known.end())};
+    double squares = 0;
+    for (const double p : known) {
+        squares += (p - spread.mean) * (p - spread.mean);
+    }
+    spread.deviation = std::sqrt(squares / count);
+    return spread;
+}
+
 namespace {
+
+/// -log p of the label, in f64 and by itself: which samples come in one batch changes no bit of a sum of
+/// them.
+double cross_entropy_of(std::span<const double> logits, int64_t label) {
+    const double highest = *std::max_element(logits.begin(), logits.end());
+    double total = 0;
+    for (const double logit : logits) {
+        total += std::exp(logit - highest);
+    }
+    return highest + std::log(total) - logits[static_cast<size_t>(label)];
+}
 
 /// How many logits of the row go before the label's; of equal ones those of lower classes do.
 int64_t rank_of(const std::vector<double>& logits, size_t row, size_t classes, int64_t label) {
@@ -105,17 +137,19 @@ private:
     void add_labelled(const Batch& batch, const Variable& logits) {
         const auto classes = static_cast<size_t>(logits.dim(1));
         result_.confusion.resize(classes, std::vector<int64_t>(classes));
-        result_.loss += cross_entropy(logits, batch.label).item() * static_cast<double>(batch.size());
         const auto labels = batch.label.to_vector<int64_t>();
         const auto predicted = argmax(logits.data(), 1).to_vector<int64_t>();
+        const auto values = logits.data().to(DType::f64).to_vector<double>();
         for (size_t i = 0; i < labels.size(); ++i) {
+            BACKLIGHT_CHECK(labels[i] >= 0 && labels[i] < logits.dim(1), "evaluate: label ", labels[i],
+                            " of sample ", batch.indices[i], " is out of range 0..", logits.dim(1) - 1);
+            result_.loss += cross_entropy_of(std::span(values).subspan(i * classes, classes), labels[i]);
             ++result_.confusion[static_cast<size_t>(labels[i])][static_cast<size_t>(predicted[i])];
             result_.accuracy += labels[i] == predicted[i] ? 1 : 0;
         }
         if (result_.top_k > 0) {
             BACKLIGHT_CHECK(result_.top_k <= logits.dim(1), "evaluate: expected top-k <= ", logits.dim(1),
                             ", got ", result_.top_k);
-            const auto values = logits.data().to(DType::f64).to_vector<double>();
             for (size_t i = 0; i < labels.size(); ++i) {
                 result_.top_k_accuracy += rank_of(values, i, classes, labels[i]) < result_.top_k ? 1 : 0;
             }

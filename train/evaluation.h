@@ -10,6 +10,15 @@
 
 namespace backlight {
 
+/// How evenly a network serves its classes (Weber et al., "Beyond explaining", 2022, section 4.2 and appendix
+/// B.2): of the accuracy of each class, in multi-label data the average precision.
+struct ClassSpread {
+    double mean = 0, deviation = 0, minimum = 0;  // deviation of the population; all NaN without classes
+    /// mean / max(deviation, 1e-6). It has no bound, and a network that only knows one class has 1 / sqrt(K -
+    /// 1): to be read beside its two parts.
+    [[nodiscard]] double balance() const;
+};
+
 /// Of a data set with one label a sample: accuracy and confusion. Of a multi-label one: average precision.
 struct Evaluation {
     double loss = 0;      // mean cross-entropy; multi-label: mean binary one of all that is not to be ignored
@@ -29,6 +38,8 @@ struct Evaluation {
 
     /// Share of right answers of each class; NaN for a class without samples.
     [[nodiscard]] std::vector<double> class_accuracy() const;
+    /// Over the classes that have samples.
+    [[nodiscard]] ClassSpread class_spread() const;
 };
 
 /// Samples at once where nobody says otherwise: 256, and of large pictures so many that they have two million

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io/safetensors.h"
+#include "core/options.h"
 #include "layers/state.h"
 #include "train/trainer.h"
 
@@ -21,6 +22,30 @@ std::vector<double> numbers(const std::map<std::string, std::string>& metadata, 
         }
     }
     return values;
+}
+
+/// Whether the text of a model says how many outputs it has.
+bool states_classes(const std::string& spec) {
+    const auto values = parse_spec(spec).values;
+    return values.contains("classes") || values.contains("out");
+}
+
+/// What pictures need, from the file; of a file that says nothing, as those of other frameworks, the
+/// architecture's habit, with the range that black and white have then.
+void read_input_needs(LoadedModel& loaded, const std::map<std::string, std::string>& metadata) {
+    Model& model = loaded.model;
+    loaded.states_input = metadata.contains("backlight.mean") || metadata.contains("backlight.std");
+    loaded.low = numbers(metadata, "backlight.input_low");
+    loaded.high = numbers(metadata, "backlight.input_high");
+    if (loaded.states_input) {
+        model.mean = numbers(metadata, "backlight.mean");
+        model.std = numbers(metadata, "backlight.std");
+    } else if (loaded.low.empty()) {
+        for (size_t c = 0; c < model.mean.size(); ++c) {
+            loaded.low.push_back(-model.mean[c] / model.std[c]);
+            loaded.high.push_back((1 - model.mean[c]) / model.std[c]);
+        }
+    }
 }
 
 }  // namespace
@@ -53,20 +78,16 @@ LoadedModel load_model(const std::string& spec, int64_t classes, const std::file
     if (classes == 0) {  // the head in the file says how many
         const auto head = file.tensors.find(loaded.model.head);
         if (head != file.tensors.end() && head->second.rank() >= 1 && head->second.numel() > 0 &&
-            head->second.dim(0) != loaded.model.classes && spec.find("classes") == std::string::npos &&
-            spec.find("out") == std::string::npos) {
+            head->second.dim(0) != loaded.model.classes && !states_classes(spec)) {
             loaded.model = build_network(spec, head->second.dim(0));
         }
     }
     adopt_pruning(loaded.model, file.tensors, file.metadata);
     loaded.model.net->to(dtype);
     load_state_dict(*loaded.model.net, file.tensors, weights.string());
-    loaded.low = numbers(file.metadata, "backlight.input_low");
-    loaded.high = numbers(file.metadata, "backlight.input_high");
+    read_input_needs(loaded, file.metadata);
     const auto multi_label = file.metadata.find("backlight.multi_label");
     loaded.multi_label = multi_label != file.metadata.end() && multi_label->second == "true";
-    loaded.model.mean = numbers(file.metadata, "backlight.mean");
-    loaded.model.std = numbers(file.metadata, "backlight.std");
     const std::vector<double> sample = numbers(file.metadata, "backlight.sample");
     if (sample.size() == 3) {
         loaded.model.picture = {static_cast<int64_t>(sample[0]), static_cast<int64_t>(sample[1]),

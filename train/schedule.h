@@ -10,7 +10,8 @@ namespace backlight {
 
 struct ScheduleConfig {
     std::string spec = "constant";
-    int64_t warmup_steps = 0;  // the factor grows linearly from 1/warmup to 1, the schedule starts after it
+    int64_t warmup_steps = 0;  // the factor grows linearly from 1/warmup to 1, then the schedule starts: its
+                               // steps and epochs count from there
     int64_t steps_per_epoch = 1;
     int64_t total_steps = 1;
 };

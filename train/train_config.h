@@ -18,7 +18,7 @@ struct TrainConfig {
     int64_t classes = 0;        // 0: as the data has
     int64_t epochs = 10;
     int64_t max_steps = 0;  // end after so many, with an evaluation; schedules are those of all epochs. 0: no
-    int64_t batch_size = 32;
+    int64_t batch_size = 32;        // a last sample of an epoch that is alone joins the batch before it
     int64_t accumulate = 1;         // batches a step: the gradient is that of the mean over all their samples
     std::string precision = "f32";  // or bf16: mixed precision in the steps, see autograd/precision.h
     double lr = 0.01;

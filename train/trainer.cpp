@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "autograd/functions.h"
 #include "autograd/grad.h"
@@ -13,6 +14,7 @@
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "core/random.h"
+#include "datasets/files.h"
 #include "datasets/loader.h"
 #include "datasets/sampler.h"
 #include "layers/layers.h"
@@ -57,6 +59,7 @@ public:
         const SamplerPtr sampler = make_sampler(config_.sampler, *train_set_, config_.mini_epoch);
         const int64_t batch_size = std::min(config_.batch_size, sampler->length());
         Loader loader(train_set_, {.batch_size = batch_size,
+                                   .join_single = true,
                                    .workers = config_.workers,
                                    .seed = config_.seed,
                                    .sampler = sampler,
@@ -88,7 +91,7 @@ public:
         }
         result_.stopped_early = no_longer_better();
         while (state_.epoch < config_.epochs && !result_.interrupted && !result_.stopped_early &&
-               !at_last_step()) {
+               (!at_last_step() || state_.batch == loader.batches_per_epoch())) {
             train_epoch(loader);
             if (state_.batch == 0 && state_.epoch < config_.epochs) {
                 ask_for_shares();
@@ -260,6 +263,7 @@ private:
             average_.restore(*result_.model.net, state_.average);
             ConvTuning::restore(state_.tuning);
             restore_systems();
+            read_skipped();
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
             if (state_.threads != 0 && state_.threads != threads()) {
                 note(concat_text("the run had ", state_.threads, " threads, this has ", threads(),
@@ -273,8 +277,9 @@ private:
 
     /// A crash before the first checkpoint must not bring the old run, or a part of it, back.
     void forget_old_run() {
-        for (const char* old : {"checkpoint.safetensors", "weights.safetensors", "weights_ema.safetensors",
-                                "metrics.jsonl", "report.html", "tuning.txt", "explanations"}) {
+        for (const char* old :
+             {"checkpoint.safetensors", "weights.safetensors", "weights_ema.safetensors", "metrics.jsonl",
+              "report.html", "skipped.txt", "tuning.txt", "explanations"}) {
             std::error_code failed;
             std::filesystem::remove_all(in_run(old), failed);
             if (failed) {
@@ -355,17 +360,15 @@ private:
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
         int64_t trained = 0;
         double value = 0, total = 0;
-        step_begin_ = state_.batch;
-        keep_buffers();
+        keep_step_begin();
         const std::vector<Augmentation*> active = active_systems();
         for (int64_t i = 0; i < batches; ++i) {
-            auto batch = loader.next();
-            BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
-            trained += batch->size();
+            Batch batch = next_batch(loader);
+            trained += batch.size();
             ++state_.batch;
             const PrecisionScope scope(config_.precision == "bf16" ? DType::bf16 : DType::f32);
-            TrainingStep step{.run = run_, .batch = *batch, .step = state_.step, .epoch = state_.epoch};
-            const SummedLoss loss = active.empty() ? plain_loss(*batch) : augmented_loss(active, step);
+            TrainingStep step{.run = run_, .batch = batch, .step = state_.step, .epoch = state_.epoch};
+            const SummedLoss loss = active.empty() ? plain_loss(batch) : augmented_loss(active, step);
             value += loss.sum.item();
             total += loss.weight;
             check_finite(value, "the loss");
@@ -442,42 +445,108 @@ private:
         }
     }
 
-    /// Running statistics as they are before a step, whose forward pass moves them.
-    void keep_buffers() {
-        buffers_.clear();
+    /// What moves in a step before its weights do: the place in the epoch, running statistics and what the
+    /// systems note.
+    void keep_step_begin() {
+        step_begin_ = {};
+        step_begin_.batch = state_.batch;
         for (const Buffer& buffer : result_.model.net->buffers()) {
-            buffers_.push_back(buffer.value->clone());
+            step_begin_.buffers.push_back(buffer.value->clone());
+        }
+        for (const auto& system : systems_) {
+            step_begin_.metrics.push_back(system->metrics_state());
         }
     }
 
-    /// The weights are still those of the step before, and running statistics are brought back: they are
-    /// saved, then the run stops. Weights that no one could load are not saved.
+    /// The weights are still those of the step before: with the rest brought back, so is the state.
+    void undo_step() {
+        state_.batch = step_begin_.batch;
+        const std::vector<Buffer> buffers = result_.model.net->buffers();
+        for (size_t i = 0; i < buffers.size(); ++i) {
+            buffers[i].value->copy_from(step_begin_.buffers.at(i));
+        }
+        for (size_t i = 0; i < systems_.size(); ++i) {
+            systems_[i]->restore_metrics(step_begin_.metrics.at(i));
+        }
+    }
+
+    /// Saves the state for a run that ends by an error; returns what its text says of that. Weights that no
+    /// one could load are not saved.
+    [[nodiscard]] std::string save_at_error(const std::string& what) {
+        if (config_.run.empty() || state_.step == 0) {
+            return "";
+        }
+        const auto finite = [](const Tensor& x) { return !is_floating(x.dtype()) || is_finite(x); };
+        const auto buffers = result_.model.net->buffers();
+        try {
+            if (!std::all_of(parameters_.begin(), parameters_.end(),
+                             [&](const Parameter& p) { return finite(p.value.data()); }) ||
+                !std::all_of(buffers.begin(), buffers.end(),
+                             [&](const Buffer& b) { return finite(*b.value); })) {
+                return "";
+            }
+            save();
+        } catch (const std::exception& failed) {  // the error that ends the run is the one to tell
+            return concat_text("; ", what, " cannot be saved: ", failed.what());
+        }
+        return concat_text("; ", what, " is saved in ", config_.run.string());
+    }
+
+    /// In a handler: saves the state, and throws what was caught again.
+    [[noreturn]] void save_and_rethrow(const std::string& what) {
+        const std::string saved = save_at_error(what);
+        try {
+            throw;
+        } catch (const CorruptSample& error) {
+            throw CorruptSample(error.what() + saved);
+        } catch (const Error& error) {
+            throw Error(error.what() + saved);
+        } catch (const SystemError& error) {
+            throw SystemError(error.what() + saved);
+        }
+    }
+
+    /// A picture that cannot be read, or a disk that fails, costs no step that was done.
+    [[nodiscard]] Batch next_batch(Loader& loader) {
+        try {
+            std::optional<Batch> batch = loader.next();
+            BACKLIGHT_CHECK(batch.has_value(), "train: the epoch ended early");
+            return std::move(*batch);
+        } catch (...) {
+            undo_step();
+            save_and_rethrow("the step before");
+        }
+    }
+
     void check_finite(double value, const std::string& what) {
         if (std::isfinite(value)) {
             return;
         }
-        state_.batch = step_begin_;
-        const std::vector<Buffer> buffers = result_.model.net->buffers();
-        for (size_t i = 0; i < buffers.size(); ++i) {
-            buffers[i].value->copy_from(buffers_.at(i));
-        }
-        const bool usable = std::all_of(parameters_.begin(), parameters_.end(),
-                                        [](const Parameter& p) { return is_finite(p.value.data()); });
-        if (usable) {
-            save();
-        }
-        const bool saved = usable && !config_.run.empty();
+        undo_step();
         throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
-                                "; a smaller lr or clip-norm may help",
-                                saved ? "; the step before is saved in " + config_.run.string() : ""));
+                                "; a smaller lr or clip-norm may help", save_at_error("the step before")));
+    }
+
+    /// Of the test set, or of what is held out; of the averaged weights too where there are some. When a
+    /// sample cannot be read, the steps of the epoch are saved: a resume begins with this. Weights whose loss
+    /// is not finite do not replace a checkpoint that may be better.
+    [[nodiscard]] std::pair<Evaluation, std::optional<Evaluation>> measure_epoch() {
+        const Dataset& measured = validation_set_ ? *validation_set_ : *test_set_;
+        try {
+            std::pair<Evaluation, std::optional<Evaluation>> both{measure(measured), std::nullopt};
+            if (config_.ema > 0) {
+                average_.with(*result_.model.net, [&] { both.second = measure(measured); });
+            }
+            return both;
+        } catch (...) {
+            save_and_rethrow(concat_text("step ", state_.step));
+        }
     }
 
     /// Writes the line of the epoch so far.
     Evaluation record_epoch(const Loader& loader) {
         const auto steps = static_cast<double>(std::max<int64_t>(steps_of(state_.batch), 1));
-        const Dataset& measured = validation_set_ ? *validation_set_ : *test_set_;
-        Evaluation evaluation = measure(measured);
-        std::optional<Evaluation> averaged;
+        const auto [evaluation, averaged] = measure_epoch();
         BACKLIGHT_CHECK(std::isfinite(evaluation.loss), "train: the ", validation_set_ ? "held-out" : "test",
                         " loss is not finite after epoch ", state_.epoch + 1,
                         "; a smaller lr or clip-norm may help");
@@ -489,8 +558,7 @@ private:
             {validation_set_ ? "validation" : "test", to_json(evaluation)},
             {"seconds", epoch_seconds_},
             {"images_per_second", static_cast<double>(epoch_images_) / std::max(epoch_seconds_, 1e-9)}};
-        if (config_.ema > 0) {
-            average_.with(*result_.model.net, [&] { averaged = measure(measured); });
+        if (averaged) {
             line[validation_set_ ? "validation_ema" : "test_ema"] = to_json(*averaged);
         }
         TrainProgress now =
@@ -503,6 +571,9 @@ private:
         log_->write(line.dump());
         if (!validation_set_) {
             last_test_ = {state_.step, evaluation, averaged};
+        }
+        if (hooks_.step && epoch_images_ == 0) {  // resumed behind the last step of the epoch
+            hooks_.step(now);
         }
         if (hooks_.epoch) {
             hooks_.epoch(now, evaluation);
@@ -546,6 +617,7 @@ private:
         if (!state_.tuning.empty()) {
             write_file_atomically(in_run("tuning.txt"), state_.tuning);
         }
+        write_skipped();
         save_checkpoint(in_run("checkpoint.safetensors"), *result_.model.net, *optimizer_, state_);
     }
 
@@ -571,13 +643,47 @@ private:
                 }
             });
         }
-        if (corrupt_) {
+        write_skipped();
+        if (corrupt_ && corrupt_->count() > 0) {
             result_.skipped = corrupt_->summary();
+            if (!config_.run.empty()) {
+                result_.skipped += "; all are listed in " + in_run("skipped.txt").string();
+            }
         }
     }
 
+    /// What the run left out before it was interrupted.
+    void read_skipped() {
+        if (std::filesystem::exists(in_run("skipped.txt"))) {
+            for (const std::string& line : read_lines(in_run("skipped.txt"))) {
+                skipped_.insert(line);
+            }
+        }
+    }
+
+    /// Every sample that the run left out so far, a line each; no file where there is none.
+    void write_skipped() {
+        if (!corrupt_ || config_.run.empty() || corrupt_->count() == skipped_written_) {
+            return;
+        }
+        const std::vector<std::string> reasons = corrupt_->reasons();
+        skipped_written_ = static_cast<int64_t>(reasons.size());
+        skipped_.insert(reasons.begin(), reasons.end());
+        std::string text;
+        for (const std::string& line : skipped_) {
+            text += line + "\n";
+        }
+        write_file_atomically(in_run("skipped.txt"), text);
+    }
+
+    /// Of large pictures no more at once than a batch of the training has: the evaluation shall not be what
+    /// needs most memory.
     Evaluation measure(const Dataset& data) {
-        return evaluate(*result_.model.net, data, 0, config_.top_k, corrupt_);
+        const int64_t usual = default_batch(data.sample_shape());
+        const bool large = usual < default_batch({});
+        return evaluate(*result_.model.net, data,
+                        large ? std::min(usual * data.views(), config_.batch_size) : 0, config_.top_k,
+                        corrupt_);
     }
 
     void save_weights(const char* file) {
@@ -623,8 +729,13 @@ private:
     WeightAverage average_;
     Augmentations systems_;
     TrainingRun run_;
-    int64_t step_begin_ = 0;       // the first batch of the present step
-    std::vector<Tensor> buffers_;  // before it
+    struct {
+        int64_t batch = 0;
+        std::vector<Tensor> buffers;
+        std::vector<std::map<std::string, Tensor>> metrics;  // of each system
+    } step_begin_;
+    std::set<std::string> skipped_;  // lines of skipped.txt
+    int64_t skipped_written_ = 0;    // how many of this process it holds
     MetricsLog* log_ = nullptr;
 };
 

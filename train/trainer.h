@@ -1,7 +1,7 @@
 // The training loop: model, data and optimiser from a configuration; metrics, checkpoints, resume.
 // A run is a folder: config.toml (written by the caller), metrics.jsonl, weights.safetensors,
-// weights_ema.safetensors where weights were averaged, checkpoint.safetensors, and tuning.txt where
-// convolution implementations were timed.
+// weights_ema.safetensors where weights were averaged, checkpoint.safetensors, skipped.txt where samples
+// could not be read, and tuning.txt where convolution implementations were timed.
 #pragma once
 
 #include <atomic>
@@ -36,6 +36,7 @@ struct TrainProgress {
 struct TrainHooks {
     /// Once, when the configuration was found good and the run folder is there.
     std::function<void()> begin;
+    /// After each step. Once without images where a resume finds all steps of an epoch done.
     std::function<void(const TrainProgress&)> step;
     /// After each epoch; the evaluation is of the test set, or of the held-out part when there is one.
     std::function<void(const TrainProgress&, const Evaluation&)> epoch;
@@ -54,14 +55,16 @@ struct TrainResult {
     int64_t epochs_done = 0, steps = 0;
     bool interrupted = false;
     bool stopped_early = false;
-    std::string skipped;  // names the samples that this process could not read; empty: none
+    std::string skipped;  // names samples that this process could not read, and skipped.txt; empty: none
 };
 
 /// What a weight file says of its network and of the data that it was trained on, for `explain` and
 /// `predict`.
 [[nodiscard]] std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data);
 
-/// Throws Error on a configuration that cannot work, before anything is written.
+/// Throws Error on a configuration that cannot work, before anything is written. What fails later (a picture
+/// that cannot be read, a loss that is not finite, a disk) leaves a checkpoint of the last step before it,
+/// and the text says so.
 [[nodiscard]] TrainResult train(const TrainConfig& config, const TrainHooks& hooks = {});
 
 /// Model with weights from a file and what the file states about it: class names, input range, and in the
@@ -69,7 +72,8 @@ struct TrainResult {
 struct LoadedModel {
     Model model;
     std::vector<std::string> class_names;
-    std::vector<double> low, high;  // input range; empty when the file states none
+    std::vector<double> low, high;  // input range; empty when neither the file nor the architecture has one
+    bool states_input = false;      // the file says what pictures need; else it is the architecture's habit
     bool multi_label = false;       // an output stands for itself: sigmoid instead of softmax
 };
 /// `classes` 0: as the file's head has. Throws Error on files that do not fit.

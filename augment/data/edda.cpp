@@ -19,6 +19,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "explain/fill.h"
+#include "explain/methods.h"
 
 namespace backlight {
 namespace {
@@ -110,7 +111,7 @@ private:
                                       const Rows& rows) const {
         Variable map(rows_of(explained_map(step, config_.explainer, targets), rows));
         if (step.batch.input.rank() == 4) {
-            const std::string method = parse_spec(config_.explainer).name;
+            const std::string method = method_spec(config_.explainer).name;
             const bool is_gradient =
                 method == "saliency" || method == "gradient" || method == "guided_backprop";
             map = is_gradient ? amax(abs(map), {3}, true) : sum(map, {3}, true);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 
 #include "augment/registry.h"
 #include "augment/step_explanations.h"
@@ -179,9 +180,14 @@ private:
     void add_scores(const ExplainedForward& forward, ExplainRequest request) {
         request.layers = points_;
         request.parameters = request.magnitudes = config_.reading == Reading::weight_lrp;
+        std::set<std::string> seen;
         if (!request.parameters) {
             request.watch = [&](const NodeView& node, const Variable& arrived, const Variables& sent) {
                 if (Layer* layer = find(node)) {
+                    BACKLIGHT_CHECK(
+                        seen.insert(node.name()).second && arrived.dim(0) == forward.logits().dim(0),
+                        "weight_lrp: ", config_.explainer,
+                        " goes through the layers several times; LRP methods and gradients go once");
                     add(*layer, scores_of(*layer, arrived, sent.at(0)));
                 }
             };

@@ -21,11 +21,11 @@ public:
     /// `bytes` from the beginning of the shortest range that holds them, the lowest of equals; null: none
     /// does.
     [[nodiscard]] std::byte* take(size_t bytes);
-    /// Calls visit(first, bytes) for each range.
+    /// Calls visit(range) for each, the lowest first.
     template <typename Visit>
     void for_each(Visit visit) const {
         for (const auto& [first, bytes] : by_address_) {
-            visit(first, bytes);
+            visit(Range{first, bytes});
         }
     }
     [[nodiscard]] size_t bytes() const { return bytes_; }

@@ -30,14 +30,17 @@ constexpr bool kCaching = true;
 constexpr size_t kSmallClasses = 64;
 static_assert(block_bytes(kSmallClasses - 1) == size_t{64} << 10);
 
-// From here on blocks are cut from mapped memory, and have whole pages instead of a size class.
-constexpr size_t kMapped = host_pages::kHugePage;
-constexpr size_t kPage = 4096;
-constexpr size_t kClasses = class_of(kMapped - 1) + 1;
-static_assert(block_bytes(kClasses - 1) == kMapped);
+// Larger blocks than those of the last class are cut from mapped memory, and have whole pages.
+constexpr size_t kClasses = class_of(host_pages::kHugePage);
+constexpr size_t kLargestOfClass = block_bytes(kClasses - 1);
+static_assert(kLargestOfClass < host_pages::kHugePage && block_bytes(kClasses) == host_pages::kHugePage);
 
-constexpr size_t held_for(size_t bytes) {
-    return bytes < kMapped ? block_bytes(class_of(bytes)) : (bytes + kPage - 1) / kPage * kPage;
+constexpr size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+constexpr bool is_mapped(size_t bytes) { return bytes > kLargestOfClass; }
+
+size_t held_for(size_t bytes) {
+    static const size_t kPage = host_pages::page_bytes();
+    return is_mapped(bytes) ? round_up(bytes, kPage) : block_bytes(class_of(bytes));
 }
 
 // What a thread keeps of one small class: up to 512 KiB, but 8 to 256 blocks.
@@ -46,11 +49,6 @@ constexpr size_t thread_capacity(size_t size_class) {
 }
 
 std::atomic<size_t> bytes_reserved{0};  // taken from the system: in use and cached
-
-void release(void* data, size_t held) noexcept {
-    host_pages::free(data, held);
-    bytes_reserved.fetch_sub(held, std::memory_order_relaxed);
-}
 
 // A free block holds the address of the next.
 struct Block {
@@ -82,7 +80,8 @@ struct FreeList {
     // Returns up to `most` blocks to the system.
     void release(size_t most, size_t size_class) {
         for (; most > 0 && head != nullptr; --most) {
-            backlight::release(pop(), block_bytes(size_class));
+            host_pages::free(pop());
+            bytes_reserved.fetch_sub(block_bytes(size_class), std::memory_order_relaxed);
         }
     }
 };
@@ -102,16 +101,10 @@ public:
         if (bytes_ + held > limit_) {
             empty(lock);
         }
-        try {
-            if (held <= limit_) {
-                mapped_.add({static_cast<std::byte*>(data), held});
-                bytes_ += held;
-                return;
-            }
-        } catch (const std::bad_alloc&) {  // no room for a note of it: it goes back, too
+        const bool kept = held <= limit_ && keep({static_cast<std::byte*>(data), held});
+        if (!kept) {
+            unmap(lock, {static_cast<std::byte*>(data), held});
         }
-        lock.unlock();
-        release(data, held);
     }
     void* take(size_t size_class) {
         const std::scoped_lock lock(mutex_);
@@ -161,11 +154,32 @@ private:
         std::swap(mapped, mapped_);
         bytes_ = 0;
         lock.unlock();
-        mapped.for_each([](std::byte* first, size_t bytes) { release(first, bytes); });
         for (size_t size_class = 0; size_class < released.size(); ++size_class) {
             released[size_class].release(released[size_class].count, size_class);
         }
         lock.lock();
+        mapped.for_each([&](FreeRanges::Range range) { unmap(lock, range); });
+    }
+    // False: there is no room for a note of it.
+    bool keep(FreeRanges::Range range) {
+        try {
+            mapped_.add(range);
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+        bytes_ += range.bytes;
+        return true;
+    }
+    // Returns it to the system; what that does not take stays here.
+    void unmap(std::unique_lock<std::mutex>& lock, FreeRanges::Range range) {
+        lock.unlock();
+        const bool done = host_pages::unmap(range.first, range.bytes);
+        lock.lock();
+        if (done) {
+            bytes_reserved.fetch_sub(range.bytes, std::memory_order_relaxed);
+        } else {
+            (void)keep(range);
+        }
     }
 
     std::mutex mutex_;
@@ -287,7 +301,7 @@ void count_use(ThreadState* state, int64_t bytes) {
 // ------------------------------------------------------------ allocation
 
 void* take_cached(ThreadState* state, size_t bytes) {
-    if (bytes >= kMapped) {
+    if (is_mapped(bytes)) {
         return shared_cache().take_mapped(held_for(bytes));
     }
     const size_t size_class = class_of(bytes);
@@ -302,7 +316,7 @@ void* take_cached(ThreadState* state, size_t bytes) {
 }
 
 void put_cached(ThreadState* state, void* data, size_t bytes) {
-    if (bytes >= kMapped) {
+    if (is_mapped(bytes)) {
         shared_cache().put_mapped(data, held_for(bytes));
         return;
     }
@@ -321,16 +335,17 @@ void put_cached(ThreadState* state, void* data, size_t bytes) {
 }
 
 // Makes room before the machine's memory is nearly full: the system rarely refuses, it ends the process
-// instead.
-void* allocate_fresh(size_t size) {
+// instead. `take(size)` is a way to get memory from it.
+template <typename Take>
+void* reserve(size_t size, Take take) {
     static const size_t kPlenty = host_pages::available_bytes() / 8 * 7;
     if (bytes_reserved.load(std::memory_order_relaxed) + size > kPlenty) {
         trim_host_memory();
     }
-    void* data = host_pages::allocate(size);
+    void* data = take(size);
     if (data == nullptr) {
         trim_host_memory();
-        data = host_pages::allocate(size);
+        data = take(size);
     }
     if (data != nullptr) {
         bytes_reserved.fetch_add(size, std::memory_order_relaxed);
@@ -338,11 +353,14 @@ void* allocate_fresh(size_t size) {
     return data;
 }
 
-// Maps whole huge pages; what the block leaves of them is free.
-void* allocate_mapped(size_t held) {
-    const size_t whole = (held + kMapped - 1) / kMapped * kMapped;
-    auto* data = static_cast<std::byte*>(allocate_fresh(whole));
-    if (data != nullptr && whole > held) {
+void* allocate_fresh(size_t bytes) {
+    const size_t held = held_for(bytes);
+    if (!is_mapped(bytes)) {
+        return reserve(held, host_pages::allocate);
+    }
+    const size_t whole = round_up(held, host_pages::kHugePage);
+    auto* data = static_cast<std::byte*>(reserve(whole, host_pages::map));
+    if (data != nullptr && whole > held) {  // the rest of the last huge page is for others
         shared_cache().put_mapped(data + held, whole - held);
     }
     return data;
@@ -366,7 +384,7 @@ void* host_allocate(size_t bytes) {
             held = held_for(bytes);
             data = take_cached(state, bytes);
             if (data == nullptr) [[unlikely]] {
-                data = held < kMapped ? allocate_fresh(held) : allocate_mapped(held);
+                data = allocate_fresh(bytes);
             }
         } else {
             // Exactly what was asked for, so that the first byte behind it is guarded.

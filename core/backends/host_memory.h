@@ -1,7 +1,8 @@
 // The allocator of host tensors: blocks aligned to 64 bytes, kept for reuse when they are freed.
-//   < 2 MiB        size classes, multiples of 64 bytes, eight to a doubling: at most an eighth of a block is
+//   < 1.9 MiB        size classes, multiples of 64 bytes, eight to a doubling: at most an eighth of a block
+//   is
 //                  unused; up to 64 KiB a free list of each thread, which trades batches with the shared one
-//   >= 2 MiB       whole pages, cut from memory that was mapped for huge pages; what is freed joins its
+//   above           whole pages, cut from memory that was mapped for huge pages; what is freed joins its
 //                  neighbours (free_ranges.h)
 // With BACKLIGHT_POISON=1 in the environment every block comes filled with NaN (bytes 0xFF): what reads
 // before it writes is found. Under AddressSanitizer nothing is cached, so that overruns and late reads are

@@ -13,8 +13,14 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
+}  // namespace
+
+void* allocate(size_t bytes) noexcept { return std::aligned_alloc(kAlignment, bytes); }
+
+void free(void* data) noexcept { std::free(data); }
+
 // Maps more than asked for and gives back what lies before and behind the aligned part. That is the highest
-// there is: the system maps downwards, so that blocks of whole huge pages become neighbours.
+// there is: the system maps downwards, so that blocks become neighbours.
 void* map(size_t bytes) noexcept {
     void* mapped =
         mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -31,19 +37,9 @@ void* map(size_t bytes) noexcept {
     return first + before;
 }
 
-}  // namespace
+bool unmap(void* data, size_t bytes) noexcept { return munmap(data, bytes) == 0; }
 
-void* allocate(size_t bytes) noexcept {
-    return bytes >= kHugePage ? map(bytes) : std::aligned_alloc(kAlignment, bytes);
-}
-
-void free(void* data, size_t bytes) noexcept {
-    if (bytes >= kHugePage) {
-        munmap(data, bytes);
-    } else {
-        std::free(data);
-    }
-}
+size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 size_t available_bytes() {
     const size_t pages = static_cast<size_t>(sysconf(_SC_PHYS_PAGES));

@@ -18,16 +18,28 @@ namespace {
 
 std::string describe(int error) { return std::generic_category().message(error); }
 
+/// Whether it is this file, or its path, that cannot be opened. All else (no descriptors, no memory, a disk
+/// that fails) says nothing of the file: whoever skips bad files must not skip that.
+bool is_of_the_file(int error) {
+    return error == ENOENT || error == ENOTDIR || error == EISDIR || error == ELOOP ||
+           error == ENAMETOOLONG || error == EACCES || error == EPERM;
+}
+
 /// Owns a file descriptor that is open for reading.
 class Descriptor {
 public:
     explicit Descriptor(const std::string& name) : value_(::open(name.c_str(), O_RDONLY | O_CLOEXEC)) {
+        const bool failed = value_ < 0 || ::fstat(value_, &status_) != 0;
         const int error = errno;
-        BACKLIGHT_CHECK(value_ >= 0, "cannot read ", name, ": ", describe(error));
-        if (::fstat(value_, &status_) != 0 || S_ISDIR(status_.st_mode)) {
-            ::close(value_);
-            throw_error(concat_text("cannot read ", name, ": it is a folder, not a file"));
+        if (!failed && !S_ISDIR(status_.st_mode)) {
+            return;
         }
+        if (value_ >= 0) {
+            ::close(value_);
+        }
+        BACKLIGHT_CHECK(failed, "cannot read ", name, ": it is a folder, not a file");
+        BACKLIGHT_CHECK(!is_of_the_file(error), "cannot read ", name, ": ", describe(error));
+        throw SystemError(concat_text("cannot read ", name, ": ", describe(error)));
     }
     ~Descriptor() {
         if (value_ >= 0) {

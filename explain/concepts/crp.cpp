@@ -68,24 +68,33 @@ public:
         bool detach_start = false;
         bool exclude_parallel = true;
     };
-    CrpExplainer(Config config, std::unique_ptr<BackwardRules> rules)
-        : config_(std::move(config)), rules_(std::move(rules)) {}
+    /// `lrp`: within `rules`.
+    CrpExplainer(Config config, LrpRules* lrp, std::unique_ptr<BackwardRules> rules)
+        : config_(std::move(config)), lrp_(lrp), rules_(std::move(rules)) {}
     [[nodiscard]] std::string name() const override { return "crp"; }
     [[nodiscard]] Start start() const override { return config_.start; }
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const auto [output, start] =
             forward.begin(request, config_.start, create_graph && !config_.detach_start);
+        lrp_->check_layers(forward.logits());
+        lrp_->collect_parameters(request.parameters, request.magnitudes);
         CrpRules rules(*rules_, config_.conditions, forward.layers(), config_.exclude_parallel);
-        return {.maps = grad(
-                    output, start, forward.points(request),
-                    {.create_graph = create_graph, .retain_graph = true, .rules = &rules, .by_sample = true}),
-                .notes = {"partial: only relevance through " + describe(config_.conditions) +
-                          (config_.exclude_parallel ? "" : " or around it")}};
+        Explanation found{.maps = grad(output, start, forward.points(request),
+                                       {.create_graph = create_graph,
+                                        .retain_graph = true,
+                                        .rules = &rules,
+                                        .by_sample = true,
+                                        .watch = request.watch}),
+                          .notes = {"partial: only relevance through " + describe(config_.conditions) +
+                                    (config_.exclude_parallel ? "" : " or around it")}};
+        found.parameters = lrp_->parameters();
+        return found;
     }
 
 private:
     Config config_;
+    LrpRules* lrp_;
     std::unique_ptr<BackwardRules> rules_;
 };
 
@@ -200,9 +209,11 @@ Tensor channel_relevance(const Tensor& relevance, bool normalize) {
 
 std::unique_ptr<Explainer> crp_explainer(std::vector<CrpCondition> conditions, const std::string& composite,
                                          bool exclude_parallel, const ExplainContext& context) {
+    auto rules = std::make_unique<LrpRules>(named_composite(composite, context));
+    LrpRules* const lrp = rules.get();
     return std::make_unique<CrpExplainer>(
-        CrpExplainer::Config{.conditions = std::move(conditions), .exclude_parallel = exclude_parallel},
-        std::make_unique<LrpRules>(named_composite(composite, context)));
+        CrpExplainer::Config{.conditions = std::move(conditions), .exclude_parallel = exclude_parallel}, lrp,
+        std::move(rules));
 }
 
 std::unique_ptr<Explainer> build_crp(const Options& options, const ExplainContext& context) {
@@ -223,9 +234,10 @@ std::unique_ptr<Explainer> build_crp(const Options& options, const ExplainContex
             {.layer = layer, .channels = channels, .mask = mask.empty() ? Tensor() : read_npy(mask)}};
     }
     const std::string composite = options.get("composite", "epsilon_plus_flat");
-    return std::make_unique<CrpExplainer>(
-        std::move(config),
-        with_paths(std::make_unique<LrpRules>(named_composite(composite, context)), options, "reroute"));
+    auto rules = std::make_unique<LrpRules>(named_composite(composite, context));
+    LrpRules* const lrp = rules.get();
+    return std::make_unique<CrpExplainer>(std::move(config), lrp,
+                                          with_paths(std::move(rules), options, "reroute"));
 }
 
 }  // namespace backlight

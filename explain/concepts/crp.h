@@ -38,6 +38,7 @@ public:
     [[nodiscard]] std::optional<Variables> backward(const NodeView& node, const Variable& r_y,
                                                     InputMask mask) override;
     [[nodiscard]] Variable arrived(const NodeView& node, const Variable& r_y) override;
+    void finish() override { rules_->finish(); }
 
 private:
     struct Gate {

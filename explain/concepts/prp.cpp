@@ -34,12 +34,17 @@ public:
         const auto [similarity, relevance, position] =
             match_prototype(create_graph ? output : output.detach(),
                             Variable(config_.prototype.to(output.dtype())), config_.power);
-        return {
-            .maps = grad(
-                output, relevance, forward.points(request),
-                {.create_graph = create_graph, .retain_graph = true, .rules = &rules_, .by_sample = true}),
-            .expected = similarity.data().to(DType::f64).to_vector<double>(),
-            .notes = {"explained: the similarity to the prototype, not a logit"}};
+        rules_.collect_parameters(request.parameters, request.magnitudes);
+        Explanation found{.maps = grad(output, relevance, forward.points(request),
+                                       {.create_graph = create_graph,
+                                        .retain_graph = true,
+                                        .rules = &rules_,
+                                        .by_sample = true,
+                                        .watch = request.watch}),
+                          .expected = similarity.data().to(DType::f64).to_vector<double>(),
+                          .notes = {"explained: the similarity to the prototype, not a logit"}};
+        found.parameters = rules_.parameters();
+        return found;
     }
 
 private:

@@ -82,12 +82,12 @@ TcavScore tcav_score(const Tensor& gradient, const std::vector<double>& directio
 }
 
 Tensor layer_sensitivity(const ExplainedForward& forward, Explainer& method, const std::string& layer,
-                         const std::vector<int64_t>& targets) {
+                         const std::vector<int64_t>& targets, const std::vector<int64_t>& numbers) {
     const Variable output = forward.layers().at(layer);
     BACKLIGHT_CHECK(output.requires_grad() && output.rank() >= 2, "tcav: layer ", layer,
                     " has no activations that depend on the input");
-    const Tensor found =
-        forward.explain_all(method, {.targets = targets, .layers = {layer}}).maps[0].data().to(DType::f64);
+    const ExplainRequest request{.targets = targets, .layers = {layer}, .numbers = numbers};
+    const Tensor found = forward.explain_all(method, request).maps[0].data().to(DType::f64);
     BACKLIGHT_CHECK(found.shape() == output.shape(), "tcav: ", method.name(), " gives ", found.shape(),
                     " for the layer's ", output.shape(), "; it has no map of each activation");
     const NoGrad off;

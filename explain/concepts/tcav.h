@@ -23,8 +23,10 @@ struct TcavScore {
 
 /// What stands in the place of ∇_a f at the output of `layer`, summed over positions, (N,C) f64: of the
 /// method `gradient` itself; of any other the relevance divided by the activation, 0 where that is 0.
+/// `numbers`: as in ExplainRequest.
 [[nodiscard]] Tensor layer_sensitivity(const ExplainedForward& forward, Explainer& method,
-                                       const std::string& layer, const std::vector<int64_t>& targets);
+                                       const std::string& layer, const std::vector<int64_t>& targets,
+                                       const std::vector<int64_t>& numbers = {});
 
 struct TcavOptions {
     CavOptions cav;

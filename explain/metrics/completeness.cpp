@@ -9,6 +9,7 @@
 
 #include "autograd/functions.h"
 #include "core/error.h"
+#include "explain/methods.h"
 #include "explain/metrics/builders.h"
 
 namespace backlight {
@@ -25,7 +26,7 @@ std::vector<double> sums_of(const Tensor& relevance) {
 /// Below which a relative gap is rounding and quadrature alone; nothing where the gap is the method's own
 /// (biases).
 std::optional<double> usual_tolerance(const std::string& method, DType dtype) {
-    const Spec spec = parse_spec(method);
+    const Spec spec = method_spec(method);
     if (spec.name == "deep_lift" || spec.name == "deep_shap") {
         return dtype == DType::f64 ? 1e-10 : 1e-4;
     }

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/options.h"
 #include "core/random.h"
+#include "explain/methods.h"
 
 namespace backlight {
 namespace {
@@ -39,7 +40,7 @@ double reduced(std::span<const double> channels, const std::string& reduce) {
 }  // namespace
 
 std::string default_reduce(const std::string& method) {
-    return parse_spec(method).name == "saliency" ? "max-abs" : "sum";
+    return method_spec(method).name == "saliency" ? "max-abs" : "sum";
 }
 
 const std::vector<std::string>& reduce_names() {

@@ -239,7 +239,7 @@ void MetricRun::measure(const ExplainedForward& forward, MetricBatch& batch) {
     batch.forward = &forward;
     for (const auto& one : explainers_) {
         Explanation found = batch.timed(static_cast<int64_t>(batch.size()), [&] {
-            return one->explainer->explain(forward, batch.request(), false);
+            return forward.explain_all(*one->explainer, batch.request());
         });
         const ExplainedBatch explained =
             read_explanation(batch, *one->explainer, one->method, one->reduce, std::move(found));

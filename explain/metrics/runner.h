@@ -79,7 +79,7 @@ public:
     MetricRun& operator=(MetricRun&&) noexcept;
 
     /// Measures a batch; results do not depend on how samples are cut into batches beyond rounding. Throws
-    /// Error on a map that is not finite, naming the sample.
+    /// Error on a map that is not finite, naming the sample and the op it comes from.
     void add(const MetricSamples& samples);
 
     [[nodiscard]] const std::vector<Unit>& units() const { return units_; }

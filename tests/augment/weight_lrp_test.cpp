@@ -340,6 +340,7 @@ TEST_CASE("weight_lrp: wrong use is told before the first step") {
     CHECK(contains(message("explainer=lime"), "lime"));
     CHECK(contains(message("explainer=epsilonn"), "did you mean epsilon"));
     CHECK(contains(message("reading=weight_lrp, explainer=gradient"), "LRP methods"));
+    CHECK(contains(message("reading=outer, explainer=integrated_gradients(n=3)"), "several times"));
     CHECK(contains(message("lambda=1"), "lambda"));
     config.model = "mlp(image=12:12:1, widths=16:8)";
     CHECK(contains(message("reading=hadamard"), "as many inputs as outputs"));

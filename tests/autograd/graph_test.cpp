@@ -169,6 +169,22 @@ TEST_CASE(
     CHECK(live() == 2);
 }
 
+TEST_CASE("grad: an output that would be made again, but was changed in place, is kept as it was read") {
+    BatchStatistics statistics;
+    const Variable x = leaf({1, 2, 4}, {3, 1});
+    const Variable y = batch_norm_relu(x, leaf({1}), leaf({0}), 1e-5, statistics);
+    Tensor changed = y.data();
+    changed.fill(7);
+    const Variable w = leaf({1, 1, 1}, {3, 1});
+    const Variable z = y * w;
+    CHECK(values(grad(sum(z), {}, {w})[0]) == Values{7, 7, 7});
+    const Variable later = y * w;
+    changed.fill(8);
+    CHECK_THROWS_WITH_AS(
+        (void)grad(sum(later), {}, {w}),
+        "multiply: input 0 of shape (3, 1) was changed in place after the forward pass that used it", Error);
+}
+
 TEST_CASE("grad: data that was overwritten since the forward pass is an Error") {
     const Variable x = leaf({1, 2});
     const Variable w = leaf({3, 4});

@@ -164,6 +164,35 @@ TEST_CASE("cli: concepts spray clusters a class, or ranks all") {
     CHECK(std::filesystem::exists(shop.path() / "out" / "class_7" / "index.json"));
 }
 
+TEST_CASE("cli: concepts draws the same for a sample in whatever batch it stands") {
+    const Concepts shop;
+    const auto maps = [&](const std::string& batch_size) {
+        shop.succeed(shop.call("spray", "") + Arguments{"--class", "3", "--clusters", "2", "--method",
+                                                        "smoothgrad(n=2, noise_level=0.5)", "--batch-size",
+                                                        batch_size});
+        return shop.array("attributions.npy").to_vector<double>();
+    };
+    const auto a = maps("36"), b = maps("5");
+    REQUIRE(a.size() == b.size());
+    double difference = 0, total = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+        difference += std::abs(a[i] - b[i]);
+        total += std::abs(a[i]);
+    }
+    CHECK(difference < 0.01 * total);  // f32 sums depend on the batch, and a rectifier may on them
+    const auto magnitudes = [&](const std::string& batch_size) {
+        shop.succeed(shop.call("tcav", "6") + Arguments{"--concept", "class=0", "--size", "15", "--class",
+                                                        "3", "--method", "smoothgrad(n=2, noise_level=0.5)",
+                                                        "--batch-size", batch_size});
+        const auto test = shop.json("tcav.json")["tests"][0];
+        return std::pair(test["magnitude"].get<double>(), test["random_magnitude"].get<double>());
+    };
+    const auto [concept_a, random_a] = magnitudes("36");
+    const auto [concept_b, random_b] = magnitudes("5");
+    CHECK(std::abs(concept_a - concept_b) < 5e-3);
+    CHECK(std::abs(random_a - random_b) < 5e-3);
+}
+
 TEST_CASE("cli: concepts refuses what does not exist in one line") {
     const Concepts shop;
     const auto refuse = [&](const Arguments& arguments, const std::vector<std::string>& parts) {

@@ -1,6 +1,8 @@
 // explain by the real program: layers, starts, neurons, parameters, composites, backgrounds, and folders of
 // many samples and methods.
+#include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "autograd/functions.h"
 #include "core/io/image.h"
@@ -48,6 +50,29 @@ TEST_CASE("cli: explain writes several layers in one file, each as it comes alon
     CHECK(read_safetensors(shop / "all.safetensors").tensors.size() > 8);
     shop.refuse(shop.call("r.npy") + Arguments{"--layer", "0,6"}, {"2 layers", ".safetensors"}, "");
     shop.refuse(shop.call("r.npy") + Arguments{"--layer", "x*"}, {"no layer matches x*"}, "");
+}
+
+TEST_CASE("cli: explain without a layer puts the input's map into a .safetensors file, shaped as asked") {
+    const Shop shop;
+    const Arguments method{"--method", "gradient"};
+    shop.succeed(shop.call("r.safetensors") + method);
+    const auto plain = read_safetensors(shop / "r.safetensors").tensors;
+    REQUIRE(plain.size() == 1);
+    CHECK(equal(plain.at("input"), shop.map(method)));
+    const Arguments shaped = method + Arguments{"--reduce", "l2", "--norm", "max-abs"};
+    shop.succeed(shop.call("r.safetensors") + shaped);
+    CHECK(equal(read_safetensors(shop / "r.safetensors").tensors.at("input"), shop.map(shaped)));
+    // Of layers, and of every class.
+    shop.succeed(shop.call("r.safetensors") + shaped + Arguments{"--layer", "0,6"});
+    const auto layers = read_safetensors(shop / "r.safetensors").tensors;
+    for (const char* layer : {"0", "6"}) {
+        CAPTURE(layer);
+        CHECK(layers.at(layer).dim(3) == 1);
+        CHECK(equal(layers.at(layer), shop.map(shaped + Arguments{"--layer", layer})));
+    }
+    CHECK(shop.map(shaped + Arguments{"--target", "all"}).shape() == Shape{10, 3, 8, 8, 1});
+    shop.refuse(shop.call("none.safetensors") + shaped + Arguments{"--layer", "0,11"},
+                {"--reduce and --norm", "of layer 11"}, shop / "none.safetensors");
 }
 
 TEST_CASE("cli: explain starts with a file, at a neuron, and says what a map should sum to") {
@@ -125,6 +150,141 @@ TEST_CASE(
                 "");
 }
 
+TEST_CASE("cli: a folder of maps knows its samples by name and by what they hold") {
+    const Shop shop;
+    const std::string w = shop.weights("rgb.safetensors", "cnn_small(in=3)");
+    const auto write_picture = [&](const std::string& name, uint8_t first) {
+        std::vector<uint8_t> values(8 * 8 * 3);
+        std::iota(values.begin(), values.end(), first);
+        write_png(shop / ("pictures/" + name), Tensor::from(values, {8, 8, 3}));
+    };
+    std::filesystem::create_directories(shop / "pictures");
+    write_picture("a.png", 0);
+    const auto explain = [&](const std::string& input, const std::string& out) {
+        return shop.succeed({"explain", "--model", "cnn_small(in=3)", "--weights", w, "--input", shop / input,
+                             "--method", "input_x_gradient", "--method", "smoothgrad(n=3)", "--out-dir",
+                             shop / out});
+    };
+    CHECK(contains(explain("pictures", "d"), "2 maps computed, 0 kept"));
+    const Tensor a = read_npy(shop / "d/a.png/input_x_gradient.npy");
+    // One that comes to stand in front of it.
+    write_picture("0.png", 50);
+    CHECK(contains(explain("pictures", "d"), "2 maps computed, 2 kept"));
+    CHECK(equal(read_npy(shop / "d/a.png/input_x_gradient.npy"), a));
+    CHECK_FALSE(equal(read_npy(shop / "d/0.png/input_x_gradient.npy"), a));
+    std::map<std::string, int64_t> place;
+    const nlohmann::json after_index = index_of(shop, "d");
+    for (const auto& entry : after_index.at("maps")) {
+        place[entry.at("name").get<std::string>()] = entry.at("sample").get<int64_t>();
+    }
+    CHECK(place == std::map<std::string, int64_t>{{"0.png", 0}, {"a.png", 1}});
+    // All is as if both had been there from the start, what is drawn at random too.
+    CHECK(contains(explain("pictures", "fresh"), "4 maps computed, 0 kept"));
+    const nlohmann::json fresh_index = index_of(shop, "fresh");
+    for (const auto& entry : fresh_index.at("maps")) {
+        const std::string array = entry.at("array").get<std::string>();
+        CAPTURE(array);
+        CHECK(equal(read_npy(shop / ("d/" + array)), read_npy(shop / ("fresh/" + array))));
+    }
+    // Another picture under the same name.
+    write_picture("a.png", 100);
+    CHECK(contains(explain("pictures", "d"), "2 maps computed, 2 kept"));
+    CHECK_FALSE(equal(read_npy(shop / "d/a.png/input_x_gradient.npy"), a));
+    CHECK(index_of(shop, "d").at("maps").size() == 4);
+}
+
+TEST_CASE(
+    "cli: a folder of maps is computed again where the file of the samples, or of the background, is "
+    "another") {
+    const Shop shop;
+    const Arguments gradient{"--method", "input_x_gradient"};
+    CHECK(contains(shop.succeed(shop.folder("d") + gradient + Arguments{"--limit", "1"}), "1 maps computed"));
+    CHECK(contains(shop.succeed(shop.folder("d") + gradient), "2 maps computed, 1 kept"));
+    shop.input("x.npy", {3, 8, 8, 1}, 5);
+    CHECK(contains(shop.succeed(shop.folder("d") + gradient), "3 maps computed, 0 kept"));
+    CHECK(index_of(shop, "d").at("maps").size() == 3);
+    CHECK(equal(read_npy(shop / "d/x_1/input_x_gradient.npy"),
+                slice(Variable(shop.map(gradient)), 0, 1, 1).data()));
+    const Arguments lift = shop.folder("e") + Arguments{"--method", "deep_shap", "--no-pictures",
+                                                        "--background", shop.input("b.npy", {4, 8, 8, 1}, 2)};
+    shop.succeed(lift);
+    shop.input("b.npy", {4, 8, 8, 1}, 3);
+    shop.refuse(lift, {"explanations of something else"}, "");
+}
+
+TEST_CASE(
+    "cli: pictures of a folder of maps are drawn again where they are missing or others are asked for") {
+    const Shop shop;
+    const Arguments call = shop.folder("d") + Arguments{"--method", "gradient"};
+    const std::string picture = shop / "d/x_1/gradient.png";
+    shop.succeed(call + Arguments{"--no-pictures"});
+    CHECK_FALSE(std::filesystem::exists(picture));
+    CHECK_FALSE(index_of(shop, "d").at("maps")[0].contains("picture"));
+    CHECK(contains(shop.succeed(call), "0 maps computed, 3 kept, pictures of 3 drawn again"));
+    const std::string red = slurp(picture);
+    CHECK(index_of(shop, "d").at("maps")[0].at("drawn").at("colormap") == "blue-white-red");
+    CHECK_FALSE(contains(shop.succeed(call), "drawn again"));
+    CHECK(contains(shop.succeed(call + Arguments{"--colormap", "viridis"}), "pictures of 3 drawn again"));
+    CHECK(slurp(picture) != red);
+    std::filesystem::remove(picture);
+    CHECK(contains(shop.succeed(call + Arguments{"--colormap", "viridis"}), "pictures of 1 drawn again"));
+    CHECK(contains(shop.succeed(call), "pictures of 3 drawn again"));
+    CHECK(slurp(picture) == red);
+    CHECK(contains(shop.succeed(call + Arguments{"--reduce", "l2", "--percentile", "90"}),
+                   "pictures of 3 drawn again"));
+    // Of other samples nothing stays.
+    shop.input("x.npy", {3, 8, 8, 1}, 9);
+    shop.succeed(call + Arguments{"--no-pictures"});
+    CHECK_FALSE(std::filesystem::exists(picture));
+}
+
+TEST_CASE("cli: with all methods a sample that one of them cannot explain is left out of it alone") {
+    const Shop shop;
+    // The gradient of the second class is 1e20: its square overflows, and only where that class is predicted.
+    const std::string w = shop / "steep.safetensors";
+    write_safetensors(w, {{"0.weight", Tensor::from<float>({1, 0, 0, 1e20F}, {2, 2})},
+                          {"0.bias", Tensor::zeros({2})},
+                          {"2.weight", Tensor::from<float>({1, 0, 0, 1}, {2, 2})},
+                          {"2.bias", Tensor::zeros({2})}});
+    write_npy(shop / "v.npy", Tensor::from<float>({1, 0, 0, 1, 1, 0, 1, 0}, {4, 2}));
+    const Arguments call{"explain",      "--model",   "mlp(in=2, widths=2, out=2)",
+                         "--weights",    w,           "--input",
+                         shop / "v.npy", "--out-dir", shop / "d"};
+    const std::string printed = shop.succeed(call + Arguments{"--method", "all"});
+    CHECK(contains(printed, "left out: smoothgrad_sq at v_1: "));
+    CHECK(contains(slurp(shop / "d/report.html"), "smoothgrad_sq at v_1: "));
+    const nlohmann::json index = index_of(shop, "d");
+    std::map<std::string, std::vector<std::string>> found;  // names by method
+    for (const auto& entry : index.at("maps")) {
+        found[entry.at("method").get<std::string>()].push_back(entry.at("name").get<std::string>());
+    }
+    CHECK(found["gradient"] == std::vector<std::string>{"v_0", "v_1", "v_2", "v_3"});
+    CHECK(found["smoothgrad_sq"] == std::vector<std::string>{"v_0", "v_2", "v_3"});
+    // What works on no sample is told once.
+    std::map<std::string, int> told;
+    for (const auto& failure : index.at("failed")) {
+        CAPTURE(failure.dump());
+        const std::string method = failure.at("method").get<std::string>();
+        CHECK_FALSE(failure.at("why").get<std::string>().empty());
+        if (failure.contains("name")) {
+            CHECK(found.contains(method));
+        } else {
+            CHECK_FALSE(found.contains(method));
+            CHECK(++told[method] == 1);
+        }
+    }
+    CHECK(told.contains("expected_gradients"));  // cannot be built
+    CHECK(told.contains("rise"));                // takes pictures
+    // A method that is named stops, and what was computed stays.
+    shop.refuse(call + Arguments{"--method", "gradient", "--method", "smoothgrad_sq(n=5)"}, {"not finite"});
+    size_t kept = 0;
+    const nlohmann::json last_index = index_of(shop, "d");
+    for (const auto& entry : last_index.at("maps")) {
+        kept += entry.at("method") == "smoothgrad_sq(n=5)" ? 1 : 0;
+    }
+    CHECK(kept == 1);
+}
+
 TEST_CASE("cli: all methods on a data set; those that cannot work are named with the reason") {
     const Shop shop;
     const std::string printed = shop.succeed({"explain", "--model", shop.spec, "--weights", shop.w, "--data",
@@ -186,12 +346,15 @@ TEST_CASE("cli: a folder of pictures is explained, and sequential colours show m
 
 TEST_CASE("cli: wrong options of explain are refused before the work, in one line") {
     const Shop shop;
-    shop.refuse(shop.call("r.npy") + Arguments{"--limit", "3"}, {"--limit goes with --out-dir"}, shop / "r.npy");
+    shop.refuse(shop.call("r.npy") + Arguments{"--limit", "3"}, {"--limit goes with --out-dir"},
+                shop / "r.npy");
     shop.refuse(shop.folder("f") + Arguments{"--view", "raw"}, {"--view goes with --out"}, shop / "f");
     shop.refuse(shop.folder("f") + Arguments{"--method", "all", "--method", "lrp"}, {"leave out the others"});
     shop.refuse(shop.call("r.npy") + Arguments{"--method", ""}, {"--method: expected a name"});
-    shop.refuse(shop.call("r.npy") + Arguments{"--composite", "conv:"}, {"expected PREDICATE:RULE, got \"conv:\""});
-    shop.refuse(shop.call("r.npy") + Arguments{"--layer", "6", "--neuron", "3:0"}, {"layer 6 lies behind the neuron 3:0"});
+    shop.refuse(shop.call("r.npy") + Arguments{"--composite", "conv:"},
+                {"expected PREDICATE:RULE, got \"conv:\""});
+    shop.refuse(shop.call("r.npy") + Arguments{"--layer", "6", "--neuron", "3:0"},
+                {"layer 6 lies behind the neuron 3:0"});
     for (const auto& [more, parts] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
              {{"--colormap", "pink"}, {"pink"}},
              {{"--reduce", "pink"}, {"pink"}},

@@ -1,4 +1,7 @@
 // backlight train by the real program: what it writes, signals, crashes, resume, configuration files.
+#include <cmath>
+
+#include "core/io/image.h"
 #include "tests/cli/support.h"
 
 using namespace backlight;
@@ -60,8 +63,60 @@ TEST_CASE("cli: a run folder holds configuration, metrics, weights, checkpoint a
                   "--data", "toy1", "--out", shop / "e.json"});
     const auto json = nlohmann::json::parse(slurp(shop / "e.json"));
     CHECK(json["accuracy"] == metrics_of(run).back()["test"]["accuracy"]);
+    const auto by_class = metrics_of(run).back()["test"]["class_accuracy"].get<std::vector<double>>();
+    REQUIRE(by_class.size() == 2);
+    CHECK(json["class_mean"].get<double>() == doctest::Approx((by_class[0] + by_class[1]) / 2));
+    const double deviation = std::abs(by_class[0] - by_class[1]) / 2;
+    CHECK(json["class_deviation"].get<double>() == doctest::Approx(deviation));
+    CHECK(json["balance"].get<double>() ==
+          doctest::Approx((by_class[0] + by_class[1]) / 2 / std::max(deviation, 1e-6)));
+    CHECK_FALSE(json.contains("skipped"));
     CHECK(json["loss"].get<double>() ==
           doctest::Approx(metrics_of(run).back()["test"]["loss"].get<double>()).epsilon(1e-5));
+}
+
+TEST_CASE("cli: a run without a step left to do is resumed: its evaluation is shown") {
+    const Workshop shop;
+    const Arguments call = toy(shop / "r") + Arguments{"--max-steps", "13"};
+    REQUIRE(shop.run(call).code == 0);
+    const Result again = shop.run(call + Arguments{"--resume"});
+    INFO(again.err);
+    CHECK(again.code == 0);
+    CHECK(contains(again.out, "accuracy "));
+    CHECK(metrics_of(shop / "r").size() == 2);
+}
+
+TEST_CASE("cli: a test picture that cannot be read stops the run, and --resume goes on once it is repaired") {
+    const Workshop shop;
+    const std::string bad = shop / "data/test/a/2.png";
+    for (const char* part : {"train", "test"}) {
+        for (const char* place : {"a", "b"}) {
+            for (int i = 0; i < 4; ++i) {
+                testing::write_bytes(
+                    std::filesystem::path(shop / "data") / part / place / (std::to_string(i) + ".png"),
+                    encode_png(Tensor::full({8, 8, 3}, place[0] == 'a' ? i : 255 - i, DType::u8)));
+            }
+        }
+    }
+    const auto train = [&](const std::string& run, const Arguments& more = {}) {
+        return shop.run(Arguments{"train", "--model", "cnn_small(in=3)", "--data",
+                                  "folder:" + (shop / "data"), "--run", run, "--epochs", "2", "--batch-size",
+                                  "4", "--on-corrupt", "stop"} +
+                        more);
+    };
+    REQUIRE(train(shop / "whole").code == 0);
+    const std::string picture = slurp(bad);
+    testing::write_bytes(bad, {});
+    const Result stopped = train(shop / "parts");
+    INFO(stopped.err);
+    CHECK(stopped.code == 2);
+    CHECK(contains(stopped.err, "test/a/2.png"));
+    CHECK(contains(stopped.err, "; step 2 is saved in " + (shop / "parts")));
+    testing::write_text(bad, picture);
+    const Result resumed = train(shop / "parts", {"--resume"});
+    INFO(resumed.err);
+    CHECK(resumed.code == 0);
+    check_same_run(shop / "whole", shop / "parts");
 }
 
 TEST_CASE("cli: train refuses what cannot work before it writes") {

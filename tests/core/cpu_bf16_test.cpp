@@ -156,6 +156,29 @@ TEST_CASE("bf16: batch norm, ReLU, sums and max pooling agree with the reference
                 }
             }
         }
+        // The mask taken from the map is that of its output, to the bit.
+        for (const bool narrowed : {false, true}) {
+            const auto typed = [&](const Tensor& t) { return narrowed ? t : t.to(DType::f32); };
+            const Tensor mean = Tensor::zeros(channels);
+            const Tensor inv_std = draw.tensor(channels);
+            Tensor factor = Tensor::empty(channels);
+            cpu_backend().binary(BinaryOp::multiply, scale, inv_std, factor);
+            Tensor output = Tensor::empty_like(typed(x));
+            cpu_backend().channel_affine(typed(x), factor, shift, {}, true, output);
+            std::vector<std::vector<double>> found[2];
+            for (const ReluMask& mask : {ReluMask{output, {}}, ReluMask{{}, shift}}) {
+                Tensor d_x = Tensor::empty_like(output);
+                Tensor d_scale = Tensor::empty(channels);
+                Tensor d_shift = Tensor::empty(channels);
+                Tensor none;
+                cpu_backend().batch_norm_backward(typed(x), typed(d_y), mean, inv_std, scale, mask, d_x,
+                                                  d_scale, d_shift, none);
+                for (const Tensor& t : {d_x, d_scale, d_shift}) {
+                    found[mask.shift.defined()].push_back(t.to(DType::f64).to_vector<double>());
+                }
+            }
+            CHECK(found[0] == found[1]);
+        }
         compare_narrow(shape, [&](Backend& b, Tensor& y) { b.unary(UnaryOp::relu, x, 0, y); });
         compare_narrow(shape, [&](Backend& b, Tensor& y) { b.binary(BinaryOp::add, x, other, y); });
         compare_narrow(shape,

@@ -2,6 +2,7 @@
 #include "datasets/corrupt.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <fstream>
@@ -72,6 +73,23 @@ struct Folder {
         fs::remove(b / "deleted.jpg");
     }
     [[nodiscard]] const std::shared_ptr<Dataset>& train() const { return source->train; }
+};
+
+/// While it lives no file can be opened.
+class NoDescriptors {
+public:
+    NoDescriptors() {
+        getrlimit(RLIMIT_NOFILE, &previous_);
+        rlimit none = previous_;
+        none.rlim_cur = 0;
+        setrlimit(RLIMIT_NOFILE, &none);
+    }
+    ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &previous_); }
+    NoDescriptors(const NoDescriptors&) = delete;
+    NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+private:
+    rlimit previous_{};
 };
 
 struct Seen {
@@ -192,6 +210,24 @@ TEST_CASE("corrupt: when no sample can be read the loader says so") {
     CHECK_FALSE(leave_out.next().has_value());
 }
 
+TEST_CASE("corrupt: a file that the system cannot open is no sample to skip") {
+    const Folder folder;
+    const auto corrupt = std::make_shared<CorruptSamples>();
+    for (const OnCorrupt what : {OnCorrupt::stop, OnCorrupt::leave_out, OnCorrupt::replace}) {
+        Loader loader(folder.train(), {.workers = 0, .on_corrupt = what, .corrupt = corrupt});
+        std::string text;
+        try {
+            const NoDescriptors none;
+            (void)loader.next();
+        } catch (const SystemError& error) {
+            text = error.what();
+        }
+        CHECK(contains(text, "cannot read "));
+        CHECK(contains(text, ": Too many open files"));
+        CHECK(corrupt->count() == 0);
+    }
+}
+
 TEST_CASE("corrupt: the summary names twenty and counts the rest") {
     const Folder folder;
     CorruptSamples corrupt;
@@ -203,4 +239,8 @@ TEST_CASE("corrupt: the summary names twenty and counts the rest") {
     CHECK(corrupt.count() == 25);
     CHECK(contains(corrupt.summary(), "skipped 25 samples that cannot be read: file 10; file 11; "));
     CHECK(contains(corrupt.summary(), "; file 29; and 5 more"));
+    const std::vector<std::string> all = corrupt.reasons();
+    CHECK(all.size() == 25);
+    CHECK(all.front() == "file 10");
+    CHECK(all.back() == "file 34");
 }

@@ -100,6 +100,53 @@ TEST_CASE("loader: drop_last leaves out what does not fill a batch, and no shuff
     CHECK(seen[1].indices == std::vector<int64_t>{4, 5, 6, 7});
 }
 
+TEST_CASE("loader: a last sample that is alone comes with the batch before it, when asked to") {
+    const auto sizes_of = [](int64_t samples, int64_t batch_size, bool drop_last = false) {
+        Loader loader(numbers(samples), {.batch_size = batch_size,
+                                         .shuffle = false,
+                                         .drop_last = drop_last,
+                                         .join_single = true,
+                                         .workers = 0});
+        std::vector<int64_t> sizes, expected(static_cast<size_t>(samples)), seen;
+        for (const Seen& batch : drain(loader, 1)) {
+            sizes.push_back(static_cast<int64_t>(batch.indices.size()));
+            seen.insert(seen.end(), batch.indices.begin(), batch.indices.end());
+        }
+        std::iota(expected.begin(), expected.end(), int64_t{0});
+        expected.resize(seen.size());
+        CHECK(seen == expected);
+        CHECK(loader.batches_per_epoch() == static_cast<int64_t>(sizes.size()));
+        return sizes;
+    };
+    using Sizes = std::vector<int64_t>;
+    CHECK(sizes_of(9, 4) == Sizes{4, 5});
+    CHECK(sizes_of(10, 4) == Sizes{4, 4, 2});
+    CHECK(sizes_of(8, 4) == Sizes{4, 4});
+    CHECK(sizes_of(3, 2) == Sizes{3});
+    CHECK(sizes_of(1, 4) == Sizes{1});  // there is none before it
+    CHECK(sizes_of(3, 1) == Sizes{1, 1, 1});
+    CHECK(sizes_of(9, 4, true) == Sizes{4, 4});
+
+    // Workers, a restored position and an order of the caller's know the same batches.
+    const auto set = numbers(13);
+    std::vector<Seen> runs[2];
+    for (const int workers : {0, 2}) {
+        const LoaderOptions options{.batch_size = 4, .join_single = true, .workers = workers, .seed = 11};
+        Loader loader(set, options);
+        runs[workers / 2] = drain(loader, 2);
+        CHECK(loader.position() == Loader::Position{2, 0});
+        loader.seek({1, 2});
+        const std::vector<Seen> rest = drain(loader, 1);
+        CHECK(rest == std::vector<Seen>(runs[workers / 2].begin() + 5, runs[workers / 2].end()));
+        loader.seek({2, 0}, {7, 7, 3, 1, 12});
+        const std::vector<Seen> own = drain(loader, 1);
+        REQUIRE(own.size() == 1);
+        CHECK(own[0].indices == std::vector<int64_t>{7, 7, 3, 1, 12});
+        CHECK(error_of([&] { loader.seek({3, 4}); }) == "loader: no batch 4 of epoch 3");
+    }
+    CHECK(runs[0] == runs[1]);
+}
+
 TEST_CASE("loader: the number of workers does not change a bit") {
     const auto set = numbers(53);
     std::vector<std::vector<Seen>> runs;

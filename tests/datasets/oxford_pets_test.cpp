@@ -85,6 +85,23 @@ TEST_CASE("oxford_pets: what is wrong with the files is said with the file's nam
     CHECK(contains(error_of([&] { (void)load_data(spec)->test->get(0); }), "4 x 5 pixels"));
 }
 
+TEST_CASE("oxford_pets: without masks a trimap that is missing or damaged does not matter") {
+    const TemporaryFolder folder;
+    write_pets(folder);
+    std::filesystem::remove(folder.path() / "annotations/trimaps/Abyssinian_1.png");
+    write_text(folder.path() / "annotations/trimaps/Abyssinian_2.png", "no picture");
+    const std::string spec = "oxford_pets:" + folder.text() + "(size=4, normalize=none";
+    const auto with = load_data(spec + ")");
+    CHECK(contains(error_of([&] { (void)with->train->get(0); }), "trimaps/Abyssinian_1.png"));
+    CHECK(contains(error_of([&] { (void)with->train->get(2); }), "trimaps/Abyssinian_2.png"));
+    const auto without = load_data(spec + ", mask=none)");
+    CHECK_FALSE(without->train->has_masks());
+    CHECK_FALSE(without->train->get(0).mask.defined());
+    CHECK(without->train->all().input.shape() == Shape{3, 4, 4, 3});
+    CHECK(load_data(spec + ", mask=trimap)")->test->get(0).mask.defined());
+    CHECK(contains(error_of([&] { (void)load_data(spec + ", mask=boxes)"); }), "mask"));
+}
+
 TEST_CASE("oxford_pets: real images, a PNG with alpha under a JPEG's name among them") {
     const auto folder = shared_data("oxford-iiit-pet");
     if (folder.empty()) {

@@ -253,4 +253,16 @@ TEST_SUITE("explain") {
                          sum(g.detach() * Variable(active), {1, 2}).data()) < 1e-12);
         CHECK(contains(error_of([&] { (void)layer_sensitivity(forward, *gradient, "66", {0}); }), "66"));
     }
+
+    TEST_CASE("tcav: what a method draws for a sample depends on its number, not on the batch") {
+        const auto net = golden::network();
+        const Tensor x = random_tensor({3, 6, 6, 2}, 5);
+        const auto method = build_method("smoothgrad(n=3, noise_level=0.5)");
+        const Variable together(
+            layer_sensitivity(ExplainedForward(*net, x), *method, "3", {0, 0, 0}, {4, 7, 2}));
+        const ExplainedForward one(*net, slice(Variable(x), 0, 1, 1).data());
+        const Tensor middle = slice(together, 0, 1, 1).data();
+        CHECK(difference(middle, layer_sensitivity(one, *method, "3", {0}, {7})) < 1e-9);
+        CHECK(difference(middle, layer_sensitivity(one, *method, "3", {0}, {1})) > 1e-3);
+    }
 }

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 
 #include "autograd/gradcheck.h"
 #include "core/error.h"
@@ -18,6 +20,58 @@ namespace {
 Tensor explain(const ExplainedForward& forward, const std::string& method,
                const std::vector<int64_t>& targets, const std::string& layer = "") {
     return forward.explain(*build_method(method), {.targets = targets, .layers = {layer}});
+}
+
+/// Three samples through the golden network as in a training step.
+struct TrainingPass {
+    std::unique_ptr<Sequential> net = golden::network();
+    Variable input = Variable::leaf(random_tensor({3, 6, 6, 2}, 17));
+    Variable logits;
+    Recording::Layers layers;
+    TrainingPass() {
+        net->train();
+        const Recording recording;
+        logits = (*net)(input);
+        layers = recording.layers();
+    }
+    [[nodiscard]] ExplainedForward forward() const { return {*net, layers, input, logits}; }
+};
+
+constexpr std::array kOfStep = {"gradient",
+                                "guided_backprop",
+                                "input_x_gradient",
+                                "smooth_relu",
+                                "epsilon(epsilon=0.1)",
+                                "epsilon_plus",
+                                "epsilon_alpha2_beta1",
+                                "gamma"};
+
+/// Σ R² of the first sample.
+Variable of_first(const Variable& r) { return sum(square(slice(r, 0, 0, 1))); }
+
+/// random_network with every rectifier open and weights of both signs at every output: no output lacks a
+/// positive or a negative part, and no relevance waits where nothing is.
+std::unique_ptr<Sequential> open_network(uint64_t seed, const Tensor& x) {
+    auto net = random_network(seed);
+    const NoGrad off;
+    for (const Parameter& parameter : net->parameters()) {
+        Tensor value = parameter.value.data();
+        if (value.rank() > 1) {  // (O,...,I): signs alternate over the inputs
+            std::vector<double> signs;
+            for (int64_t i = 0; i < value.dim(-1); ++i) {
+                signs.push_back(i % 2 == 0 ? 1 : -1);
+            }
+            value.copy_from((abs(Variable(value)) * Variable(Tensor::from(signs, {value.dim(-1)}))).data());
+        }
+    }
+    for (const auto& [name, module] : net->modules()) {  // in front of a rectifier; earlier ones come first
+        if (name == "8" || dynamic_cast<BatchNorm*>(module) != nullptr) {
+            const double least = amin(ExplainedForward(*net, x).layers().at(name).detach()).item();
+            Tensor bias = golden::parameter(*net, name + ".bias").data();
+            bias.copy_from((Variable(bias) + (1.0 - least)).data());
+        }
+    }
+    return net;
 }
 
 }  // namespace
@@ -46,6 +100,55 @@ TEST_SUITE("explain") {
               "epsilon_gamma_box(epsilon=1e-9, zero_bias=true, low=-1, high=1)"}) {
             CAPTURE(method);
             CHECK(total(explain(forward, method, {0})) == doctest::Approx(logit).epsilon(2e-6));
+        }
+    }
+
+    TEST_CASE("relevance is conserved at every layer of a network with branches") {
+        for (const uint64_t seed : {201, 202, 203, 206}) {
+            const Tensor x = random_tensor({2, 8, 8, 2}, seed + 50, 0.1, 1);
+            const auto net = open_network(seed, x);
+            const ExplainedForward forward(*net, x);
+            std::vector<std::string> layers{""};
+            for (const std::string& name : forward.layers().names()) {
+                layers.push_back(name);
+            }
+            for (const std::string method :
+                 {"epsilon(epsilon=1e-20, zero_bias=true)", "z_plus(epsilon=1e-20, zero_bias=true)",
+                  "epsilon_plus(epsilon=1e-20, zero_bias=true)", "gamma(epsilon=1e-20, zero_bias=true)",
+                  "epsilon_alpha2_beta1(epsilon=1e-20, zero_bias=true)",
+                  "epsilon_gamma_box(epsilon=1e-20, zero_bias=true, low=0, high=1)",
+                  "composite(parts=(any:alpha_beta(alpha=2, zero_bias=true, stabilizer=1e-20)), "
+                  "stabilizer=1e-20)",
+                  "excitation_backprop"}) {
+                const Explanation found =
+                    forward.explain_all(*build_method(method), {.targets = {0, 2}, .layers = layers});
+                double largest = 0;
+                std::map<std::string, double> sums;  // of the first sample and of the second
+                for (size_t i = 0; i < layers.size(); ++i) {
+                    const Tensor& map = found.maps[i].data();
+                    largest = std::max(largest, max_abs(map));
+                    for (int64_t n = 0; n < 2; ++n) {
+                        sums[layers[i] + "/" + std::to_string(n)] =
+                            total(slice(Variable(map), 0, n, 1).data());
+                    }
+                }
+                for (const std::string& layer : layers) {
+                    for (size_t n = 0; n < 2; ++n) {
+                        CAPTURE(seed);
+                        CAPTURE(method);
+                        CAPTURE(layer);
+                        CAPTURE(n);
+                        const auto at = [&](const std::string& name) {
+                            return sums.at(name + "/" + std::to_string(n));
+                        };
+                        // What one branch has not, the other has.
+                        const double sum = layer.starts_with("4.body")       ? at(layer) + at("4.shortcut")
+                                           : layer.starts_with("4.shortcut") ? at(layer) + at("4.body")
+                                                                             : at(layer);
+                        CHECK(std::abs(sum - found.expected[n]) <= 1e-12 * largest);
+                    }
+                }
+            }
         }
     }
 
@@ -266,6 +369,42 @@ TEST_SUITE("explain") {
         CHECK(others == 0);
     }
 
+    TEST_CASE("with constant statistics no sample moves another's relevance in training mode") {
+        // dR_n / dx_m = 0 for n != m: the network is then the one of evaluation mode whose running statistics
+        // are those of this batch.
+        const TrainingPass step;
+        const auto fixed = golden::network();
+        for (const Buffer& buffer : fixed->buffers()) {
+            const NoGrad off;
+            const bool variance = buffer.name.ends_with("running_var");
+            if (variance || buffer.name.ends_with("running_mean")) {
+                const std::string norm = buffer.name.substr(0, buffer.name.find('.'));
+                const Variable z = step.layers.at(norm + ":in").detach();
+                const Variable mu = mean(z, {0, 1, 2});
+                buffer.value->copy_from((variance ? mean(square(z - mu), {0, 1, 2}) : mu).data());
+            }
+        }
+        const ExplainedForward constant(*fixed, step.input.data());
+        size_t moved = 0;
+        for (const char* method : kOfStep) {
+            CAPTURE(method);
+            const auto explainer = build_method(method);
+            const Variable r = explainer->explain(step.forward(), {.targets = {0, 1, 2}}, true).maps[0];
+            const Variable expected = explainer->explain(constant, {.targets = {0, 1, 2}}, true).maps[0];
+            CHECK(difference(r.data(), expected.data()) < 1e-10);
+            const GradOptions options{.retain_graph = true, .by_sample = true, .allow_unused = true};
+            const Variable moves = grad(of_first(r), {}, {step.input}, options)[0];
+            const Variable as = grad(of_first(expected), {}, {constant.input()}, options)[0];
+            REQUIRE(moves.defined() == as.defined());
+            if (moves.defined()) {
+                moved += max_abs(slice(moves, 0, 0, 1).data()) > 0 ? 1 : 0;
+                CHECK(max_abs(slice(moves, 0, 1, 2).data()) == 0);
+                CHECK(difference(moves.data(), as.data()) < 1e-9);
+            }
+        }
+        CHECK(moved == kOfStep.size() - 2);  // the first two are constant between the kinks of rectifiers
+    }
+
     TEST_CASE("a tensor, a convolution and a rectifier used twice: relevances add, nothing is doubled") {
         const Variable x = Variable::leaf(random_tensor({1, 4, 4, 2}, 18));
         const Variable weight = random_tensor({2, 3, 3, 2}, 19);
@@ -386,7 +525,8 @@ TEST_SUITE("explain") {
         CHECK_FALSE(glob_match("features.*", "classifier.0"));
     }
 
-    TEST_CASE("relevance at a layer is what passes through it on the way to the input: places do not move up") {
+    TEST_CASE(
+        "relevance at a layer is what passes through it on the way to the input: places do not move up") {
         const auto net = random_network(71);
         const ExplainedForward forward(*net, random_images(72));
         for (const char* method : {"epsilon_plus_flat", "w2_first", "preset_b_flat_until(k=1)",
@@ -396,7 +536,9 @@ TEST_SUITE("explain") {
                 CAPTURE(method);
                 CAPTURE(layer);
                 const auto at = [&](const std::vector<std::string>& layers) {
-                    return forward.explain_all(*explainer, {.targets = {0, 1}, .layers = layers}).maps[0].data();
+                    return forward.explain_all(*explainer, {.targets = {0, 1}, .layers = layers})
+                        .maps[0]
+                        .data();
                 };
                 CHECK(difference(at({layer}), at({layer, ""})) == 0);
             }

@@ -7,9 +7,10 @@ run.
 
 PyTorch writes the weights with which both begin. Each step has a batch of its own, 16 noisy pictures: an epoch is one
 step, and before each the pictures in the folder are replaced and the run is resumed; their order within the batch
-changes nothing but rounding. SGD with momentum 0.9, weight decay 5e-4, f32. Exits with 1 when a loss differs by more than 1e-4, relative.
-The last column, PyTorch's own f32 losses against its f64 losses, is what rounding does. Ten steps amplify it, in PyTorch
-too, beyond any use with ten times the learning rate or where residual branches do not start at zero; so here they do.
+changes nothing but rounding. SGD with momentum 0.9, weight decay 5e-4, f32. The fourth column, PyTorch's own f32 losses
+against its f64 losses, is what rounding does. Ten steps amplify it, in PyTorch too, beyond any use with ten times the
+learning rate or where residual branches do not start at zero; so here they do. Exits with 1 when a loss differs by more
+than the last column, relative: 1e-4, or twice what rounding does to PyTorch where that is more.
 """
 import copy
 import json
@@ -85,9 +86,10 @@ def largest_difference(a: list, b: list) -> float:
 
 def main() -> None:
     program, names = sys.argv[1], sys.argv[2:]
-    worst = 0.0
-    print("| network, pixels, learning rate | loss of steps 1, 5, 10 | ours against PyTorch | PyTorch's f32 against its f64 |")
-    print("|---|---|---|---|")
+    failed = False
+    print("| network, pixels, learning rate | loss of steps 1, 5, 10 | ours against PyTorch | PyTorch's f32 against its f64 "
+          "| limit |")
+    print("|---|---|---|---|---|")
     for name, side, rate in CASES:
         if names and name not in names:
             continue
@@ -101,10 +103,12 @@ def main() -> None:
             theirs = their_losses(net, batches, rate)
             ours = our_losses(program, name, folder, side, rate)
         error = largest_difference(ours, theirs)
-        worst = max(worst, error)
+        rounding = largest_difference(theirs, exact)
+        limit = max(LIMIT, 2 * rounding)
+        failed = failed or not error <= limit  # NaN fails
         print(f"| {name}, {side}, {rate:g} | {ours[0]:.4f}, {ours[4]:.4f}, {ours[9]:.4f} | {error:.1e} | "
-              f"{largest_difference(theirs, exact):.1e} |", flush=True)
-    sys.exit(worst > LIMIT)
+              f"{rounding:.1e} | {limit:.1e} |", flush=True)
+    sys.exit(failed)
 
 
 main()

@@ -29,9 +29,11 @@ double loss_of(double picked, double other) { return -(picked - std::log(std::ex
 TEST_CASE("evaluation: loss, accuracy, confusion and accuracy of each class") {
     Sequential net;
     net.add(make_flatten());
+    const double by_default = evaluate(net, *samples({0, 1, 2, 2})).loss;
     for (const int64_t batch_size : {int64_t{1}, int64_t{3}, int64_t{4}, INT64_MAX}) {
         CAPTURE(batch_size);
         const Evaluation e = evaluate(net, *samples({0, 1, 2, 2}), batch_size);
+        CHECK(e.loss == by_default);  // to the bit
         CHECK(e.samples == 4);
         CHECK(e.accuracy == 0.75);
         // three labels at the large logit, one at a zero beside a 3
@@ -44,6 +46,37 @@ TEST_CASE("evaluation: loss, accuracy, confusion and accuracy of each class") {
         CHECK(accuracy[2] == 0.5);
         CHECK(std::isnan(accuracy[3]));  // no sample
     }
+}
+
+TEST_CASE("evaluation: the loss is that of each sample, whatever the size of its logits") {
+    Sequential net;
+    net.add(make_flatten());
+    const auto set = make_dataset(layer_testing::tensor({1e4, -1e4, 0, 0, -1e4, 0}, {3, 2}), {0, 1, 1},
+                                  numbered_classes(2));
+    CHECK(evaluate(net, *set).loss == doctest::Approx(std::log(2.0) / 3));
+    const auto infinite =
+        make_dataset(layer_testing::tensor({INFINITY, 0, 0, 1}, {2, 2}), {1, 1}, numbered_classes(2));
+    CHECK_FALSE(std::isfinite(evaluate(net, *infinite).loss));
+}
+
+TEST_CASE("evaluation: mean, deviation, least and balance of the classes that have samples") {
+    Evaluation evaluation;
+    evaluation.confusion = {{3, 1, 0, 0}, {0, 4, 0, 0}, {0, 0, 0, 0}, {1, 1, 0, 2}};  // 0.75, 1, none, 0.5
+    const ClassSpread spread = evaluation.class_spread();
+    CHECK(spread.mean == doctest::Approx(0.75));
+    CHECK(spread.deviation == doctest::Approx(std::sqrt(0.125 / 3)));
+    CHECK(spread.minimum == 0.5);
+    CHECK(spread.balance() == doctest::Approx(0.75 / std::sqrt(0.125 / 3)));
+    evaluation.average_precision = {0.2, NAN, 0.6};
+    CHECK(evaluation.class_spread().mean == doctest::Approx(0.4));
+    CHECK(evaluation.class_spread().deviation == doctest::Approx(0.2));
+    Evaluation collapsed;  // a network that knows one of K classes
+    collapsed.confusion = {{5, 0, 0, 0}, {5, 0, 0, 0}, {5, 0, 0, 0}, {5, 0, 0, 0}};
+    CHECK(collapsed.class_spread().balance() == doctest::Approx(1 / std::sqrt(3.0)));
+    Evaluation perfect;
+    perfect.confusion = {{5, 0}, {0, 5}};
+    CHECK(perfect.class_spread().balance() == doctest::Approx(1e6));
+    CHECK(std::isnan(Evaluation{}.class_spread().balance()));
 }
 
 TEST_CASE("evaluation: top-k accuracy counts labels among the k largest, lower classes first of equal ones") {

@@ -63,4 +63,25 @@ TEST_SUITE("train") {
         CHECK(model.picture == Shape{32, 24, 3});
         model.check_input({1, 8, 8, 3});  // .npy of any size stays welcome
     }
+
+    TEST_CASE("load_model: a file that says nothing of pictures leaves what published weights expect") {
+        const TemporaryFolder folder;
+        const auto path = folder.path() / "w.safetensors";
+        write_safetensors(path, state_of("resnet18(width=4)", DType::f32));
+        const LoadedModel loaded = load_model("resnet18(width=4)", 0, path);
+        CHECK_FALSE(loaded.states_input);
+        CHECK(loaded.model.mean == std::vector<double>{0.485, 0.456, 0.406});
+        CHECK(loaded.model.std == std::vector<double>{0.229, 0.224, 0.225});
+        CHECK(loaded.low[2] == doctest::Approx(-0.406 / 0.225));
+        CHECK(loaded.high[0] == doctest::Approx(0.515 / 0.229));
+        write_safetensors(path, state_of("resnet18(width=4, small=true)", DType::f32));
+        CHECK(load_model("resnet18(width=4, small=true)", 0, path).model.mean.empty());
+    }
+
+    TEST_CASE("load_model: the head in the file says how many classes, whatever else the model's text says") {
+        const TemporaryFolder folder;
+        const auto path = folder.path() / "w.safetensors";
+        write_safetensors(path, state_of("efficientnet_lite0(dropout=0.1, classes=7)", DType::f32));
+        CHECK(load_model("efficientnet_lite0(dropout=0.1)", 0, path).model.classes == 7);
+    }
 }

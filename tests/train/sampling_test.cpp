@@ -1,7 +1,10 @@
 // What an epoch of training is made of: samplers, mini-epochs, and samples that cannot be read.
+#include <algorithm>
 #include <cmath>
 
+#include "autograd/functions.h"
 #include "core/io/image.h"
+#include "datasets/sampler.h"
 #include "tests/train/support.h"
 
 using namespace backlight;
@@ -22,11 +25,11 @@ TrainResult check_resume(TrainConfig config, const std::filesystem::path& folder
     return whole;
 }
 
-/// Pictures of two classes, every fourth of the first cut off, and a test set with one bad picture.
-void write_pictures(const std::filesystem::path& folder) {
+/// Pictures of two classes. Bad ones: every fourth of the first class is cut off, and one of the test set.
+void write_pictures(const std::filesystem::path& folder, bool with_bad = true) {
     const auto write = [&](const std::string& place, int value, bool good) {
         std::vector<uint8_t> png = encode_png(Tensor::full({8, 8, 3}, value, DType::u8));
-        if (!good) {
+        if (!good && with_bad) {
             png.erase(png.end() - 9, png.end());
         }
         testing::write_bytes(folder / place, png);
@@ -37,6 +40,22 @@ void write_pictures(const std::filesystem::path& folder) {
         write("test/dark/" + std::to_string(100 + i) + ".png", i, i != 0);
         write("test/light/" + std::to_string(100 + i) + ".png", 250 - i, true);
     }
+}
+
+/// Notes something of each batch before its forward pass.
+class Brightness final : public Augmentation {
+public:
+    void change_batch(TrainingStep& step) override { note("mean", mean(Variable(step.batch.input)).item()); }
+};
+
+TrainHooks with_brightness() {
+    TrainHooks hooks;
+    hooks.make_augmentation = [](const std::string& text) {
+        auto own = std::make_unique<Brightness>();
+        own->schedule(text, 0, 1);
+        return own;
+    };
+    return hooks;
 }
 
 TrainConfig pictures_config(const std::filesystem::path& folder) {
@@ -103,10 +122,29 @@ TEST_CASE("train: corrupt samples are skipped, named, and a resume is bit for bi
         CHECK(result.steps == 3 * 5);  // 24 samples: the schedule does not change
         CHECK(result.test.samples == 23);
         CHECK(contains(result.skipped, "skipped 4 samples that cannot be read: "));
+        const auto list = runs.path() / "whole" / "skipped.txt";
+        CHECK(contains(result.skipped, "; all are listed in " + list.string()));
+        const std::string listed = slurp(list);
+        CHECK(std::count(listed.begin(), listed.end(), '\n') == 4);
         for (const char* name :
              {"train/dark/100.png", "train/dark/104.png", "train/dark/108.png", "test/dark/100.png"}) {
             CHECK(contains(result.skipped, name));
+            CHECK(contains(listed, name));
         }
+        // That of a resumed run has what both processes met.
+        CHECK(slurp(runs.path() / "parts" / "skipped.txt") == listed);
+        config.run = runs.path() / "parts";
+        config.epochs = 4;
+        config.resume = true;
+        write_pictures(folder.path() / "data", false);
+        CHECK(train(config).skipped.empty());
+        CHECK(slurp(config.run / "skipped.txt") == listed);
+        config.resume = false;
+        config.overwrite = true;
+        (void)train(config);
+        CHECK_FALSE(std::filesystem::exists(config.run / "skipped.txt"));
+        write_pictures(folder.path() / "data");
+        config = pictures_config(folder.path() / "data");
     }
     config.accumulate = 2;
     CHECK(std::isfinite(train(config).test.loss));
@@ -125,4 +163,101 @@ TEST_CASE("train: corrupt samples stop the run when asked to, or when there are 
         }
     }
     CHECK(error_of([&] { (void)train(config); }) == "evaluate: none of the 24 samples can be read");
+}
+
+TEST_CASE("train: a test picture that cannot be read costs no step of the epoch before it") {
+    for (const int64_t max_steps : {0, 10}) {  // 10: the end of the second epoch
+        CAPTURE(max_steps);
+        const TemporaryFolder folder;
+        const auto data = folder.path() / "data";
+        write_pictures(data, false);
+        TrainConfig config = pictures_config(data);
+        config.on_corrupt = "stop";
+        config.ema = 0.5;
+        config.max_steps = max_steps;
+        config.augment = {"brightness"};
+        config.run = folder.path() / "whole";
+        const TrainResult whole = train(config, with_brightness());
+
+        config.run = folder.path() / "parts";
+        TrainHooks hooks = with_brightness();
+        hooks.epoch = [&](const TrainProgress&, const Evaluation&) {
+            testing::write_bytes(data / "test/dark/103.png", {});
+        };
+        const std::string failure = error_of([&] { (void)train(config, hooks); });
+        CHECK(contains(failure, "test/dark/103.png"));
+        CHECK(contains(failure, "; step 10 is saved in " + config.run.string()));
+        CHECK(failure.find('\n') == std::string::npos);
+        CHECK(metrics_of(config.run).size() == 1);
+
+        // Still there: nothing is lost by trying again.
+        config.resume = true;
+        CHECK(contains(error_of([&] { (void)train(config, with_brightness()); }), "step 10 is saved"));
+        write_pictures(data, false);
+        std::vector<int64_t> images;
+        std::string noted;
+        hooks = with_brightness();
+        hooks.step = [&](const TrainProgress& p) { images.push_back(p.images); };
+        hooks.note = [&](const std::string& text) { noted += text; };
+        const TrainResult rest = train(config, hooks);
+        CHECK(contains(noted, "resumed at epoch 2, step 10"));
+        REQUIRE_FALSE(images.empty());
+        CHECK(images[0] == 0);  // the epoch, which has no step left
+        CHECK(images.size() == (max_steps == 0 ? 6 : 1));
+        CHECK(rest.steps == whole.steps);
+        CHECK(rest.epochs_done == whole.epochs_done);
+        check_same_run(folder.path() / "whole", folder.path() / "parts");
+    }
+}
+
+TEST_CASE("train: a training picture that cannot be read costs no step before it") {
+    const TemporaryFolder folder;
+    const auto data = folder.path() / "data";
+    write_pictures(data, false);
+    TrainConfig config = pictures_config(data);
+    config.on_corrupt = "stop";
+    config.workers = 0;  // a picture is read when its batch comes
+    config.accumulate = 2;
+    config.augment = {"brightness"};
+    // Batches of 5 in steps of two: in the second step of the second epoch, in its second batch.
+    const auto train_set = load_data(config.data)->train;
+    const int64_t bad =
+        make_sampler("uniform", *train_set, 0)->order(config.seed, 1).at(static_cast<size_t>(3 * 5 + 1));
+    const std::string picture = (bad < 12 ? "train/dark/" : "train/light/") +
+                                std::to_string(100 + (bad < 12 ? bad : bad - 12)) + ".png";
+    const auto fails_in_step_5 = [&] {
+        TrainHooks hooks = with_brightness();
+        hooks.step = [&, seen = 0](const TrainProgress&) mutable {
+            if (++seen == 4) {
+                testing::write_bytes(data / picture, {});
+            }
+        };
+        const std::string failure = error_of([&] { (void)train(config, hooks); });
+        write_pictures(data, false);
+        return failure;
+    };
+    CHECK_FALSE(contains(fails_in_step_5(), "is saved"));  // there is no run folder
+    config.run = folder.path() / "whole";
+    (void)train(config, with_brightness());
+    config.run = folder.path() / "parts";
+    const std::string failure = fails_in_step_5();
+    CHECK(contains(failure, picture));
+    CHECK(contains(failure, "; the step before is saved in " + config.run.string()));
+    config.resume = true;
+    std::string noted;
+    TrainHooks hooks = with_brightness();
+    hooks.note = [&](const std::string& text) { noted += text; };
+    (void)train(config, hooks);
+    CHECK(contains(noted, "resumed at epoch 2, step 4"));
+    check_same_run(folder.path() / "whole", folder.path() / "parts");
+
+    // Before the first step there is nothing to save, and the folder stays free for another try.
+    write_pictures(data);
+    config.run = folder.path() / "first";
+    config.resume = false;
+    config.batch_size = 24;
+    const std::string first = error_of([&] { (void)train(config, with_brightness()); });
+    CHECK(contains(first, "train/dark/"));
+    CHECK_FALSE(contains(first, "is saved"));
+    CHECK_FALSE(std::filesystem::exists(config.run / "checkpoint.safetensors"));
 }

@@ -60,6 +60,17 @@ TEST_CASE("schedule: warm-up grows linearly to the start of the schedule, which 
     check_factors({.spec = "cosine", .warmup_steps = 4, .total_steps = 12}, {3, 4, 8, 12}, {1, 1, 0.5, 0});
 }
 
+TEST_CASE(
+    "schedule: drops at given steps of the run lie so many steps of the warm-up earlier in the schedule") {
+    // docs/recipes.md, Adience: 5,000, 10,000 and 15,000.
+    check_factors({.spec = "multi_step(at=12.7795:28.7539:44.7284, gamma=0.3)",
+                   .warmup_steps = 1000,
+                   .steps_per_epoch = 313,
+                   .total_steps = 60 * 313},
+                  {0, 499, 999, 1000, 4999, 5000, 9999, 10000, 14999, 15000, 60 * 313 - 1},
+                  {0.001, 0.5, 1, 1, 1, 0.3, 0.3, 0.09, 0.09, 0.027, 0.027});
+}
+
 TEST_CASE("schedule: every one follows PyTorch's") {
     for (const test::GoldenSchedule& golden : test::golden_schedules) {
         CAPTURE(golden.spec);

@@ -1,6 +1,8 @@
 // The loop: what a run writes, that it learns, and that an interrupted one continues bit for bit.
 #include "train/trainer.h"
 
+#include <algorithm>
+
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "core/io/safetensors.h"
@@ -356,6 +358,72 @@ TEST_CASE("train: class weights are those of the loss; metrics hold the top-k ac
         layer_testing::check_plain_step(*start.net, *result.model.net, config.lr);
         CHECK(metrics_of(config.run)[0]["test"]["top2_accuracy"] == 1);
     }
+}
+
+namespace {
+
+/// Takes note of how many samples each call of the network gets.
+class CountsSamples final : public Augmentation {
+public:
+    explicit CountsSamples(std::vector<int64_t>& seen) : seen_(&seen) {}
+    void begin(const TrainingRun& run) override {
+        run.model->net->add_hook([seen = seen_](Module&, const Variable& input, const Variable&) {
+            seen->push_back(input.dim(0));
+            return Variable();
+        });
+    }
+
+private:
+    std::vector<int64_t>* seen_;
+};
+
+}  // namespace
+
+TEST_CASE("train: an evaluation takes no more large pictures at once than a step") {
+    std::vector<int64_t> seen;
+    TrainConfig config;
+    config.model = "cnn_small";
+    config.epochs = 1;
+    config.batch_size = 40;
+    config.mini_epoch = 80;
+    config.augment = {"counts"};
+    const TrainHooks hooks{.make_augmentation = [&](const std::string& text) {
+        auto own = std::make_unique<CountsSamples>(seen);
+        own->schedule(text, 0, 1);
+        return own;
+    }};
+    config.data = "digits(size=96)";
+    const int64_t count = train(config, hooks).test.samples;
+    CHECK(static_cast<int64_t>(seen.size()) == 2 + 2 * ((count + 39) / 40));  // at the end once more
+    CHECK(*std::max_element(seen.begin(), seen.end()) == 40);
+    seen.clear();
+    config.data = "digits";
+    (void)train(config, hooks);
+    CHECK(*std::max_element(seen.begin(), seen.end()) == 256);
+}
+
+TEST_CASE("train: a last sample that is alone joins the batch before it, which batch norm needs") {
+    TrainConfig config = digits_config();
+    config.model = "resnet18(small=true, in=1, width=8)";  // its last stage has one pixel
+    config.mini_epoch = 33;
+    config.batch_size = 16;
+    std::vector<int64_t> images;
+    TrainHooks hooks;
+    hooks.step = [&](const TrainProgress& p) {
+        CHECK(p.steps_per_epoch == 2);
+        images.push_back(p.images);
+    };
+    CHECK(train(config, hooks).steps == 4);
+    CHECK(images == std::vector<int64_t>{16, 17, 16, 17});
+    check_resume(config, 1);
+    config.sampler = "balanced";
+    check_resume(config, 3);
+    config.accumulate = 2;  // one step of two batches
+    config.sampler = "uniform";
+    images.clear();
+    hooks.step = [&](const TrainProgress& p) { images.push_back(p.images); };
+    CHECK(train(config, hooks).steps == 2);
+    CHECK(images == std::vector<int64_t>{33, 33});
 }
 
 TEST_CASE("train: mixed precision learns as float does, keeps float weights, and resumes bit for bit") {

@@ -135,13 +135,15 @@ void ReferenceBackend::batch_norm_backward(const Tensor& x, const Tensor& d_y, c
                 return (static_cast<double>(buffer<T>(x)[at]) - centre) * inverse;
             };
             const double factor = static_cast<double>(buffer<T>(scale)[c]) * inverse;
+            const T relu_scale = buffer<T>(scale)[c] * buffer<T>(inv_std)[c];  // rounded as channel_affine's
             const auto passes = [&](int64_t at) {
                 if (mask.output.defined()) {
                     return buffer<T>(mask.output)[at] > T{0};
                 }
-                return !mask.shift.defined() || static_cast<double>(buffer<T>(x)[at]) * factor +
-                                                        static_cast<double>(buffer<T>(mask.shift)[c]) >
-                                                    0;
+                return !mask.shift.defined() ||
+                       static_cast<double>(buffer<T>(x)[at]) * static_cast<double>(relu_scale) +
+                               static_cast<double>(buffer<T>(mask.shift)[c]) >
+                           0;
             };
             const auto gradient = [&](int64_t at) {
                 return passes(at) ? static_cast<double>(buffer<T>(d_y)[at]) : 0.0;

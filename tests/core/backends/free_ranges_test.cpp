@@ -16,8 +16,8 @@ std::byte* at(size_t i) { return memory.data() + i; }
 
 std::vector<std::pair<size_t, size_t>> listed(const FreeRanges& ranges) {
     std::vector<std::pair<size_t, size_t>> all;
-    ranges.for_each([&](std::byte* first, size_t bytes) {
-        all.emplace_back(static_cast<size_t>(first - memory.data()), bytes);
+    ranges.for_each([&](FreeRanges::Range range) {
+        all.emplace_back(static_cast<size_t>(range.first - memory.data()), range.bytes);
     });
     return all;
 }

@@ -119,6 +119,84 @@ TEST_CASE("host memory: the cache does not grow beyond its limit" * doctest::ski
     CHECK(host_memory_statistics().cached == 0);
 }
 
+TEST_CASE("host memory: parts of mapped memory go back to the system while their neighbours are in use" *
+          doctest::skip(!kCaching)) {
+    trim_host_memory();
+    // A page of its last huge page, and the rest of that is free.
+    auto* first = static_cast<unsigned char*>(host_allocate(2 * kMiB + 1));
+    auto* second = static_cast<unsigned char*>(host_allocate(7 * kMiB + 12345));
+    auto* third = static_cast<unsigned char*>(host_allocate(3 * kMiB));
+    std::memset(first, 1, 2 * kMiB + 1);
+    std::memset(third, 3, 3 * kMiB);
+    CHECK(host_memory_statistics().cached > 0);
+    trim_host_memory();
+    CHECK(host_memory_statistics().cached == 0);
+    host_deallocate(second, 7 * kMiB + 12345);
+    second = static_cast<unsigned char*>(host_allocate(2 * kMiB + 4096));  // leaves a piece
+    std::memset(second, 2, 2 * kMiB + 4096);
+    {
+        const CacheLimit none(0);
+        CHECK(host_memory_statistics().cached == 0);
+        void* fourth = host_allocate(2 * kMiB + 1);
+        host_deallocate(fourth, 2 * kMiB + 1);
+        CHECK(host_memory_statistics().cached == 0);
+    }
+    CHECK((first[0] == 1 && first[2 * kMiB] == 1 && second[2 * kMiB] == 2 && third[3 * kMiB - 1] == 3));
+    host_deallocate(first, 2 * kMiB + 1);
+    host_deallocate(second, 2 * kMiB + 4096);
+    host_deallocate(third, 3 * kMiB);
+    trim_host_memory();
+    CHECK(host_memory_statistics().cached == 0);
+}
+
+TEST_CASE(
+    "host memory: a long random sequence of large blocks, with trims and limits between, keeps what is in "
+    "them") {
+    struct Owned {
+        unsigned char* data;
+        size_t size;
+        unsigned char mark;
+    };
+    const size_t before = host_memory_statistics().in_use;
+    std::vector<Owned> owned;
+    uint64_t state = 11;
+    const auto draw = [&](uint64_t below) {
+        state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+        return static_cast<size_t>((state >> 33) % below);
+    };
+    int errors = 0;
+    for (int round = 0; round < 2000; ++round) {
+        if (round % 97 == 0) {
+            trim_host_memory();
+        } else if (round % 211 == 0) {
+            const CacheLimit small(draw(3) * kMiB);
+        }
+        if (owned.size() > 12 || (!owned.empty() && draw(2) == 0)) {
+            const size_t which = draw(owned.size());
+            const Owned block = owned[which];
+            for (const size_t at : {size_t{0}, block.size / 2, block.size - 1}) {
+                errors += block.data[at] == block.mark ? 0 : 1;
+            }
+            host_deallocate(block.data, block.size);
+            owned.erase(owned.begin() + static_cast<std::ptrdiff_t>(which));
+            continue;
+        }
+        const size_t size = kMiB + draw(6 * kMiB);
+        auto* data = static_cast<unsigned char*>(host_allocate(size));
+        const auto mark = static_cast<unsigned char>(round % 251);
+        for (const size_t at : {size_t{0}, size / 2, size - 1}) {
+            data[at] = mark;
+        }
+        owned.push_back({data, size, mark});
+    }
+    for (const Owned& block : owned) {
+        host_deallocate(block.data, block.size);
+    }
+    CHECK(errors == 0);
+    CHECK(host_memory_statistics().in_use == before);
+    set_host_memory_cache_limit(1024 * kMiB);
+}
+
 TEST_CASE("host memory: what no system has is a SystemError that names the bytes") {
     const size_t before = host_memory_statistics().in_use;
     std::string text;
