@@ -181,10 +181,9 @@ int run_one(const Config& c) {
     if (c.conservation) {
         request.watch = table.watch();
     }
-    const ExplainedForward forward(
-        *loaded->model.model.net, x,
-        explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names,
-        c.layers.empty() ? explainer->reads_from(request) : "");
+    ExplainedForward forward(*loaded->model.model.net, x,
+                             explainer->reads_values() ? Recording::Keeps::values : Recording::Keeps::names,
+                             c.layers.empty() ? explainer->reads_from(request) : "");
     std::ostringstream text;
     if (!forward.stripped().empty()) {
         text << "explained: the input of the final " << forward.stripped() << "\n";
@@ -193,6 +192,9 @@ int run_one(const Config& c) {
     BACKLIGHT_CHECK(layers.size() <= 1 || c.out.ends_with(".safetensors"), "--out: maps of ", layers.size(),
                     " layers need a name that ends in .safetensors");
     request.layers = layers;
+    if (c.target == "all") {
+        forward.remember_answers();
+    }
     if (!c.start.empty()) {
         request.start = read_npy(c.start).to(loaded->dtype);
     }
@@ -397,8 +399,9 @@ Run add_explain(CLI::App& app, const Common&) {
         "--reduce", c->reduce,
         "Channels to one value: sum, abs-sum, max-abs, mean, l2, pos-sum; if not given sum in pictures and "
         "all channels in files");
-    cmd->add_option("--norm", c->norm,
-                    "Scale of a map in R.npy or R.safetensors: none, max-abs, minmax, sum-abs, a sample each");
+    cmd->add_option(
+        "--norm", c->norm,
+        "Scale of a map in R.npy or R.safetensors: none, max-abs, minmax, sum-abs, a sample each");
     add_normalize_option(*cmd, c->normalize);
     cmd->add_option("--colormap", c->colormap, "blue-white-red, grey, viridis");
     cmd->add_option("--view", c->view, "Picture: overlay, raw, side")

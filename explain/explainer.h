@@ -4,7 +4,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "autograd/grad.h"
@@ -145,6 +147,9 @@ public:
     /// in batches that fit memory.
     [[nodiscard]] std::vector<double> scores(const Tensor& x, const std::vector<int64_t>& sample,
                                              const ExplainRequest& request, Score score = Score::logit) const;
+    /// From now on `scores` remembers what the network answers: methods that send the same changed inputs for
+    /// every class then run it once for all of them.
+    void remember_answers() { answers_.emplace(); }
 
     /// The first map of explain_all.
     [[nodiscard]] Tensor explain(Explainer& explainer, const ExplainRequest& request) const;
@@ -155,6 +160,8 @@ public:
 private:
     /// Of this many rows of `x`: the explained output without history.
     [[nodiscard]] Variable output_of(const Tensor& x, const ExplainRequest& request) const;
+    /// The same, from memory where that has it.
+    [[nodiscard]] Tensor answer_to(const Tensor& x, const ExplainRequest& request) const;
 
     Module* net_;
     Recording::Keeps keeps_;
@@ -162,6 +169,7 @@ private:
     Recording::Layers layers_;
     Variable input_, logits_;
     std::string stripped_;
+    mutable std::optional<std::unordered_map<size_t, Tensor>> answers_;  // by a hash of the values sent in
 };
 
 }  // namespace backlight

@@ -182,6 +182,31 @@ TEST_SUITE("explain") {
         }
     }
 
+    TEST_CASE("a pass that remembers answers runs the same copies once for all classes") {
+        const auto net = mlp(8, 17);
+        const Tensor x = random_tensor({2, 8}, 18);
+        int64_t rows = 0;
+        net->add_hook([&](Module&, const Variable& input, const Variable&) {
+            rows += input.dim(0);
+            return Variable();
+        });
+        for (const char* method : {"occlusion(window=2, stride=2)", "lime(n=30)", "kernel_shap(n=40)"}) {
+            CAPTURE(method);
+            const ExplainedForward plain(*net, x);
+            ExplainedForward remembers(*net, x);
+            remembers.remember_answers();
+            rows = 0;
+            (void)map_of(plain, method, {0, 0});
+            const int64_t once = rows;
+            rows = 0;
+            for (const int64_t target : {0, 1, 2}) {
+                const std::vector<int64_t> targets{target, target};
+                CHECK(difference(map_of(remembers, method, targets), map_of(plain, method, targets)) == 0);
+            }
+            CHECK(rows == once + 3 * once);
+        }
+    }
+
     TEST_CASE("in f32 the maps are those of f64") {
         const auto net = golden::network(DType::f32);
         const auto exact = golden::network();

@@ -2,10 +2,10 @@
 """Every explanation method on torchvision's VGG and ResNet, against Captum, Zennit, autograd and the papers' formulas.
 Not part of the test run.
 
-    python3 -m venv /tmp/oracle && /tmp/oracle/bin/pip install numpy safetensors torch torchvision captum zennit
-    /tmp/oracle/bin/python tests/oracle/compare.py build/release/backlight [--precision f64|f32] [--models A,B] [TEXT ...]
+    tests/oracle/compare.py build/release/backlight [--precision f64|f32] [--models A,B] [--venv FOLDER] [TEXT ...]
 
-Only rows whose name contains one of the TEXTs. Random weights and batch norm statistics (random_networks.py); the
+Where PyTorch, Captum, Zennit and safetensors are not at hand, they are installed with pip into a virtual environment in
+--venv (./oracle-venv), which is used from then on. Only rows whose name contains one of the TEXTs. Random weights and batch norm statistics (random_networks.py); the
 reference computes in f64 and lies in references.py. `--precision f64` compares at 64 pixels, f32 at 224. Errors are
 max |ours - theirs| / max |theirs|, and exit is 1 when one exceeds its limit: 1e-9 in f64; 1e-4 in f32, 1e-3 for rules
 that divide by signed sums (epsilon, gamma, box, residual sums). In f32 rounding decides ReLUs and max pools whose inputs
@@ -15,6 +15,8 @@ which decisions.py finds (marked *). What is still beyond it may have three time
 """
 import argparse
 import copy
+import importlib.util
+import os
 import functools
 import pathlib
 import subprocess
@@ -22,6 +24,18 @@ import sys
 import tempfile
 import time
 import warnings
+
+PACKAGES = ("numpy", "safetensors", "torch", "torchvision", "captum", "zennit")
+if not all(map(importlib.util.find_spec, PACKAGES)):
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--venv", type=pathlib.Path, default=pathlib.Path("oracle-venv"))
+    python = first.parse_known_args()[0].venv.absolute() / "bin/python"
+    if pathlib.Path(sys.executable) == python:
+        sys.exit(f"compare.py: pip left out some of {', '.join(PACKAGES)}")
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    os.execv(python, [python, *sys.argv])
 
 import numpy as np
 import torch
@@ -187,6 +201,7 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--precision", choices=["f64", "f32"], default="f64")
     parser.add_argument("--models", default=",".join(MODELS + [NO_POOL]))
+    parser.add_argument("--venv", help="where packages are installed if they are missing")
     parser.add_argument("rows", nargs="*", metavar="TEXT")
     options = parser.parse_intermixed_args()
     program, names = pathlib.Path(options.binary).resolve(), options.models.split(",")
