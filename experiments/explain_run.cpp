@@ -504,10 +504,13 @@ private:
             }
             const Tensor sheet = sheet_of(grid);
             write_png(config_.out / "grid.png", sheet);
+            const std::string colours =
+                report::colormap(config_.heatmap.colormap).diverging()
+                    ? "Red speaks for the class that is explained, blue against it, white (or the picture "
+                      "itself) is zero. "
+                    : "Colours are magnitudes, whatever their sign, from zero (or the picture itself). ";
             grid.caption =
-                "Red speaks for the class that is explained, blue against it, white (or the picture itself) "
-                "is zero. "
-                "Each map has its own scale; its strongest colour is the " +
+                colours + "Each map has its own scale; its strongest colour is the " +
                 std::to_string(config_.heatmap.percentile).substr(0, 4) +
                 "th percentile of its magnitude. Maps of regions that are positive everywhere begin at their "
                 "smallest value.";
