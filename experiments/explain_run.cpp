@@ -16,8 +16,8 @@
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "datasets/corrupt.h"
+#include "experiments/map_pictures.h"
 #include "report/colormap.h"
-#include "report/contact_sheet.h"
 #include "report/page.h"
 #include "report/plot.h"
 #include "report/progress.h"
@@ -68,6 +68,7 @@ public:
     Run(const LoadedModel& model, const ExplainRunConfig& config)
         : model_(model),
           config_(config),
+          pictures_(model, config.reduce, config.heatmap),
           drawn_(json::object({{"reduce", report::reduce_names()[static_cast<size_t>(config.reduce)]},
                                {"colormap", config.heatmap.colormap},
                                {"percentile", config.heatmap.percentile}})) {
@@ -281,7 +282,7 @@ private:
     /// The picture beside an entry's array.
     void draw_entry(json& entry, const Tensor& map, const Tensor& x) {
         const std::filesystem::path picture = picture_beside(entry);
-        write_png(config_.out / picture, draw(map, x, entry.value("coarse", false)));
+        write_png(config_.out / picture, pictures_.of_map(map, x, entry.value("coarse", false)));
         entry["picture"] = picture.generic_string();
         entry["drawn"] = drawn_;
     }
@@ -417,40 +418,6 @@ private:
         }
     }
 
-    [[nodiscard]] static bool is_drawable(const Tensor& x) {
-        return x.rank() == 4 && (x.dim(3) == 1 || x.dim(3) == 3);
-    }
-
-    /// The sample as a picture, in the range that the model states or its own.
-    [[nodiscard]] Tensor picture_of(const Tensor& x) const {
-        double low = amin(Variable(x.to(DType::f64))).item();
-        double high = amax(Variable(x.to(DType::f64))).item();
-        if (!model_.low.empty() && !model_.high.empty()) {
-            low = *std::min_element(model_.low.begin(), model_.low.end());
-            high = *std::max_element(model_.high.begin(), model_.high.end());
-        }
-        return report::picture(report::batch_item(x.to(DType::f32), 0), low, std::max(high, low + 1e-9));
-    }
-
-    /// A map, a coarse one over its picture; where that is positive everywhere it begins at its smallest
-    /// value.
-    [[nodiscard]] Tensor draw(const Tensor& map, const Tensor& x, bool coarse) const {
-        const NoGrad off;
-        Tensor relevance = report::batch_item(report::reduce_channels(map.to(DType::f32), config_.reduce), 0);
-        if (!report::colormap(config_.heatmap.colormap)
-                 .diverging()) {  // such a map has no colour for what speaks against
-            relevance = abs(Variable(relevance)).data();
-        }
-        const int64_t factor = std::max<int64_t>(1, 128 / std::max<int64_t>(relevance.dim(0), 1));
-        if (!is_drawable(x) || !coarse) {
-            return report::enlarge(report::heatmap_image(relevance, config_.heatmap), factor);
-        }
-        const double least = amin(Variable(relevance)).item();
-        const Tensor above = least > 0 ? (Variable(relevance) - least).data() : relevance;
-        return report::enlarge(
-            report::overlay(picture_of(x), above, {.alpha = 0.7, .heatmap = config_.heatmap}), factor);
-    }
-
     void write_pages() {
         const NoGrad off;
         report::Page page("Explanations", config_.identity);
@@ -469,7 +436,7 @@ private:
                 continue;
             }
             const ExplainSample sample = config_.sample(i);
-            if (!is_drawable(sample.input) && sample.input.rank() != 4) {
+            if (!MapPictures::is_drawable(sample.input) && sample.input.rank() != 4) {
                 continue;
             }
             columns.push_back(sample.label.empty() ? sample.name : sample.label);
@@ -482,8 +449,8 @@ private:
                 grid.pictures[row].resize(columns.size());
                 grid.pictures[row++].back() = picture;
             };
-            if (is_drawable(sample.input)) {
-                put("input", picture_of(sample.input));
+            if (MapPictures::is_drawable(sample.input)) {
+                put("input", pictures_.of_sample(sample.input));
             }
             for (const Method& method : methods_) {
                 if (!is_there(name, method.text)) {
@@ -492,8 +459,9 @@ private:
                 const json& entry = entry_of(name, method.text);
                 const json& shape = entry.at("shape");
                 if (shape.size() == 4 && shape[1] != 1 && shape[2] != 1) {  // one has nothing to show
-                    put(method.text, draw(read_npy(config_.out / entry.at("array").get<std::string>()),
-                                          sample.input, entry.value("coarse", false)));
+                    put(method.text,
+                        pictures_.of_map(read_npy(config_.out / entry.at("array").get<std::string>()),
+                                         sample.input, entry.value("coarse", false)));
                 }
             }
         }
@@ -530,27 +498,6 @@ private:
             page.section("Left out").list(result_.left_out);
         }
         page.write(config_.out / "report.html");
-    }
-
-    /// The grid with a column a method, in bands of a width that a screen has.
-    static Tensor sheet_of(const report::FigureGrid& grid) {
-        constexpr size_t kBand = 8;
-        std::vector<Tensor> bands;
-        for (size_t first = 0; first < grid.rows.size(); first += kBand) {
-            const size_t end = std::min(first + kBand, grid.rows.size());
-            std::vector<std::vector<Tensor>> pictures(grid.columns.size());
-            for (size_t sample = 0; sample < grid.columns.size(); ++sample) {
-                for (size_t method = first; method < end; ++method) {
-                    pictures[sample].push_back(grid.pictures[method][sample]);
-                }
-                pictures[sample].resize(std::min(kBand, grid.rows.size()));
-            }
-            std::vector<std::string> captions(grid.rows.begin() + static_cast<int64_t>(first),
-                                              grid.rows.begin() + static_cast<int64_t>(end));
-            captions.resize(std::min(kBand, grid.rows.size()));
-            bands.push_back(report::grid(pictures, {.columns = captions, .rows = grid.columns, .cell = 224}));
-        }
-        return report::stacked(bands);
     }
 
     /// Means over the samples of this call, a row a method.
@@ -597,6 +544,7 @@ private:
 
     const LoadedModel& model_;
     const ExplainRunConfig& config_;
+    const MapPictures pictures_;
     const json drawn_;  // what pictures depend on besides their maps
     std::vector<Method> methods_;
     std::vector<json> maps_;               // entries of the index; null: taken out
