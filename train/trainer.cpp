@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "autograd/functions.h"
 #include "autograd/grad.h"
@@ -14,7 +13,6 @@
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "core/random.h"
-#include "datasets/files.h"
 #include "datasets/loader.h"
 #include "datasets/sampler.h"
 #include "layers/layers.h"
@@ -23,6 +21,7 @@
 #include "train/loss.h"
 #include "train/metrics_log.h"
 #include "train/schedule.h"
+#include "train/skipped_list.h"
 #include "train/weight_average.h"
 
 namespace backlight {
@@ -263,7 +262,7 @@ private:
             average_.restore(*result_.model.net, state_.average);
             ConvTuning::restore(state_.tuning);
             restore_systems();
-            read_skipped();
+            skipped_.read(in_run("skipped.txt"));
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
             if (state_.threads != 0 && state_.threads != threads()) {
                 note(concat_text("the run had ", state_.threads, " threads, this has ", threads(),
@@ -652,28 +651,10 @@ private:
         }
     }
 
-    /// What the run left out before it was interrupted.
-    void read_skipped() {
-        if (std::filesystem::exists(in_run("skipped.txt"))) {
-            for (const std::string& line : read_lines(in_run("skipped.txt"))) {
-                skipped_.insert(line);
-            }
-        }
-    }
-
-    /// Every sample that the run left out so far, a line each; no file where there is none.
     void write_skipped() {
-        if (!corrupt_ || config_.run.empty() || corrupt_->count() == skipped_written_) {
-            return;
+        if (corrupt_ && !config_.run.empty()) {
+            skipped_.write(in_run("skipped.txt"), *corrupt_);
         }
-        const std::vector<std::string> reasons = corrupt_->reasons();
-        skipped_written_ = static_cast<int64_t>(reasons.size());
-        skipped_.insert(reasons.begin(), reasons.end());
-        std::string text;
-        for (const std::string& line : skipped_) {
-            text += line + "\n";
-        }
-        write_file_atomically(in_run("skipped.txt"), text);
     }
 
     /// Of large pictures no more at once than a batch of the training has: the evaluation shall not be what
@@ -734,8 +715,7 @@ private:
         std::vector<Tensor> buffers;
         std::vector<std::map<std::string, Tensor>> metrics;  // of each system
     } step_begin_;
-    std::set<std::string> skipped_;  // lines of skipped.txt
-    int64_t skipped_written_ = 0;    // how many of this process it holds
+    SkippedList skipped_;
     MetricsLog* log_ = nullptr;
 };
 
