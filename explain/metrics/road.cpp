@@ -4,7 +4,9 @@
 // for attribution methods", 2022.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <span>
 
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -65,7 +67,7 @@ public:
     }
 
 private:
-    /// The imputed copies of one unit after the other; each level starts from the solution of the one before.
+    /// The imputed copies of one order.
     class Imputed {
     public:
         Imputed(const Road& road, const ExplainedBatch& explained, Order order)
@@ -73,49 +75,63 @@ private:
 
         [[nodiscard]] Tensor rows(std::span<const Copy> copies) {
             const MetricBatch& batch = *explained_.batch;
-            std::vector<double> values;
             for (const Copy& copy : copies) {
-                const std::vector<double> row = level(copy);
-                values.insert(values.end(), row.begin(), row.end());
+                remember(copy.unit);
             }
             const Shape shape = batch.x.shape().with(0, static_cast<int64_t>(copies.size()));
+            std::vector<double> values(static_cast<size_t>(shape.numel()));
+            const size_t size = values.size() / copies.size();
+#pragma omp parallel for schedule(dynamic)
+            for (size_t i = 0; i < copies.size(); ++i) {
+                impute(copies[i], std::span(values).subspan(i * size, size));
+            }
+            std::erase_if(units_, [&](const auto& unit) { return unit.first < copies.back().unit; });
             return Tensor::from(values, shape).to(batch.x.dtype()).to(batch.x.device());
         }
 
     private:
-        [[nodiscard]] std::vector<double> level(const Copy& copy) {
+        struct Unit {
+            std::vector<double> picture;
+            std::vector<int64_t> pixels;  // in the order in which they go
+        };
+
+        void remember(int64_t number) {
+            if (units_.contains(number)) {
+                return;
+            }
             const MetricBatch& batch = *explained_.batch;
-            const auto unit = static_cast<size_t>(copy.unit);
-            if (copy.number == 0) {
-                const Variable one = slice(Variable(batch.x), 0, copy.unit, 1);
-                picture_ = one.data().to(DType::f64).to_vector<double>();
-                removed_.assign(explained_.maps[unit].size(), 0);
-                pixels_ = removal_order(explained_.maps[unit], order_,
-                                        draw_key(*batch.context, Draw::order, batch.sample[unit]));
-            }
+            const auto unit = static_cast<size_t>(number);
+            units_[number] = {
+                slice(Variable(batch.x), 0, number, 1).data().to(DType::f64).to_vector<double>(),
+                removal_order(explained_.maps[unit], order_,
+                              draw_key(*batch.context, Draw::order, batch.sample[unit]))};
+        }
+
+        void impute(const Copy& copy, std::span<double> row) const {
+            const MetricBatch& batch = *explained_.batch;
+            const auto& [picture, pixels] = units_.at(copy.unit);
             const int64_t percent = road_.percents_[static_cast<size_t>(copy.number)];
-            const auto exact = static_cast<double>(percent) / 100 * static_cast<double>(pixels_.size());
-            const size_t count = std::min(static_cast<size_t>(std::llround(exact)), pixels_.size() - 1);
+            const auto exact = static_cast<double>(percent) / 100 * static_cast<double>(pixels.size());
+            const size_t count = std::min(static_cast<size_t>(std::llround(exact)), pixels.size() - 1);
+            std::vector<uint8_t> removed(pixels.size(), 0);
             for (size_t i = 0; i < count; ++i) {
-                removed_[static_cast<size_t>(pixels_[i])] = 1;
+                removed[static_cast<size_t>(pixels[i])] = 1;
             }
-            impute_linear(picture_, removed_,
+            std::copy(picture.begin(), picture.end(), row.begin());
+            impute_linear(row, removed,
                           {.height = batch.height(), .width = batch.width(), .channels = batch.channels()});
-            std::vector<double> noisy = picture_;
-            RandomStream random(draw_key(*batch.context, Draw::imputation, batch.sample[unit], percent));
+            RandomStream random(draw_key(*batch.context, Draw::imputation,
+                                         batch.sample[static_cast<size_t>(copy.unit)], percent));
             const auto channels = static_cast<size_t>(batch.channels());
-            for (size_t i = 0; i < noisy.size(); ++i) {
-                noisy[i] += removed_[i / channels] != 0 ? random.normal(0, road_.noise_) : 0.0;
+            for (size_t i = 0; i < row.size(); ++i) {
+                row[i] += removed[i / channels] != 0 ? random.normal(0, road_.noise_) : 0.0;
             }
-            return noisy;
         }
 
         const Road& road_;
         const ExplainedBatch& explained_;
         Order order_;
-        std::vector<double> picture_;
-        std::vector<uint8_t> removed_;
-        std::vector<int64_t> pixels_;
+        std::map<int64_t, Unit> units_;  // those whose copies are under way
     };
 
     [[nodiscard]] std::string name(const std::string& what) const {

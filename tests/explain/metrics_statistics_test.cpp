@@ -170,6 +170,38 @@ TEST_SUITE("metrics") {
                    1e-7);
     }
 
+    TEST_CASE("imputation: each removed pixel is the weighted mean of its neighbours, in holes of any size") {
+        RandomStream random(RandomKey{.seed = 4});
+        for (const auto& [height, width, share] :
+             {std::tuple{37, 50, 0.999}, {64, 31, 0.9}, {2, 41, 0.95}, {33, 33, 0.3}}) {
+            std::vector<double> picture;
+            std::vector<uint8_t> removed;
+            for (int i = 0; i < height * width; ++i) {
+                picture.push_back(random.normal());
+                removed.push_back(random.uniform() < share ? 1 : 0);
+            }
+            removed[static_cast<size_t>(width / 2)] = 0;
+            impute_linear(picture, removed, {.height = height, .width = width});
+            double worst = 0;
+            for (int h = 0; h < height; ++h) {
+                for (int w = 0; w < width; ++w) {
+                    double sum = 0, weights = 0;
+                    for (int y = std::max(h - 1, 0); y <= std::min(h + 1, height - 1); ++y) {
+                        for (int x = std::max(w - 1, 0); x <= std::min(w + 1, width - 1); ++x) {
+                            const double weight = y == h && x == w ? 0 : (y == h || x == w ? 2 : 1);
+                            sum += weight * picture[static_cast<size_t>(y * width + x)];
+                            weights += weight;
+                        }
+                    }
+                    const auto i = static_cast<size_t>(h * width + w);
+                    worst = std::max(worst, removed[i] != 0 ? std::abs(picture[i] - sum / weights) : 0.0);
+                }
+            }
+            CAPTURE(height);
+            CHECK(worst < 2e-6);
+        }
+    }
+
     TEST_CASE(
         "imputation: a plane stays a plane inside, vectors are interpolated, nothing to start from is an "
         "error") {
