@@ -111,7 +111,7 @@ void read_predicate(const std::string& text, CompositePart& part) {
 }  // namespace
 
 Composite parse_composite(const std::string& text) {
-    Composite composite{.name = "composite"};
+    Composite composite{.name = concat_text('"', text, '"')};
     for (const std::string& item : split_list(text, ';')) {
         if (item.empty()) {
             continue;

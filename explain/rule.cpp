@@ -1,5 +1,6 @@
 #include "explain/rule.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/functions.h"
@@ -130,7 +131,40 @@ Rule::Share Rule::share(const RuleGroup& group, const LinearView& op, const Vari
     return {denominator, group.gate.defined() ? where_positive(s, group.gate) : s};
 }
 
+namespace {
+
+/// Samples that a rule takes at once. It needs some five tensors of its op's size, which for the first layers
+/// of a large network is more than all that the forward pass keeps; without a history a part of the batch
+/// after the other needs a part of that. Diagonal maps, whose weights may be a sample's own, are cheap.
+int64_t samples_at_once(const LinearView& op, const Variable& r_y) {
+    constexpr int64_t kWhole = int64_t{64} << 20, kPart = int64_t{32} << 20;  // bytes
+    const int64_t samples = r_y.rank() > 1 ? r_y.dim(0) : 1;
+    const auto bytes = static_cast<int64_t>(r_y.data().bytes());
+    if (grad_enabled() || op.input_axis == op.output_axis || op.x.dim(0) != samples || bytes <= kWhole) {
+        return samples;
+    }
+    return std::max<int64_t>(1, samples * kPart / bytes);
+}
+
+}  // namespace
+
 Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
+    const int64_t samples = input.linear.x.dim(0), step = samples_at_once(input.linear, r_y);
+    if (step >= samples) {
+        return relevance_at_once(input, r_y);
+    }
+    Variables parts;
+    for (int64_t first = 0; first < samples; first += step) {
+        const int64_t count = std::min(step, samples - first);
+        RuleInput part = input;
+        part.linear.x = slice(input.linear.x, 0, first, count);
+        part.z = slice(input.z, 0, first, count);
+        parts.push_back(relevance_at_once(part, slice(r_y, 0, first, count)));
+    }
+    return concat(parts, 0);
+}
+
+Variable Rule::relevance_at_once(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     Variable absorbed = r_y;
     std::vector<Sent> sent;

@@ -116,6 +116,7 @@ private:
         Variable denominator, s;
     };
     [[nodiscard]] Share share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const;
+    [[nodiscard]] Variable relevance_at_once(const RuleInput& input, const Variable& r_y) const;
     [[nodiscard]] std::vector<RuleGroup> groups_of(const RuleInput& input) const;
 
     std::string name_;

@@ -218,6 +218,34 @@ TEST_SUITE("explain") {
         }
     }
 
+    TEST_CASE("a batch of large samples, which a rule takes in parts, has each sample's relevance") {
+        constexpr int64_t kSamples = 3;
+        const Tensor x = random_tensor({kSamples, 300, 300, 1}, 71);
+        const Tensor weight = random_tensor({32, 3, 3, 1}, 72), bias = random_tensor({32}, 73);
+        const Tensor r_y = random_tensor({kSamples, 300, 300, 32}, 74);  // 69 MB
+        const auto explained = [&](const Rule& rule, const Tensor& input, const Tensor& start) {
+            const Variable leaf = Variable::leaf(input);
+            Variable y;
+            {
+                const Recording recording;
+                y = conv2d(leaf, weight, bias, {.padding = {1, 1}});
+            }
+            return relevance(y, start, leaf, everywhere(rule)).data();
+        };
+        const auto sample = [](const Tensor& all, int64_t n) { return slice(Variable(all), 0, n, 1).data(); };
+        for (const Rule& rule :
+             {rules::epsilon().with_distributed_bias(), rules::zplus(), rules::alpha_beta(), rules::gamma(),
+              rules::zbox({-1}, {1}), rules::w_square()}) {
+            CAPTURE(rule.name());
+            const Tensor together = explained(rule, x, r_y);
+            REQUIRE(together.shape() == x.shape());
+            for (int64_t n = 0; n < kSamples; ++n) {
+                const Tensor alone = explained(rule, sample(x, n), sample(r_y, n));
+                CHECK(difference(sample(together, n), alone) < 1e-9);
+            }
+        }
+    }
+
     TEST_CASE("epsilon is the textbook matrix form") {
         const Recorded r = record(linear_cases()[0], 41);
         const Tensor r_y = random_tensor({3, 4}, 42);
