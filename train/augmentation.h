@@ -96,8 +96,9 @@ public:
     /// After the optimiser's update.
     virtual void after_step(TrainingStep& /*step*/) {}
     virtual void end_epoch(const TrainingRun& /*run*/, int64_t /*epoch*/) {}
-    /// Model: after the last step, before the final evaluation and before weights are written.
-    virtual void finish(const TrainingRun& /*run*/) {}
+    /// Model: after the last step, before the final evaluation and before weights are written. Returns
+    /// whether the model now answers otherwise, and is to be measured again.
+    virtual bool finish(const TrainingRun& /*run*/) { return false; }
 
     /// What a resume must bring back.
     [[nodiscard]] virtual std::map<std::string, Tensor> state() const { return {}; }

@@ -624,9 +624,8 @@ private:
         result_.epochs_done = state_.epoch;
         result_.steps = state_.step;
         for (const auto& system : systems_) {
-            if (!result_.interrupted) {
+            if (!result_.interrupted && system->finish(run_)) {
                 last_test_.step = -1;
-                system->finish(run_);
             }
         }
         save_weights("weights.safetensors");

@@ -76,13 +76,15 @@ public:
     }
 
     /// Algorithm 2's background is no answer.
-    void finish(const TrainingRun& run) override {
-        if (has_extra_class(run)) {
-            Tensor bias = head_bias(run);
-            auto values = bias.to_vector<float>();
-            values.back() = -1e9f;
-            bias.copy_from(Tensor::from(values, bias.shape()));
+    bool finish(const TrainingRun& run) override {
+        if (!has_extra_class(run)) {
+            return false;
         }
+        Tensor bias = head_bias(run);
+        auto values = bias.to_vector<float>();
+        values.back() = -1e9f;
+        bias.copy_from(Tensor::from(values, bias.shape()));
+        return true;
     }
 
 private:

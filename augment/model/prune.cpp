@@ -50,13 +50,15 @@ public:
 
     void end_epoch(const TrainingRun& /*run*/, int64_t epoch) override { epochs_done_ = epoch + 1; }
 
-    void finish(const TrainingRun& run) override {
+    bool finish(const TrainingRun& run) override {
         if (epochs_done_ == run.epochs) {  // a run that was stopped early ends with what it has
             remove_due(run, run.epochs);
         }
-        if (pruner_->removed() > 0) {
-            pruner_->finish();
+        if (pruner_->removed() == 0) {
+            return false;
         }
+        pruner_->finish();
+        return true;
     }
 
     [[nodiscard]] std::map<std::string, Tensor> state() const override {
