@@ -7,18 +7,6 @@
 #include "autograd/functions.h"
 
 namespace backlight {
-namespace {
-
-double ratio(double mean, double deviation) { return mean / std::max(deviation, 1e-6); }
-
-}  // namespace
-
-double ClassBalance::score() const { return ratio(mean, deviation); }
-
-ClassBalance balance_of(const Evaluation& evaluation) {
-    const ClassSpread s = evaluation.class_spread();
-    return {s.mean, s.deviation, s.minimum};
-}
 
 TrueClassProbability true_class_probability(Module& net, const Dataset& data) {
     const NoGrad off;
@@ -72,17 +60,17 @@ std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
 }
 
 void add_balance(Measurements& measured, const std::string& arm, int64_t seed,
-                 const std::vector<ClassBalance>& epochs, size_t from,
+                 const std::vector<ClassSpread>& epochs, size_t from,
                  const TrueClassProbability& probability) {
-    const ClassBalance& last = epochs.back();
+    const ClassSpread& last = epochs.back();
     std::vector<double> scores;
     for (size_t i = std::min(from, epochs.size() - 1); i < epochs.size(); ++i) {
-        scores.push_back(epochs[i].score());
+        scores.push_back(epochs[i].balance());
     }
     measured.add(arm, "class mean", seed, last.mean);
     measured.add(arm, "class deviation", seed, last.deviation);
     measured.add(arm, "class minimum", seed, last.minimum);
-    measured.add(arm, "balance", seed, last.score());
+    measured.add(arm, "balance", seed, last.balance());
     measured.add(arm, "balance over epochs", seed, statistics_of(scores).mean);
     measured.add(arm, "p(true) least", seed, probability.minimum);
     measured.add(arm, "p(true) most", seed, probability.maximum);
@@ -95,8 +83,8 @@ report::Table balance_table(const Measurements& measured) {
     for (const std::string& arm : measured.arms()) {
         const double mean = measured.mean(arm, "class mean"),
                      deviation = measured.mean(arm, "class deviation");
-        table.rows.push_back(
-            {arm, number_text(mean), number_text(deviation), number_text(ratio(mean, deviation), 2)});
+        table.rows.push_back({arm, number_text(mean), number_text(deviation),
+                              number_text(ClassSpread{.mean = mean, .deviation = deviation}.balance(), 2)});
     }
     table.caption = "Balance score: the mean over the deviation, each averaged over the seeds";
     return table;

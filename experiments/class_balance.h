@@ -1,5 +1,5 @@
-// How evenly a network serves its classes (Weber et al., "Beyond explaining", 2022, section 4.2 and appendix
-// B.2).
+// How evenly a network serves its classes, over the epochs of a training (Weber et al., "Beyond explaining",
+// 2022, section 4.2 and appendix B.2). Of one evaluation: ClassSpread (train/evaluation.h).
 #pragma once
 
 #include "datasets/dataset.h"
@@ -7,16 +7,6 @@
 #include "train/evaluation.h"
 
 namespace backlight {
-
-/// Of the performance of each class: accuracy, in multi-label data average precision. Classes without test
-/// samples do not count.
-struct ClassBalance {
-    double mean = 0, deviation = 0, minimum = 0;  // deviation of the population
-    /// mean / max(deviation, 1e-6). It has no bound, and a network that only knows one class has 1 / sqrt(K -
-    /// 1): to be read beside its two parts.
-    [[nodiscard]] double score() const;
-};
-[[nodiscard]] ClassBalance balance_of(const Evaluation& evaluation);
 
 /// The mean probability (softmax, in multi-label data sigmoid) of the true class, class by class.
 struct TrueClassProbability {
@@ -31,7 +21,7 @@ struct TrueClassProbability {
 /// Adds the metrics "class mean", "class deviation", "class minimum", "balance" (of `final`), "balance over
 /// epochs" (the mean over `epochs` from number `from` on, counted from 0) and those of TrueClassProbability.
 void add_balance(Measurements& measured, const std::string& arm, int64_t seed,
-                 const std::vector<ClassBalance>& epochs, size_t from,
+                 const std::vector<ClassSpread>& epochs, size_t from,
                  const TrueClassProbability& probability);
 
 /// mu_p and sigma_p, means over the seeds, and b_p = mu_p / max(sigma_p, 1e-6), an arm a row.

@@ -70,10 +70,10 @@ Reproduction reproduce_imbalance(const ReproductionEntry&, const ReproduceOption
             options.tell(concat_text("seed ", seed, ", ", arm.name));
             TrainConfig config = config_of(options, seed);
             config.augment = one_or_none(arm.augment);
-            std::vector<ClassBalance> epochs;
+            std::vector<ClassSpread> epochs;
             std::map<std::string, double> noted;
             const TrainResult run = train_quietly(config, [&](const TrainProgress& now, const Evaluation& e) {
-                epochs.push_back(balance_of(e));
+                epochs.push_back(e.class_spread());
                 noted = arm.augment.empty() ? noted : now.augment.at(arm.augment);
             });
             std::vector<double> of_classes;
@@ -90,8 +90,8 @@ Reproduction reproduce_imbalance(const ReproductionEntry&, const ReproduceOption
             add_balance(result.measured, arm.name, seed, epochs, kFirst,
                         true_class_probability(*run.model.net, *run.data->test));
             std::vector<double> score, minimum;
-            for (const ClassBalance& b : epochs) {
-                score.push_back(b.score());
+            for (const ClassSpread& b : epochs) {
+                score.push_back(b.balance());
                 minimum.push_back(b.minimum);
             }
             scores.add(arm.name, smoothed(score));

@@ -48,11 +48,11 @@ Reproduction reproduce_loss_scaling(const ReproductionEntry&, const ReproduceOpt
                                .seed = static_cast<uint64_t>(seed)};
             config.optimizer.name = "adam";
             config.augment = one_or_none(arm.augment);
-            std::vector<ClassBalance> epochs;
+            std::vector<ClassSpread> epochs;
             std::vector<double> mean;
             std::vector<std::map<std::string, double>> noted;
             const TrainResult run = train_quietly(config, [&](const TrainProgress& now, const Evaluation& e) {
-                epochs.push_back(balance_of(e));
+                epochs.push_back(e.class_spread());
                 mean.push_back(epochs.back().mean);
                 noted.push_back(arm.augment.empty() ? std::map<std::string, double>()
                                                     : now.augment.at(arm.augment));

@@ -4,37 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "datasets/in_memory.h"
 #include "layers/layers.h"
 
 using namespace backlight;
-
-TEST_CASE("class balance: mean, deviation, least and score of the classes that have samples") {
-    Evaluation evaluation;
-    evaluation.confusion = {{3, 1, 0, 0}, {0, 4, 0, 0}, {0, 0, 0, 0}, {1, 1, 0, 2}};  // 0.75, 1, none, 0.5
-    const ClassBalance balance = balance_of(evaluation);
-    CHECK(balance.mean == doctest::Approx(0.75));
-    CHECK(balance.deviation == doctest::Approx(std::sqrt(0.125 / 3)));
-    CHECK(balance.minimum == 0.5);
-    CHECK(balance.score() == doctest::Approx(0.75 / std::sqrt(0.125 / 3)));
-
-    evaluation.average_precision = {0.2, std::numeric_limits<double>::quiet_NaN(), 0.6};
-    CHECK(balance_of(evaluation).mean == doctest::Approx(0.4));
-    CHECK(balance_of(evaluation).deviation == doctest::Approx(0.2));
-}
-
-TEST_CASE(
-    "class balance: a network that knows one of K classes has 1 / sqrt(K - 1), one without spread is "
-    "bounded") {
-    Evaluation collapsed;
-    collapsed.confusion = {{5, 0, 0, 0}, {5, 0, 0, 0}, {5, 0, 0, 0}, {5, 0, 0, 0}};
-    CHECK(balance_of(collapsed).score() == doctest::Approx(1 / std::sqrt(3.0)));
-    Evaluation perfect;
-    perfect.confusion = {{5, 0}, {0, 5}};
-    CHECK(balance_of(perfect).score() == doctest::Approx(1e6));
-}
 
 TEST_CASE("class balance: the mean probability of the true class, class by class") {
     Linear layer({.in = 1, .out = 2});
