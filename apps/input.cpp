@@ -5,6 +5,7 @@
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/io/npy.h"
+#include "datasets/sources.h"
 #include "train/picture.h"
 
 namespace backlight::apps {
@@ -29,16 +30,18 @@ std::string choose_normalization(LoadedModel& loaded, const std::string& how) {
         if (loaded.states_input || model.mean.empty()) {
             return {};
         }
-        return "pictures are normalised as published weights of this architecture expect; the file states "
-               "nothing (--normalize)";
+        const bool names = !loaded.class_names.empty();
+        return std::string(
+                   "pictures are sized and normalised as published weights of this architecture expect") +
+               (names ? " and classes named as ImageNet's" : "") + "; the file states nothing (--normalize)";
     }
     if (how == "imagenet") {
         BACKLIGHT_CHECK(model.input.rank() == 3 && model.input[2] == 3,
                         "--normalize imagenet: the pictures of ImageNet have 3 channels, the model takes ",
                         model.input);
-        const Shape picture = model.picture;
-        expect_imagenet_pictures(model);
-        model.picture = picture;
+        const auto [mean, deviation] = imagenet_normalization();
+        model.mean.assign(mean.begin(), mean.end());
+        model.std.assign(deviation.begin(), deviation.end());
     } else {
         model.mean = {how == "symmetric" ? 0.5 : 0.0};
         model.std = {how == "symmetric" ? 0.5 : 1.0};

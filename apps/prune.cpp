@@ -190,7 +190,7 @@ int run(const Config& c) {
         pruner.finish();
     }
     const Model& smaller = c.is_tuned() ? tuned : loaded.model;
-    write_safetensors(c.out, state_dict(*smaller.net), weight_metadata(smaller, *data->train));
+    write_safetensors(c.out, state_dict(*smaller.net), weight_metadata(smaller, *data));
     std::printf("written: %s, %ju bytes, before %ju\n", c.out.c_str(), std::filesystem::file_size(c.out),
                 std::filesystem::file_size(c.weights));
     return 0;

@@ -79,6 +79,7 @@ PictureOptions picture_options(const Options& options, int64_t size) {
 
 void apply(const PictureOptions& picture, const Shape& shape, DataSource& source) {
     const ImageOptions& image = picture.image;
+    source.shorter_side = image.size > 0 ? std::max(image.size, picture.resize) : 0;
     for (const auto& set : {source.train, source.test}) {
         std::vector<TransformPtr> transforms;
         using Window = PictureOptions::Window;
@@ -86,7 +87,7 @@ void apply(const PictureOptions& picture, const Shape& shape, DataSource& source
         if (image.size > 0 && window == Window::resized) {
             transforms.push_back(random_resized_crop(image.size));
         } else if (image.size > 0) {
-            transforms.push_back(resize_shorter_to(std::max(image.size, picture.resize)));
+            transforms.push_back(resize_shorter_to(source.shorter_side));
             transforms.push_back(window == Window::random ? random_crop(image.size, image.size)
                                                           : center_crop_to(image.size, image.size));
         }

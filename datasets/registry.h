@@ -18,6 +18,7 @@ struct DataSource {
     std::shared_ptr<Dataset> test;
     std::map<std::string, std::shared_ptr<Dataset>> extra;  // "fresh", "unmarked", "shifted", ...
     std::vector<std::string> notes;                         // what was left out, one line each
+    int64_t shorter_side = 0;  // of test pictures before their middle is cut out; 0: they are not cut so
 
     /// "train", "test" or the name of an extra split. Throws Error that lists the names.
     [[nodiscard]] const std::shared_ptr<Dataset>& split(std::string_view name) const;

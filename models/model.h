@@ -26,6 +26,9 @@ struct Model {
     /// (H,W,C) that pictures are resized to where the network takes any size; undefined (rank 0): as they
     /// are.
     Shape picture;
+    /// Pictures are scaled until their shorter side is this, then that window is cut from their middle; 0: as
+    /// large as the window.
+    int64_t shorter_side = 0;
     /// Pictures are scaled to [0,1] and normalised by these, one value or one a channel; empty: 0 and 1. What
     /// published weights of the architecture expect, unless a weight file says otherwise.
     std::vector<double> mean, std;
@@ -71,9 +74,12 @@ struct ModelEntry {
 };
 [[nodiscard]] const std::vector<ModelEntry>& list_models();
 
-/// What torchvision's weights for ImageNet expect of three channels: 224 pixels, mean and deviation of its
-/// pictures. Source: torchvision, transforms of its classification weights.
+/// What torchvision's weights for ImageNet expect of three channels: the shorter side 256, of it the central
+/// 224 pixels, mean and deviation of its pictures. Source: torchvision, transforms of its classification
+/// weights.
 void expect_imagenet_pictures(Model& model);
+/// What the 1,000 classes of ILSVRC 2012 are called, in the order that published weights have them.
+[[nodiscard]] const std::vector<std::string>& imagenet_class_names();
 
 // One function a family; each in its own file, each one line of the table in registry.cpp.
 [[nodiscard]] Model build_mlp(const Options& options, int64_t classes);

@@ -6,15 +6,6 @@
 
 namespace backlight {
 
-void expect_imagenet_pictures(Model& model) {
-    const int64_t channels = model.input[2];
-    model.picture = {224, 224, channels};
-    if (channels == 3) {
-        model.mean = {0.485, 0.456, 0.406};
-        model.std = {0.229, 0.224, 0.225};
-    }
-}
-
 const std::vector<ModelEntry>& list_models() {
     static const std::vector<ModelEntry> models = {
         {"mlp",

@@ -9,6 +9,8 @@
 namespace backlight {
 namespace {
 
+constexpr int64_t kImageNetClasses = 1000;
+
 std::vector<double> numbers(const std::map<std::string, std::string>& metadata, const std::string& key) {
     const auto entry = metadata.find(key);
     if (entry == metadata.end()) {
@@ -40,6 +42,8 @@ void read_input_needs(LoadedModel& loaded, const std::map<std::string, std::stri
     if (loaded.states_input) {
         model.mean = numbers(metadata, "backlight.mean");
         model.std = numbers(metadata, "backlight.std");
+        const std::vector<double> resize = numbers(metadata, "backlight.resize");
+        model.shorter_side = resize.size() == 1 ? static_cast<int64_t>(resize[0]) : 0;
     } else if (loaded.low.empty()) {
         for (size_t c = 0; c < model.mean.size(); ++c) {
             loaded.low.push_back(-model.mean[c] / model.std[c]);
@@ -50,7 +54,8 @@ void read_input_needs(LoadedModel& loaded, const std::map<std::string, std::stri
 
 }  // namespace
 
-std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data) {
+std::map<std::string, std::string> weight_metadata(const Model& model, const DataSource& source) {
+    const Dataset& data = *source.train;
     const InputRange range = data.input_range();
     std::map<std::string, std::string> metadata{
         {"format", "pt"},
@@ -64,6 +69,9 @@ std::map<std::string, std::string> weight_metadata(const Model& model, const Dat
         {"backlight.sample",
          nlohmann::json(std::vector<int64_t>(data.sample_shape().begin(), data.sample_shape().end()))
              .dump()}};
+    if (source.shorter_side > 0) {
+        metadata["backlight.resize"] = nlohmann::json(std::vector{source.shorter_side}).dump();
+    }
     if (!model.pruned.empty()) {
         metadata["backlight.pruned"] = model.pruned;
     }
@@ -99,6 +107,9 @@ LoadedModel load_model(const std::string& spec, int64_t classes, const std::file
         for (const auto& name : parsed.is_array() ? parsed : nlohmann::json::array()) {
             loaded.class_names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
         }
+    } else if (!loaded.states_input && !loaded.model.mean.empty() &&
+               loaded.model.classes == kImageNetClasses) {
+        loaded.class_names = imagenet_class_names();
     }
     return loaded;
 }

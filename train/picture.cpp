@@ -17,12 +17,16 @@ Tensor read_picture(const std::filesystem::path& path, const Model& model) {
     Image image = to_image(read_image(path, static_cast<int>(channels)));
     const bool any_size = model.input[0] == 0 || model.input[1] == 0;
     const Shape& size = any_size && model.picture.rank() == 3 ? model.picture : model.input;
-    if (size[0] > 0 && size[1] > 0 && (image.height != size[0] || image.width != size[1])) {
-        // The shorter side fills the window, the rest is cut off evenly.
-        const bool wide = image.width * size[0] > image.height * size[1];
-        const int64_t height = wide ? size[0] : std::max(size[0], image.height * size[1] / image.width);
-        const int64_t width = wide ? std::max(size[1], image.width * size[0] / image.height) : size[1];
-        image = center_crop(resize(image, height, width), size[0], size[1]);
+    if (size[0] > 0 && size[1] > 0) {
+        const int64_t shorter = std::min(size[0], size[1]), side = std::max(model.shorter_side, shorter);
+        const int64_t rows = size[0] * side / shorter, columns = size[1] * side / shorter;  // at least
+        const bool wide = image.width * rows > image.height * columns;
+        const int64_t height = wide ? rows : std::max(rows, image.height * columns / image.width);
+        const int64_t width = wide ? std::max(columns, image.width * rows / image.height) : columns;
+        if (height != image.height || width != image.width) {
+            image = resize(image, height, width);
+        }
+        image = center_crop(image, size[0], size[1]);
     }
     const auto per_channel = [&](const std::vector<double>& values, double otherwise, size_t channel) {
         return values.empty() ? otherwise : values[values.size() == 1 ? 0 : channel];

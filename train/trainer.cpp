@@ -669,7 +669,7 @@ private:
     void save_weights(const char* file) {
         if (!config_.run.empty()) {
             write_safetensors(in_run(file), state_dict(*result_.model.net),
-                              weight_metadata(result_.model, *result_.data->train));
+                              weight_metadata(result_.model, *result_.data));
         }
     }
 

@@ -60,7 +60,7 @@ struct TrainResult {
 
 /// What a weight file says of its network and of the data that it was trained on, for `explain` and
 /// `predict`.
-[[nodiscard]] std::map<std::string, std::string> weight_metadata(const Model& model, const Dataset& data);
+[[nodiscard]] std::map<std::string, std::string> weight_metadata(const Model& model, const DataSource& data);
 
 /// Throws Error on a configuration that cannot work, before anything is written. What fails later (a picture
 /// that cannot be read, a loss that is not finite, a disk) leaves a checkpoint of the last step before it,

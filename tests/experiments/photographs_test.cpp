@@ -2,10 +2,13 @@
 // weights that do not say what they mean are refused.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "core/io/image.h"
 #include "core/io/safetensors.h"
+#include "core/random.h"
 #include "experiments/photographs.h"
 #include "layers/state.h"
 #include "models/model.h"
@@ -102,4 +105,38 @@ TEST_CASE("read_picture: the shorter side fills the window, the middle stays, va
     CHECK(values[3 * 3] == -2);
     CHECK(values[4 * 3] == 2);  // white
     CHECK(contains(error_of([&] { (void)read_picture(path, build_model("toy1")); }), "vectors"));
+}
+
+TEST_CASE("read_picture: a picture is cut as in the test set that the network was trained beside") {
+    const TemporaryFolder folder;
+    RandomStream random(RandomKey{.seed = 3});
+    for (const char* name : {"a/0.png", "a/1.png", "b/0.png", "b/1.png"}) {
+        std::filesystem::create_directories((folder.path() / name).parent_path());
+        std::vector<uint8_t> noise(21 * 34 * 3);
+        for (uint8_t& value : noise) {
+            value = static_cast<uint8_t>(random.below(256));
+        }
+        write_png(folder.path() / name, Tensor::from(noise, {21, 34, 3}));
+    }
+    const auto source = load_data("folder:" + folder.path().string() +
+                                  "(size=8, resize=11, normalize=imagenet, test_share=0.5)");
+    CHECK(source->shorter_side == 11);
+    const auto weights = folder.path() / "w.safetensors";
+    const Model trained = build_model("cnn_small(in=3)", 2);
+    write_safetensors(weights, state_dict(*trained.net), weight_metadata(trained, *source));
+    const Model model = load_model("cnn_small(in=3)", 0, weights).model;
+    const auto read = [&](const char* name) { return read_picture(folder.path() / name, model); };
+    CHECK(read("a/0.png").shape() == Shape{1, 8, 8, 3});
+    const auto distance = [&](const char* name, const Dataset& set) {
+        const auto a = read(name).to_vector<float>(), b = set.get(0).input.to_vector<float>();
+        double largest = 0;
+        for (size_t i = 0; i < a.size(); ++i) {
+            largest = std::max(largest, static_cast<double>(std::abs(a[i] - b[i])));
+        }
+        return largest;
+    };
+    for (const auto& set : {source->train, source->test}) {  // the first of each is one of a's two
+        CHECK(std::min(distance("a/0.png", *set), distance("a/1.png", *set)) < 1e-5);
+        CHECK(std::max(distance("a/0.png", *set), distance("a/1.png", *set)) > 0.1);
+    }
 }

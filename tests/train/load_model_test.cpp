@@ -56,8 +56,10 @@ TEST_SUITE("train") {
         write_safetensors(path, state_of("cnn_small(in=3)", DType::f32),
                           {{"backlight.mean", "[0.5,0.25,0.75]"},
                            {"backlight.std", "[0.2]"},
+                           {"backlight.resize", "[40]"},
                            {"backlight.sample", "[32,24,3]"}});
         const Model model = load_model("cnn_small(in=3)", 0, path).model;
+        CHECK(model.shorter_side == 40);
         CHECK(model.mean == std::vector<double>{0.5, 0.25, 0.75});
         CHECK(model.std == std::vector<double>{0.2});
         CHECK(model.picture == Shape{32, 24, 3});
@@ -74,8 +76,15 @@ TEST_SUITE("train") {
         CHECK(loaded.model.std == std::vector<double>{0.229, 0.224, 0.225});
         CHECK(loaded.low[2] == doctest::Approx(-0.406 / 0.225));
         CHECK(loaded.high[0] == doctest::Approx(0.515 / 0.229));
+        CHECK(loaded.model.picture == Shape{224, 224, 3});
+        CHECK(loaded.model.shorter_side == 256);
+        REQUIRE(loaded.class_names.size() == 1000);
+        CHECK(loaded.class_names.front() == "tench");
+        CHECK(loaded.class_names.back() == "toilet tissue");
         write_safetensors(path, state_of("resnet18(width=4, small=true)", DType::f32));
         CHECK(load_model("resnet18(width=4, small=true)", 0, path).model.mean.empty());
+        write_safetensors(path, state_of("resnet18(width=4, classes=10)", DType::f32));
+        CHECK(load_model("resnet18(width=4)", 0, path).class_names.empty());
     }
 
     TEST_CASE("load_model: the head in the file says how many classes, whatever else the model's text says") {
