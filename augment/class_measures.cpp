@@ -157,8 +157,9 @@ double ClassMeasures::update(const TrainingRun& run) {
     const auto samples = static_cast<int64_t>(indices_.size());
     Variables parts;
     double replaced = 0;
-    for (int64_t first = 0; first < samples; first += run.batch_size) {
-        parts.emplace_back(explained(run, first, std::min(run.batch_size, samples - first), &replaced));
+    const int64_t step = std::min(run.batch_size, samples_at_once(run.data->sample_shape()));
+    for (int64_t first = 0; first < samples; first += step) {
+        parts.emplace_back(explained(run, first, std::min(step, samples - first), &replaced));
     }
     const std::vector<double> before = maps_.empty() ? std::vector<double>() : as_doubles(mean_map());
     maps_.push_back(concat(parts, 0).data());

@@ -1,5 +1,7 @@
 #include "augment/step_explanations.h"
 
+#include <algorithm>
+
 #include "autograd/functions.h"
 #include "autograd/precision.h"
 #include "core/error.h"
@@ -32,6 +34,10 @@ uint32_t hash_of(const std::string& text) {
 Variable zero_of(const Tensor& like) { return Variable(Tensor::zeros({1}, like.dtype(), like.device())); }
 
 }  // namespace
+
+int64_t samples_at_once(const Shape& sample) {
+    return std::clamp<int64_t>(1'000'000 / std::max<int64_t>(sample.numel(), 1), 1, 128);
+}
 
 ExplainContext explain_context(const TrainingRun& run) {
     const InputRange range = run.data->input_range();

@@ -13,6 +13,10 @@ namespace backlight {
 /// the seed.
 [[nodiscard]] ExplainContext explain_context(const TrainingRun& run);
 
+/// Samples that a recorded pass takes at once where their number is free: a million input values, at most
+/// 128. A recording keeps more than a training step.
+[[nodiscard]] int64_t samples_at_once(const Shape& sample);
+
 /// One sample of zeros, (1,...), of the type of the network: what does not fit is told before the first step.
 [[nodiscard]] Tensor blank_sample(const TrainingRun& run);
 /// It as a batch with the label 0 (or none of several labels) and the masks that the data has, of zeros.

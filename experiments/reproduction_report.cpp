@@ -16,15 +16,19 @@ std::string with_deviation(const std::vector<double>& values) {
     return s.count > 1 ? number_text(s.mean) + " ± " + number_text(s.deviation) : number_text(s.mean);
 }
 
+/// An arm a row; where that would be wider than a page, a metric a row.
 report::Table table_of(const Measurements& measured) {
-    report::Table table{.columns = {"arm"}};
+    constexpr size_t kWidest = 6;
+    const auto &arms = measured.arms(), &metrics = measured.metrics();
+    const bool arms_down = metrics.size() <= kWidest || metrics.size() <= arms.size();
+    const auto &down = arms_down ? arms : metrics, &across = arms_down ? metrics : arms;
+    report::Table table{.columns = {arms_down ? "arm" : ""}};
+    table.columns.insert(table.columns.end(), across.begin(), across.end());
     int64_t seeds = 0;
-    for (const std::string& metric : measured.metrics()) {
-        table.columns.push_back(metric);
-    }
-    for (const std::string& arm : measured.arms()) {
-        std::vector<std::string> row{arm};
-        for (const std::string& metric : measured.metrics()) {
+    for (const std::string& name : down) {
+        std::vector<std::string> row{name};
+        for (const std::string& other : across) {
+            const std::string &arm = arms_down ? name : other, &metric = arms_down ? other : name;
             const bool known = measured.has(arm, metric);
             row.push_back(known ? with_deviation(measured.values(arm, metric)) : "");
             seeds = known ? std::max(seeds, statistics_of(measured.values(arm, metric)).count) : seeds;
@@ -91,9 +95,10 @@ void print_reproduction(std::ostream& out, const ReproductionEntry& entry, const
 
 void write_reproduction(const std::filesystem::path& folder, const ReproductionEntry& entry,
                         const Reproduction& result, const std::string& command) {
-    nlohmann::ordered_json json = {{"name", entry.name},       {"title", entry.title},     {"claim", entry.claim},
-                           {"control", entry.control}, {"source", entry.source},   {"command", command},
-                           {"held", result.held()},    {"remarks", result.remarks}};
+    nlohmann::ordered_json json = {{"name", entry.name},     {"title", entry.title},
+                                   {"claim", entry.claim},   {"control", entry.control},
+                                   {"source", entry.source}, {"command", command},
+                                   {"held", result.held()},  {"remarks", result.remarks}};
     for (const std::string& arm : result.measured.arms()) {
         for (const std::string& metric : result.measured.metrics()) {
             if (result.measured.has(arm, metric)) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 
+#include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "autograd/precision.h"
@@ -15,11 +16,6 @@
 
 namespace backlight {
 namespace {
-
-/// Samples that a recorded pass takes at once: a million input values, at most 128.
-int64_t samples_at_once(const Shape& sample) {
-    return std::clamp<int64_t>(1'000'000 / std::max<int64_t>(sample.numel(), 1), 1, 128);
-}
 
 /// What of the output is explained: the true class, or the loss of the sample.
 enum class Explained : uint8_t { true_class, loss };

@@ -183,9 +183,7 @@ Reproduction reproduce_pruning_toys(const ReproductionEntry&, const ReproduceOpt
         "samples a class.",
         concat_text("A seed is a draw of the reference samples; ", kDrawsPerNetwork,
                     " draws share a network, data set and initialisation."),
-        "lrp (z+): the z+ rule on every layer. It knows nothing of units that inhibit, and beyond half of "
-        "the units falls "
-        "behind."};
+        "lrp (z+): the z+ rule on every layer. It knows nothing of units that inhibit."};
     for (const std::string& set : sets()) {
         report::BarChart bars{.title = set + ": accuracy without a third of the units, 20 samples a class"};
         bars.bars.push_back(
