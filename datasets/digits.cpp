@@ -13,27 +13,13 @@
 
 #include <string>
 
+#include "core/embedded_file.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "datasets/sources.h"
 #include "datasets/transforms.h"
 
-// The bytes of the file, put into read-only data by the assembler, which finds it on the include path.
-__asm__(
-    ".pushsection .rodata\n"
-    ".global backlight_digits_begin\n"
-    ".hidden backlight_digits_begin\n"
-    "backlight_digits_begin:\n"
-    ".incbin \"datasets/data/digits.csv.gz\"\n"
-    ".global backlight_digits_end\n"
-    ".hidden backlight_digits_end\n"
-    "backlight_digits_end:\n"
-    ".byte 0\n"
-    ".popsection\n");
-extern "C" {
-extern const unsigned char backlight_digits_begin[];
-extern const unsigned char backlight_digits_end[];
-}
+BACKLIGHT_EMBED(digits, "datasets/data/digits.csv.gz")
 
 namespace backlight {
 namespace {

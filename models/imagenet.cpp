@@ -2,24 +2,10 @@
 // (datasets/data/imagenet_classes.txt, embedded in the library).
 #include <sstream>
 
+#include "core/embedded_file.h"
 #include "models/model.h"
 
-// The bytes of the file, put into read-only data by the assembler, which finds it on the include path.
-__asm__(
-    ".pushsection .rodata\n"
-    ".global backlight_imagenet_begin\n"
-    ".hidden backlight_imagenet_begin\n"
-    "backlight_imagenet_begin:\n"
-    ".incbin \"datasets/data/imagenet_classes.txt\"\n"
-    ".global backlight_imagenet_end\n"
-    ".hidden backlight_imagenet_end\n"
-    "backlight_imagenet_end:\n"
-    ".byte 0\n"
-    ".popsection\n");
-extern "C" {
-extern const char backlight_imagenet_begin[];
-extern const char backlight_imagenet_end[];
-}
+BACKLIGHT_EMBED(imagenet, "datasets/data/imagenet_classes.txt")
 
 namespace backlight {
 
