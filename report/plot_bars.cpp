@@ -36,7 +36,7 @@ std::string bar_chart(const BarChart& chart) {
         low = std::min(low, bar.value);
         high = std::max(high, bar.value);
         names.push_back(shorten(clean_text(bar.name), 32));
-        name_width = std::max(name_width, text_length(names.back(), 12));
+        name_width = std::max(name_width, 1.06 * text_length(names.back(), 12));  // fonts differ
         value_width = std::max(value_width, text_length(value_label(chart, bar.value), 12));
         note_width = std::max(note_width, text_length(bar.note, 11));
     }
@@ -52,7 +52,7 @@ std::string bar_chart(const BarChart& chart) {
     }
     BACKLIGHT_CHECK(low < high, "bar_chart: the axis from ", low, " to ", high, " is not possible");
 
-    const double edge = 4, row = 24, thickness = 14;
+    const double edge = 8, row = 24, thickness = 14;
     const double title = chart.title.empty() ? 0 : 30,
                  note = chart.reference && !chart.reference_label.empty() ? 18 : 4;
     const auto width = static_cast<double>(chart.width);

@@ -4,7 +4,7 @@
 # Only commands that contain TEXT, and the trainings whose runs they read. Of ARM, MEASURE and MAP one value each; with
 # ALL=1 all that the page lists. Without WEIGHTS the networks start from random ones, which are written first; Adience
 # without its pictures gets every 60th of its rows, all with the same stand-in picture, and the output says so. Not part
-# of the test run: takes some minutes and 8 GB, with ALL=1 hours.
+# of the test run: takes one to two hours on 2 cores and 8 GB, with ALL=1 a day.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${DATA:?the folder of the data sets, see docs/recipes.md}"
