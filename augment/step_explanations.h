@@ -13,6 +13,9 @@ namespace backlight {
 /// the seed.
 [[nodiscard]] ExplainContext explain_context(const TrainingRun& run);
 
+/// What a system claims or reads: Augmentation::claims.
+inline constexpr const char* kDecoyMasks = "the masks of decoys";
+
 /// Samples that a recorded pass takes at once where their number is free: a million input values, at most
 /// 128. A recording keeps more than a training step.
 [[nodiscard]] int64_t samples_at_once(const Shape& sample);

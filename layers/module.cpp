@@ -94,7 +94,9 @@ Module& Module::at(const std::string& path) {
         if (name == path) {
             return *module;
         }
-        known.push_back(name);
+        if (!name.empty()) {  // the network itself
+            known.push_back(name);
+        }
     }
     throw_error(unknown_name("layer", path, known));
 }

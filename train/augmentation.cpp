@@ -1,5 +1,7 @@
 #include "train/augmentation.h"
 
+#include <set>
+
 #include "core/error.h"
 
 namespace backlight {
@@ -36,11 +38,20 @@ void Augmentation::restore_metrics(const std::map<std::string, Tensor>& state) {
 }
 
 void check_claims(const Augmentations& systems, std::map<std::string, std::string> taken) {
+    std::set<std::string> specs;
     for (const auto& system : systems) {
+        BACKLIGHT_CHECK(specs.insert(system->spec()).second, "augment: ", system->spec(), " is given twice");
         for (const std::string& claim : system->claims()) {
             const auto [other, first] = taken.emplace(claim, system->spec());
             BACKLIGHT_CHECK(first, "augment: ", other->second, " and ", system->spec(), " both replace ",
                             claim, "; a run takes one of them");
+        }
+    }
+    for (const auto& system : systems) {
+        for (const std::string& needed : system->relies_on()) {
+            const auto other = taken.find(needed);
+            BACKLIGHT_CHECK(other == taken.end(), "augment: ", other->second, " replaces ", needed,
+                            ", which ", system->spec(), " reads; a run takes one of them");
         }
     }
 }

@@ -63,6 +63,9 @@ public:
 
     /// What only one system of a run may do: "the samples of an epoch", "the samples of a batch".
     [[nodiscard]] virtual std::vector<std::string> claims() const { return {}; }
+    /// What it reads and another one's claim would change.
+    [[nodiscard]] virtual std::vector<std::string> relies_on() const { return {}; }
+    [[nodiscard]] int64_t start_epoch() const { return start_epoch_; }
     /// What the forward pass must keep for it.
     [[nodiscard]] virtual bool reads_input_gradient() const { return false; }
     [[nodiscard]] virtual bool reads_layers() const { return false; }

@@ -43,7 +43,9 @@ void read_input_needs(LoadedModel& loaded, const std::map<std::string, std::stri
         model.mean = numbers(metadata, "backlight.mean");
         model.std = numbers(metadata, "backlight.std");
         const std::vector<double> resize = numbers(metadata, "backlight.resize");
-        model.shorter_side = resize.size() == 1 ? static_cast<int64_t>(resize[0]) : 0;
+        constexpr double kLargest = 1 << 16;
+        const bool known = resize.size() == 1 && resize[0] >= 1 && resize[0] <= kLargest;
+        model.shorter_side = known ? static_cast<int64_t>(resize[0]) : 0;
     } else if (loaded.low.empty()) {
         for (size_t c = 0; c < model.mean.size(); ++c) {
             loaded.low.push_back(-model.mean[c] / model.std[c]);

@@ -196,6 +196,12 @@ private:
             taken["the weights of classes"] = "--class-weights " + config_.class_weights;
         }
         check_claims(systems_, taken);
+        for (const auto& system : systems_) {
+            if (system->start_epoch() >= config_.epochs) {
+                note(concat_text(system->spec(), " never acts: the run has ", config_.epochs,
+                                 config_.epochs == 1 ? " epoch" : " epochs"));
+            }
+        }
     }
 
     void describe_run(const Loader& loader) {
@@ -420,6 +426,7 @@ private:
             }
         }
         SummedLoss loss = loss_of(step.logits, step.batch, config_.label_smoothing, class_weights_);
+        check_finite(loss.sum.item(), "the loss");  // before a term is blamed for it
         for (Augmentation* system : active) {
             const Variable term = system->loss_term(step);
             if (term.defined()) {

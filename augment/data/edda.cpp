@@ -59,6 +59,8 @@ public:
         (void)explainer->explain(ExplainedForward(*run.model->net, blank), {.targets = {0}}, false);
         (void)filled(blank, config_.fill, explain_context(run));
         if (has_extra_class(run)) {
+            BACKLIGHT_CHECK(!run.averages,
+                            "edda: averaged weights (ema) would answer background=extra_class");
             BACKLIGHT_CHECK(run.model->classes == run.data->num_classes() + 1,
                             "edda: background=extra_class needs one output more than the data has classes, ",
                             run.data->num_classes() + 1, ", the model has ", run.model->classes);

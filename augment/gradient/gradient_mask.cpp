@@ -39,6 +39,11 @@ public:
     };
     explicit GradientMask(Config config) : config_(std::move(config)) {}
 
+    [[nodiscard]] std::vector<std::string> relies_on() const override {
+        return config_.source == MaskSource::decoy ? std::vector<std::string>{kDecoyMasks}
+                                                   : std::vector<std::string>();
+    }
+
     void begin(const TrainingRun& run) override {
         if (config_.layer.empty()) {
             config_.layer = run.model->cam_layer;

@@ -4,6 +4,7 @@
 // their explanations", IJCAI 2017; Weber et al., "Beyond explaining", 2022, Eq. 16 and 17.
 #include "augment/loss/explanation_penalty.h"
 #include "augment/registry.h"
+#include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
@@ -25,6 +26,16 @@ public:
     };
     RightReasons(Config config, Masks masks, Scale scale)
         : ExplanationPenalty(std::move(config)), masks_(std::move(masks)), scale_(scale) {}
+
+    [[nodiscard]] std::vector<std::string> claims() const override {
+        return masks_.folder.empty() ? std::vector<std::string>() : std::vector<std::string>{kDecoyMasks};
+    }
+    [[nodiscard]] std::vector<std::string> relies_on() const override {
+        const bool own = masks_.folder.empty();
+        const bool decoys = masks_.kind == Irrelevant::automatic || masks_.kind == Irrelevant::decoy ||
+                            masks_.kind == Irrelevant::shuffled;
+        return own && decoys ? std::vector<std::string>{kDecoyMasks} : std::vector<std::string>();
+    }
 
     [[nodiscard]] std::shared_ptr<Dataset> change_data(std::shared_ptr<Dataset> data) override {
         return masks_.folder.empty() ? data : with_decoy_masks(data, masks_.folder);

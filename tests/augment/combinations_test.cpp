@@ -211,6 +211,22 @@ TEST_CASE("combinations: who claims the same is refused in one line, before the 
     const std::string failure = failure_of(tiny_config(), {"cutmix", "mixup"});
     CHECK(contains(failure, "cutmix and mixup both replace the labels of a batch"));
     CHECK(failure.find('\n') == std::string::npos);
+    CHECK(contains(failure_of(tiny_config(), {"rrr", "rrr"}), "rrr is given twice"));
+
+    const TemporaryFolder folder;  // masks of one's own are those of the run: nobody else may mean the data's
+    for (const char* other : {"rrr", "rrr(masks=shuffled)", "gradient_mask(mask=decoy)"}) {
+        const std::string own = "rrr(masks=" + folder.path().string() + ")";
+        CHECK(contains(failure_of(tiny_config(), {own, other}),
+                       own + " replaces the masks of decoys, which " + other + " reads"));
+        CHECK(contains(failure_of(tiny_config(), {other, own}), "which " + std::string(other) + " reads"));
+    }
+}
+
+TEST_CASE("combinations: a loss that is not finite is not blamed on a term") {
+    TrainConfig config = tiny_config();
+    config.optimizer.name = "sgd";
+    config.lr = 1e30;
+    CHECK(contains(failure_of(config, {"rrr"}), "train: the loss is not finite at step 2"));
 }
 
 TEST_CASE("combinations: a resumed run with two systems of state has the bits of a whole one") {

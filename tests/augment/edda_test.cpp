@@ -148,8 +148,12 @@ TEST_CASE("edda: with p = 1 what is lost stands for the background") {
         hand.step.run.data = hand.step.data;
         const std::string text = edda("p=1, background=extra_class");
         CHECK(values(hand.after(text).soft_label) == Floats{1, 0, 0, 0, 0, 1});
-        build_augmentation(text)->finish(hand.step.run);
+        CHECK(build_augmentation(text)->finish(hand.step.run));
         CHECK(values(hand.step.model.net->parameters()[1].value.data()) == Floats{2.5f, 0, -1e9f});
+        hand.step.run.averages = true;
+        CHECK(error_of([&] { build_augmentation(text)->begin(hand.step.run); }).find("averaged weights") !=
+              std::string::npos);
+        hand.step.run.averages = false;
         build_augmentation(edda("background=extra_class"))->begin(hand.step.run);  // p = 0: not needed
     }
     Hand hand(x, {0, 1}, {2.5, 0});

@@ -64,6 +64,11 @@ TEST_SUITE("train") {
         CHECK(model.std == std::vector<double>{0.2});
         CHECK(model.picture == Shape{32, 24, 3});
         model.check_input({1, 8, 8, 3});  // .npy of any size stays welcome
+        for (const char* odd : {"[1e300]", "[-5]", "[0.5]", "[]", "\"40\""}) {
+            write_safetensors(path, state_of("cnn_small(in=3)", DType::f32),
+                              {{"backlight.mean", "[0.5]"}, {"backlight.resize", odd}});
+            CHECK(load_model("cnn_small(in=3)", 0, path).model.shorter_side == 0);
+        }
     }
 
     TEST_CASE("load_model: a file that says nothing of pictures leaves what published weights expect") {
