@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "autograd/functions.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "explain/metrics/builders.h"
@@ -34,24 +35,20 @@ std::string join(const std::string& path, const std::string& name) {
     return path.empty() ? name : path + "." + name;
 }
 
-void redraw(Tensor weight, Reinit how, RandomStream random) {
-    std::vector<double> values = weight.to(DType::f64).to_vector<double>();
+void redraw(Tensor weight, Reinit how, const RandomKey& key) {
+    const NoGrad off;
     if (how == Reinit::shuffle) {
-        random.shuffle(values);
-    } else {
-        const auto n = static_cast<double>(values.size());
-        double mean = 0, square = 0;
-        for (const double v : values) {
-            mean += v / n;
-        }
-        for (const double v : values) {
-            square += (v - mean) * (v - mean) / n;
-        }
-        for (double& v : values) {
-            v = random.normal(mean, std::sqrt(square));
-        }
+        std::vector<double> values = weight.to(DType::f64).to_vector<double>();
+        RandomStream(key).shuffle(values);
+        weight.copy_from(Tensor::from(values, weight.shape()).to(weight.dtype()).to(weight.device()));
+        return;
     }
-    weight.copy_from(Tensor::from(values, weight.shape()).to(weight.dtype()).to(weight.device()));
+    const auto n = static_cast<double>(weight.numel());
+    const double average = sum(Variable(weight)).item() / n;
+    const double deviation = std::sqrt(sum(square(Variable(weight) - average)).item() / n);
+    Tensor drawn = Tensor::empty(weight.shape(), DType::f32, weight.device());
+    drawn.backend().random_normal(drawn, key);
+    weight.copy_from((Variable(drawn.to(weight.dtype())) * deviation + average).data());
 }
 
 }  // namespace
@@ -106,7 +103,7 @@ void NetworkCopy::randomize(size_t index, Reinit how, Init init, uint64_t seed) 
                 initialize(*copy_, init, apart_from_training(seed), name);
             } else if (parameter.name == "weight") {
                 const RandomKey key{.seed = seed, .purpose = purpose::kMetric, .step = hash_of(name)};
-                redraw(parameter.value.data(), how, RandomStream(key));
+                redraw(parameter.value.data(), how, key);
             }
         }
         for (const Buffer& buffer : module.own_buffers()) {
