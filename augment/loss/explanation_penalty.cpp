@@ -32,9 +32,7 @@ void ExplanationPenalty::begin(const TrainingRun& run) {
 Variable ExplanationPenalty::relevance(TrainingStep& step) {
     if (explainer_) {
         const ExplainedForward forward(step.net(), *step.layers, step.input, step.logits);
-        ExplainRequest request{.targets = step.run.data->is_multi_label()
-                                              ? step.batch.label.to_vector<int64_t>()
-                                              : labels_of(step.batch, name())};
+        ExplainRequest request{.targets = labels_of(step.batch, name())};
         if (!config_.layer.empty()) {
             request.layers = {config_.layer};
         }
