@@ -34,6 +34,8 @@ namespace backlight {
 [[nodiscard]] Variable divide_or_zero(const Variable& a, const Variable& b);
 /// a where gate > 0, else 0; the gate is constant.
 [[nodiscard]] Variable where_positive(const Variable& a, const Variable& gate);
+/// Whether x != 0 anywhere where not z > 0. Throws Error unless shapes and types are equal.
+[[nodiscard]] bool any_where_not_positive(const Tensor& x, const Tensor& z);
 /// a where condition != 0, else b; the condition is constant. Shapes broadcast.
 [[nodiscard]] Variable where(const Tensor& condition, const Variable& a, const Variable& b);
 

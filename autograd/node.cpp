@@ -38,10 +38,7 @@ Variable keep(const Variable& input, bool with_data) {
     return with_data ? input : Variable(input.data().without_data(), input.node());
 }
 
-/// Who changed it in place since has a value of his own, which is kept.
-bool is_remade(const Variable& x) {
-    return x.node() && x.node()->remakes && x.data().version() == x.node()->made_version;
-}
+bool reads_all(InputMask mask, size_t count) { return (~mask & ((uint64_t{1} << count) - 1)) == 0; }
 
 bool is_bf16(const Variable& x) { return x.dtype() == DType::bf16; }
 
@@ -59,6 +56,11 @@ NodePtr::~NodePtr() {
     if (node_ != nullptr && node_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         retire(node_);
     }
+}
+
+bool is_remade(const Variable& x) {
+    return x.node() && x.node()->remakes != Node::Remakes::never &&
+           x.data().version() == x.node()->made_version;
 }
 
 Variable Variable::leaf(Tensor data) {
@@ -91,7 +93,7 @@ void Node::release() {
 Variable NodeView::input(int i) const {
     const auto k = static_cast<size_t>(i);
     const Variable& input = node_->inputs[k];
-    if (!input.data().has_data() && input.node() && input.node()->remakes) {
+    if (!input.data().has_data() && input.node() && input.node()->remakes != Node::Remakes::never) {
         return NodeView(input.node()).output();
     }
     BACKLIGHT_CHECK(input.data().has_data(), kind(), ": input ", i,
@@ -102,9 +104,13 @@ Variable NodeView::input(int i) const {
 }
 
 Variable NodeView::output() const {
-    if (!node_->output.has_data() && node_->remakes && !node_->released) {
+    if (!node_->output.has_data() && node_->remakes != Node::Remakes::never && !node_->released) {
         const Span span(kind(), " remade");
-        node_->output = op().remake_output(*this);
+        Tensor made = op().remake_output(*this);
+        if (node_->remakes == Node::Remakes::for_each_reader) {
+            return {std::move(made), node_};
+        }
+        node_->output = std::move(made);
         node_->output_version = node_->output.version();
     }
     BACKLIGHT_CHECK(node_->output.has_data(), kind(),
@@ -149,15 +155,18 @@ Variable call(const OpPtr& op, Inputs inputs, std::vector<Tensor>& kept) {
     Recording* recording = Recording::current();
     const bool keeps_all = recording != nullptr && recording->keeps() == Recording::Keeps::values;
     const Saves saves = keeps_all ? Saves{kAllInputs, true} : op->saves(differentiable);
-    node->remakes = !keeps_all && op->remakes_output(inputs);
+    const bool can_remake = op->remakes_output(inputs) && reads_all(saves.inputs, inputs.size());
+    node->remakes = !can_remake ? Node::Remakes::never
+                    : keeps_all ? Node::Remakes::for_each_reader
+                                : Node::Remakes::once;
     node->inputs.reserve(inputs.size());
     node->input_versions.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
         const bool with_data = wants(saves.inputs, static_cast<int>(i));
-        node->inputs.push_back(keep(inputs[i], with_data && (keeps_all || !is_remade(inputs[i]))));
+        node->inputs.push_back(keep(inputs[i], with_data && !is_remade(inputs[i])));
         node->input_versions.push_back(inputs[i].data().version());
     }
-    node->output = saves.output && !node->remakes ? result.value : result.value.without_data();
+    node->output = saves.output && !can_remake ? result.value : result.value.without_data();
     node->output_version = node->made_version = result.value.version();
     for (const Tensor& tensor : result.kept) {
         node->kept_versions.push_back(tensor.version());

@@ -89,9 +89,9 @@ public:
     }
     /// For gradients of the inputs in `differentiable`, the others are constants.
     [[nodiscard]] virtual Saves saves(InputMask /*differentiable*/) const { return {}; }
-    /// Whether its output is so cheap to make again from what `vjp` reads that nobody should keep it: who
-    /// reads it in the backward pass, as input or output, gets what remake_output makes then, once, the same
-    /// bits.
+    /// Whether its output is so cheap to make again from its inputs that nobody should keep it where these
+    /// are kept anyway, because `vjp` reads them or a recording does: who reads it in the backward pass, as
+    /// input or output, gets what remake_output makes then, the same bits.
     [[nodiscard]] virtual bool remakes_output(Inputs) const { return false; }
     [[nodiscard]] virtual Tensor remake_output(const NodeView&) const { return {}; }
     /// Whether forward computes on these inputs, of which some are bfloat16, as they are. Where it does not,
@@ -116,7 +116,10 @@ public:
     uint64_t output_version = 0;
     std::vector<Tensor> kept;
     std::vector<uint64_t> kept_versions;
-    bool remakes = false;  // its output is not kept by anyone, but made again
+    /// Its output is not kept by anyone, but made again. A recording may be read for as long as it lives:
+    /// what is made there is gone after the reader.
+    enum class Remakes : uint8_t { never, once, for_each_reader };
+    Remakes remakes = Remakes::never;
     uint64_t made_version = 0;
     std::string name;  // set while recording
     Tensor grad;       // of a leaf
@@ -155,6 +158,10 @@ public:
 private:
     NodePtr node_;
 };
+
+/// Whether `x` need not be kept: its node makes it again. Who changed it in place since has a value of his
+/// own, which is kept.
+[[nodiscard]] bool is_remade(const Variable& x);
 
 /// Runs the op; the result has a history when an input has one and gradients are on.
 [[nodiscard]] Variable call(const OpPtr& op, Inputs inputs);

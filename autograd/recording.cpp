@@ -17,7 +17,9 @@ Variable Recording::Layers::at(const std::string& name) const {
     const bool input = name.ends_with(":in");
     const auto call = calls_.find(input ? name.substr(0, name.size() - 3) : name);
     BACKLIGHT_CHECK(call != calls_.end(), unknown_name("layer", name, names_));
-    return input ? call->second.input : call->second.output;
+    const Variable& found = input ? call->second.input : call->second.output;
+    const bool make = !found.data().has_data() && found.node()->remakes == Node::Remakes::for_each_reader;
+    return make ? NodeView(found.node()).output() : found;
 }
 
 void Recording::name_node(Node& node) {
@@ -36,8 +38,8 @@ std::string Recording::begin_call(const std::string& path) {
 void Recording::end_call(const std::string& call_name, const std::string& scope, const Variable& input,
                          const Variable& output) {
     const auto kept = [&](const Variable& v) {
-        return keeps_ == Keeps::values || !v.requires_grad() ? v
-                                                             : Variable(v.data().without_data(), v.node());
+        const bool with_data = !v.requires_grad() || (keeps_ == Keeps::values && !is_remade(v));
+        return with_data ? v : Variable(v.data().without_data(), v.node());
     };
     layers_.calls_[call_name] = {kept(input), kept(output)};
     if (!call_name.empty()) {  // the network itself has no name

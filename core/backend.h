@@ -193,7 +193,14 @@ public:
     virtual void divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
                                    Tensor& y) = 0;  // equal shapes
     virtual void select(const Tensor& condition, const Tensor& a, const Tensor& b,
-                        Tensor& y) = 0;                       // equal shapes; != 0
+                        Tensor& y) = 0;  // equal shapes; != 0
+    /// y = relu(x) or relu6(x), as `kind` says. passed (u8, PassedBits::bytes(numel) of them): where the
+    /// slope is 1 (0 < x, and x < 6), in the order of core/passed_bits.h.
+    virtual void rectify(UnaryOp kind, const Tensor& x, Tensor& y, Tensor& passed) = 0;
+    /// y = passed ? x : 0 with these bits.
+    virtual void gate(const Tensor& x, const Tensor& passed, Tensor& y) = 0;
+    /// Whether some x_i != 0 where not z_i > 0; equal shapes.
+    [[nodiscard]] virtual bool any_where_not_positive(const Tensor& x, const Tensor& z) = 0;
     virtual void accumulate(Tensor& y, const Tensor& x) = 0;  // y += x, equal shapes
 
     // Reductions. y has the shape of x with the reduced axes at extent 1 (or any shape with as many
@@ -250,6 +257,7 @@ public:
                          Tensor& y) = 0;                                     // y axis i is x axis axes[i]
     virtual void slice(const Tensor& x, const Shape& start, Tensor& y) = 0;  // y's extents from `start` on
     virtual void pad(const Tensor& x, const Shape& start, Tensor& y) = 0;    // zeros, x placed at `start`
+    virtual void write_slice(const Tensor& x, const Shape& start, Tensor& y) = 0;  // the rest of y stays
     virtual void concat(std::span<const Tensor> parts, int axis, Tensor& y) = 0;
     virtual void gather_rows(const Tensor& x, const Tensor& index,
                              Tensor& y) = 0;  // y[i] = x[index[i]] (axis 0)

@@ -301,7 +301,7 @@ Variable GroupNorm::forward(const Variable& x) {
 Variable Relu::forward(const Variable& x) { return relu(x); }
 Variable Relu6::forward(const Variable& x) { return relu6(x); }
 
-Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Variable& x,
+Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, Variable x,
                         const Variable& residual) {
     auto* convolution = dynamic_cast<Conv2d*>(&conv);
     auto* batch_norm = dynamic_cast<BatchNorm*>(norm);
@@ -315,6 +315,7 @@ Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Va
         return Variable(convolution->infer(PrecisionScope::narrowed(x).data(), batch_norm, {added, *fused}));
     }
     Variable y = conv(x);
+    x = {};  // where nobody keeps it, its memory is free for what follows
     if (norm != nullptr && activation != nullptr) {
         return norm_relu(*norm, *activation, y, residual);
     }
@@ -457,7 +458,7 @@ Variable Sequential::run(size_t begin, size_t end, const Variable& x) {
         Module* activation = at(last) != nullptr && fusable(at(last)) ? &child(last) : nullptr;
         i = activation != nullptr ? last : last - 1;
         if (conv != nullptr) {
-            y = conv_norm_relu(*conv, norm, activation, y);
+            y = conv_norm_relu(*conv, norm, activation, std::move(y));
         } else {
             y = activation != nullptr ? norm_relu(*norm, *activation, y) : (*norm)(y);
         }

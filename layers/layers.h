@@ -192,7 +192,7 @@ protected:
 
 /// activation(norm(conv(x)) + residual); norm and activation may be null, `residual` undefined. Where no
 /// history, recording or hook asks for what is between, evaluation is one convolution with folded weights.
-[[nodiscard]] Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, const Variable& x,
+[[nodiscard]] Variable conv_norm_relu(Module& conv, Module* norm, Module* activation, Variable x,
                                       const Variable& residual = {});
 
 /// activation(norm(x) + residual); `residual` may be undefined. In training it is one kernel where the two

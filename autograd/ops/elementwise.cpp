@@ -4,6 +4,7 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "core/passed_bits.h"
 
 namespace backlight {
 namespace {
@@ -46,8 +47,6 @@ constexpr UnaryTraits kUnary[] = {
     {UnaryOp::erf, "erf", true, false},
     {UnaryOp::gelu, "gelu", true, false},
     {UnaryOp::silu, "silu", true, false},
-    {UnaryOp::relu, "relu", false, true},
-    {UnaryOp::relu6, "relu6", false, true},
     {UnaryOp::negative_part, "negative_part", true, false},
     {UnaryOp::add_scalar, "add_scalar", false, false},
     {UnaryOp::multiply_scalar, "multiply_scalar", false, false},
@@ -72,23 +71,21 @@ const UnaryTraits& traits_of(UnaryOp op) {
 
 class Unary final : public Op {
 public:
-    Unary(UnaryOp op, double p, std::string_view kind = {})
-        : traits_(traits_of(op)), p_(p), kind_(kind.empty() ? traits_.kind : kind) {}
+    Unary(UnaryOp op, double p) : traits_(traits_of(op)), p_(p) {}
 
-    [[nodiscard]] std::string_view kind() const override { return kind_; }
+    [[nodiscard]] std::string_view kind() const override { return traits_.kind; }
     [[nodiscard]] Saves saves(InputMask) const override {
         return {traits_.reads_input ? kAllInputs : InputMask{0}, traits_.reads_output};
     }
 
     [[nodiscard]] bool takes_bf16(Inputs) const override {  // what rounds nothing
-        return traits_.op == UnaryOp::relu || traits_.op == UnaryOp::relu6 ||
-               traits_.op == UnaryOp::clamp_min || traits_.op == UnaryOp::clamp_max ||
+        return traits_.op == UnaryOp::clamp_min || traits_.op == UnaryOp::clamp_max ||
                traits_.op == UnaryOp::negative;
     }
 
     [[nodiscard]] Forward forward(Inputs inputs) const override {
         const Tensor& x = inputs[0].data();
-        BACKLIGHT_CHECK(is_floating(x.dtype()), kind_, ": expected a floating type, got ", x.dtype());
+        BACKLIGHT_CHECK(is_floating(x.dtype()), kind(), ": expected a floating type, got ", x.dtype());
         return {unary_kernel(traits_.op, x, p_), {}};
     }
 
@@ -140,10 +137,6 @@ private:
                 const Variable s = sigmoid(x());
                 return d * (s + x() * s * (1.0 - s));
             }
-            case UnaryOp::relu:
-                return where_positive(d, Variable(y().data()));  // y > 0 exactly where x > 0
-            case UnaryOp::relu6:                                 // 0 < y < 6 exactly where 0 < x < 6
-                return where_positive(where_positive(d, Variable(y().data())), 6.0 - Variable(y().data()));
             case UnaryOp::negative_part:
                 return masked(UnaryOp::is_negative);
             case UnaryOp::add_scalar:
@@ -176,6 +169,57 @@ private:
 
     const UnaryTraits& traits_;
     double p_;
+};
+
+/// Zeros where a rectifier did not pass. Linear, and its own adjoint.
+class Gate final : public Op {
+public:
+    explicit Gate(Tensor passed) : passed_(std::move(passed)) {}
+    [[nodiscard]] std::string_view kind() const override { return "gate"; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        Tensor y = Tensor::empty_like(inputs[0].data());
+        y.backend().gate(inputs[0].data(), passed_, y);
+        return {y, {}};
+    }
+    [[nodiscard]] Variables vjp(const NodeView&, const Variable& d_y, InputMask) const override {
+        return {call(std::make_shared<Gate>(passed_), {d_y})};
+    }
+
+private:
+    Tensor passed_;
+};
+
+/// max(x, 0), also min(max(x, 0), 6). Its derivative reads one bit an element, which is all that is kept. A
+/// recording keeps x and makes the output again for who reads it.
+class Rectify final : public Op {
+public:
+    Rectify(UnaryOp op, std::string_view kind) : op_(op), kind_(kind) {}
+    [[nodiscard]] std::string_view kind() const override { return kind_; }
+    [[nodiscard]] Saves saves(InputMask) const override { return {0, false}; }
+    [[nodiscard]] bool takes_bf16(Inputs) const override { return true; }
+    [[nodiscard]] bool remakes_output(Inputs) const override { return true; }
+    [[nodiscard]] Tensor remake_output(const NodeView& node) const override {
+        return unary_kernel(op_, node.input(0).data());
+    }
+    [[nodiscard]] Forward forward(Inputs inputs) const override {
+        const Tensor& x = inputs[0].data();
+        BACKLIGHT_CHECK(is_floating(x.dtype()), kind_, ": expected a floating type, got ", x.dtype());
+        if (!grad_enabled() || !inputs[0].requires_grad()) {
+            return {unary_kernel(op_, x), {}};
+        }
+        Tensor y = Tensor::empty_like(x);
+        Tensor passed = Tensor::empty({PassedBits::bytes(x.numel())}, DType::u8, x.device());
+        y.backend().rectify(op_, x, y, passed);
+        return {y, {passed}};
+    }
+    [[nodiscard]] Variables vjp(const NodeView& node, const Variable& d_y, InputMask) const override {
+        return {call(std::make_shared<Gate>(node.kept(0)), {d_y})};
+    }
+
+private:
+    UnaryOp op_;
     std::string_view kind_;
 };
 
@@ -365,6 +409,12 @@ Variable pow(const Variable& a, const Variable& b) { return call(shared_binary<4
 Variable maximum(const Variable& a, const Variable& b) { return call(shared_binary<5>(), {a, b}); }
 Variable minimum(const Variable& a, const Variable& b) { return call(shared_binary<6>(), {a, b}); }
 Variable divide_or_zero(const Variable& a, const Variable& b) { return call(shared_binary<7>(), {a, b}); }
+bool any_where_not_positive(const Tensor& x, const Tensor& z) {
+    BACKLIGHT_CHECK(x.shape() == z.shape() && x.dtype() == z.dtype(),
+                    "any_where_not_positive: expected equal shapes and types, got ", x.shape(), " ", x.dtype(),
+                    " and ", z.shape(), " ", z.dtype());
+    return x.backend().any_where_not_positive(x, z);
+}
 Variable where_positive(const Variable& a, const Variable& gate) {
     return call(shared_binary<8>(), {a, gate});
 }
@@ -398,15 +448,21 @@ Variable reciprocal(const Variable& x) { return unary<UnaryOp::reciprocal>(x); }
 Variable sin(const Variable& x) { return unary<UnaryOp::sin>(x); }
 Variable cos(const Variable& x) { return unary<UnaryOp::cos>(x); }
 Variable erf(const Variable& x) { return unary<UnaryOp::erf>(x); }
-Variable relu(const Variable& x) { return unary<UnaryOp::relu>(x); }
-Variable relu6(const Variable& x) { return unary<UnaryOp::relu6>(x); }
+Variable relu(const Variable& x) {
+    static const OpPtr op = std::make_shared<Rectify>(UnaryOp::relu, "relu");
+    return call(op, {x});
+}
+Variable relu6(const Variable& x) {
+    static const OpPtr op = std::make_shared<Rectify>(UnaryOp::relu6, "relu6");
+    return call(op, {x});
+}
 Variable gelu(const Variable& x) { return unary<UnaryOp::gelu>(x); }
 Variable silu(const Variable& x) { return unary<UnaryOp::silu>(x); }
 Variable sigmoid(const Variable& x) { return unary<UnaryOp::sigmoid>(x); }
 Variable tanh(const Variable& x) { return unary<UnaryOp::tanh>(x); }
 Variable negative_part(const Variable& x) { return unary<UnaryOp::negative_part>(x); }
 Variable positive_part(const Variable& x) {
-    static const OpPtr op = std::make_shared<Unary>(UnaryOp::relu, 0.0, "positive_part");
+    static const OpPtr op = std::make_shared<Rectify>(UnaryOp::relu, "positive_part");
     return call(op, {x});
 }
 

@@ -2,10 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "autograd/functions.h"
 #include "autograd/grad.h"
 #include "core/error.h"
 #include "tests/autograd/leaves.h"
+#include "tests/autograd/observed_backend.h"
 
 using namespace backlight;
 using namespace backlight::test;
@@ -80,6 +84,35 @@ TEST_CASE("recording: every node keeps its inputs and its output") {
     const NodeView view(inside.node());
     CHECK(view.input(0).data().shares_storage_with(x.data()));
     CHECK(view.output().node() == inside.node());
+}
+
+TEST_CASE("recording: nobody keeps what a rectifier made, and each reader gets it again") {
+    static ObservedBackend<ReferenceBackend> backend;
+    const BackendScope scope(backend);
+    constexpr int64_t kCount = 4096;
+    constexpr size_t kBytes = kCount * sizeof(double);
+    std::vector<double> numbers(kCount), rectified(kCount);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+        numbers[i] = std::sin(static_cast<double>(i));
+        rectified[i] = std::max(std::sin(numbers[i]), 0.0);
+    }
+    const Variable x = Variable::leaf(Tensor::from(numbers, {kCount}));
+    const size_t before = backend.live_bytes();
+    const auto live = [&] { return static_cast<double>(backend.live_bytes() - before) / kBytes; };
+    const Recording recording;
+    Variable y = layer("act", x, [](const Variable& v) { return relu(sin(v)); });
+    const Variable z = layer("next", y, [](const Variable& v) { return square(v); });
+    y = Variable();
+    CHECK(live() < 2.1);  // what sin and square made, and the bits
+    CHECK(live() > 2.0);
+    CHECK(NodeView(z.node()).input(0).data().to_vector<double>() == rectified);
+    CHECK(recording.layers().at("act").data().to_vector<double>() == rectified);
+    CHECK(recording.layers().at("next:in").data().to_vector<double>() == rectified);
+    CHECK(recording.layers().at("next:in").node() == recording.layers().at("act").node());
+    CHECK(live() < 2.1);
+    const Variable d = grad(z, Tensor::ones({kCount}, DType::f64), {x}, {.retain_graph = true})[0];
+    CHECK(live() < 3.1);  // and d
+    CHECK(d.data().to_vector<double>()[1] == doctest::Approx(2 * rectified[1] * std::cos(numbers[1])));
 }
 
 TEST_CASE("recording: what was not kept is an Error that says what to do") {

@@ -209,7 +209,7 @@ TEST_CASE("cpu permute: every permutation of every rank moves the same bits") {
     }
 }
 
-TEST_CASE("cpu slice, pad, concat, gather_rows: the elements of the reference, any type") {
+TEST_CASE("cpu slice, pad, write_slice, concat, gather_rows: the elements of the reference, any type") {
     Draw draw(12);
     for (int i = 0; i < 60; ++i) {
         const Shape whole = i == 0 ? Shape{40, 50, 60} : draw.shape(5, 8);
@@ -233,6 +233,10 @@ TEST_CASE("cpu slice, pad, concat, gather_rows: the elements of the reference, a
         };
         same(part, [&](Backend& b, Tensor& y) { b.slice(large, start, y); });
         same(whole, [&](Backend& b, Tensor& y) { b.pad(small, start, y); });
+        same(whole, [&](Backend& b, Tensor& y) {
+            b.copy(large, y);
+            b.write_slice(small, start, y);
+        });
         if (whole.rank() == 0) {
             continue;
         }

@@ -1,5 +1,6 @@
 // The elementwise kernels of the CPU backend against the reference: special values, every way to broadcast,
 // in-place use, and sizes that reach the parallel and the streaming paths.
+#include "core/passed_bits.h"
 #include "tests/core/kernel_comparison.h"
 
 using namespace backlight;
@@ -44,6 +45,41 @@ TEST_CASE("cpu unary: large outputs, which bypass the caches, and in-place use")
     Tensor in_place = x.clone();
     cpu_backend().unary(UnaryOp::exp, in_place, 0, in_place);
     check_close(in_place, expected, kElementwise);
+}
+
+TEST_CASE("cpu rectify and gate: values and bits of the reference, in float and bfloat16") {
+    Draw draw(7);
+    for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{255}, int64_t{256}, int64_t{70001},
+                                (int64_t{8} << 20) + 300}) {  // the last bypasses the caches
+        const Tensor wide = count < 100000 ? with_specials(draw, {count}) : draw.tensor({count});
+        const Tensor gradient = draw.tensor({count});
+        for (const DType type : {DType::f32, DType::bf16}) {
+            const Tensor x = wide.to(type), d_y = gradient.to(type);
+            for (const UnaryOp kind : {UnaryOp::relu, UnaryOp::relu6}) {
+                CAPTURE(count);
+                Tensor passed[2];
+                size_t run = 0;
+                compare(
+                    {count},
+                    [&](Backend& b, Tensor& y) {
+                        passed[run] = Tensor::full({PassedBits::bytes(count)}, 170, DType::u8);
+                        Tensor typed = Tensor::empty({count}, type);
+                        b.rectify(kind, x, typed, passed[run++]);
+                        b.cast(typed, y);
+                    },
+                    0);
+                CHECK(passed[0].to_vector<uint8_t>() == passed[1].to_vector<uint8_t>());
+                compare(
+                    {count},
+                    [&](Backend& b, Tensor& y) {
+                        Tensor typed = Tensor::empty({count}, type);
+                        b.gate(d_y, passed[0], typed);
+                        b.cast(typed, y);
+                    },
+                    0);
+            }
+        }
+    }
 }
 
 TEST_CASE("cpu binary: agrees with the reference for every way to broadcast") {

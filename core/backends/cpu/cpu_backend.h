@@ -28,6 +28,11 @@ public:
                            Tensor& y) override;
     void broadcast(const Tensor& x, Tensor& y) override;
 
+    // rectify.cpp
+    void rectify(UnaryOp kind, const Tensor& x, Tensor& y, Tensor& passed) override;
+    void gate(const Tensor& x, const Tensor& passed, Tensor& y) override;
+    [[nodiscard]] bool any_where_not_positive(const Tensor& x, const Tensor& z) override;
+
     // random.cpp
     void random_uniform(Tensor& y, const RandomKey& key) override;
     void random_normal(Tensor& y, const RandomKey& key) override;
@@ -75,6 +80,7 @@ public:
     // movement.cpp, permute.cpp
     void slice(const Tensor& x, const Shape& start, Tensor& y) override;
     void pad(const Tensor& x, const Shape& start, Tensor& y) override;
+    void write_slice(const Tensor& x, const Shape& start, Tensor& y) override;
     void concat(std::span<const Tensor> parts, int axis, Tensor& y) override;
     void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) override;
     void permute(const Tensor& x, std::span<const int> axes, Tensor& y) override;

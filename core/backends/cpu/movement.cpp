@@ -90,6 +90,10 @@ void CpuBackend::slice(const Tensor& x, const Shape& start, Tensor& y) {
 
 void CpuBackend::pad(const Tensor& x, const Shape& start, Tensor& y) {
     fill(y, 0);
+    CpuBackend::write_slice(x, start, y);
+}
+
+void CpuBackend::write_slice(const Tensor& x, const Shape& start, Tensor& y) {
     if (x.numel() > 0) {
         copy_into(x, y, byte_offset(start, y));
     }

@@ -1,5 +1,6 @@
 // y_i = f(x_i) and y = f(a, b) with broadcasting; the formulas f are in core/backends/functors.h.
 // Broadcasting (numpy's rule): shapes are aligned at the last axis, an extent of 1 is read at every position.
+#include <algorithm>
 #include <type_traits>
 
 #include "core/backends/buffer.h"
@@ -7,6 +8,7 @@
 #include "core/backends/reference/reference_backend.h"
 #include "core/backends/reference/walk.h"
 #include "core/backends/reference/widen.h"
+#include "core/passed_bits.h"
 
 namespace backlight {
 
@@ -81,6 +83,49 @@ void ReferenceBackend::select(const Tensor& condition, const Tensor& a, const Te
             }
         });
     });
+}
+
+void ReferenceBackend::rectify(UnaryOp kind, const Tensor& x, Tensor& y, Tensor& passed) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { rectify(kind, widened(x), wide, passed); });
+    }
+    unary(kind, x, 0, y);
+    dispatch_floating("rectify", x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        auto* words = buffer<uint32_t>(passed);
+        std::fill(words, words + PassedBits::words(x.numel()), 0U);
+        for (int64_t i = 0; i < x.numel(); ++i) {
+            const T value = buffer<T>(x)[i];
+            if (value > 0 && (kind == UnaryOp::relu || value < 6)) {
+                words[PassedBits::word_of(i)] |= PassedBits::bit_of(i);
+            }
+        }
+    });
+}
+
+void ReferenceBackend::gate(const Tensor& x, const Tensor& passed, Tensor& y) {
+    if (x.dtype() == DType::bf16) {
+        return widened_into(y, [&](Tensor& wide) { gate(widened(x), passed, wide); });
+    }
+    dispatch_floating("gate", x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const auto* words = buffer<uint32_t>(passed);
+        for (int64_t i = 0; i < x.numel(); ++i) {
+            const bool on = (words[PassedBits::word_of(i)] & PassedBits::bit_of(i)) != 0;
+            buffer<T>(y)[i] = on ? buffer<T>(x)[i] : T{0};
+        }
+    });
+}
+
+bool ReferenceBackend::any_where_not_positive(const Tensor& x, const Tensor& z) {
+    bool found = false;
+    dispatch_floating("any_where_not_positive", x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        for (int64_t i = 0; i < x.numel() && !found; ++i) {
+            found = buffer<T>(x)[i] != 0 && !(buffer<T>(z)[i] > 0);
+        }
+    });
+    return found;
 }
 
 void ReferenceBackend::accumulate(Tensor& y, const Tensor& x) {

@@ -72,8 +72,12 @@ void ReferenceBackend::slice(const Tensor& x, const Shape& start, Tensor& y) {
 }
 
 void ReferenceBackend::pad(const Tensor& x, const Shape& start, Tensor& y) {
-    const Strides strides = strides_of(y.shape());
     fill(y, 0);
+    ReferenceBackend::write_slice(x, start, y);
+}
+
+void ReferenceBackend::write_slice(const Tensor& x, const Shape& start, Tensor& y) {
+    const Strides strides = strides_of(y.shape());
     write_strided(x, y, offset_of(start, strides), strides);
 }
 

@@ -31,6 +31,9 @@ public:
     void divide_stabilized(const StabilizedAttrs& attrs, const Tensor& a, const Tensor& b,
                            Tensor& y) override;
     void select(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) override;
+    void rectify(UnaryOp kind, const Tensor& x, Tensor& y, Tensor& passed) override;
+    void gate(const Tensor& x, const Tensor& passed, Tensor& y) override;
+    [[nodiscard]] bool any_where_not_positive(const Tensor& x, const Tensor& z) override;
     void accumulate(Tensor& y, const Tensor& x) override;
 
     // reduce.cpp
@@ -81,6 +84,7 @@ public:
     void permute(const Tensor& x, std::span<const int> axes, Tensor& y) override;
     void slice(const Tensor& x, const Shape& start, Tensor& y) override;
     void pad(const Tensor& x, const Shape& start, Tensor& y) override;
+    void write_slice(const Tensor& x, const Shape& start, Tensor& y) override;
     void concat(std::span<const Tensor> parts, int axis, Tensor& y) override;
     void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) override;
     void scatter_add_rows(const Tensor& d_y, const Tensor& index, Tensor& d_x) override;

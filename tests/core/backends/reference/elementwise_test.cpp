@@ -2,6 +2,7 @@
 #include <limits>
 #include <numbers>
 
+#include "core/passed_bits.h"
 #include "tests/core/backends/kernel_testing.h"
 
 using namespace backlight;
@@ -185,4 +186,45 @@ TEST_CASE_TEMPLATE("select and accumulate: element by element", T, float, double
     check_values(y, {1, -2, -3, 4});
     reference_backend().accumulate(y, a);
     check_values(y, {2, 0, 0, 8});
+}
+
+TEST_CASE_TEMPLATE("rectify and gate: a bit for each element that passes", T, float, double) {
+    // One element a bit, in three groups of 256: word j of a group has elements j, 8 + j, 16 + j, ...
+    std::vector<double> numbers(600, -1);
+    numbers[0] = 3;
+    numbers[1] = 0;
+    numbers[2] = kNan;
+    numbers[3] = kInf;
+    numbers[8] = 6;
+    numbers[9] = 7;
+    numbers[300] = 1e-30;
+    const Tensor x = tensor<T>(numbers, {600});
+    Tensor y = output<T>({600}), through = output<T>({600});
+    Tensor passed = Tensor::full({PassedBits::bytes(600)}, 255, DType::u8);
+    CHECK(passed.numel() == 3 * 32);
+    reference_backend().rectify(UnaryOp::relu, x, y, passed);
+    check_values(y, unary<T>(UnaryOp::relu, numbers));
+    std::vector<uint8_t> bytes(96,
+                               0);  // little-endian words: bits 0 and 1 of the first group's words 0, 1, 3
+    bytes[0] = 3;
+    bytes[4] = 2;
+    bytes[12] = 1;
+    bytes[32 + 16] = 1 << 5;  // 300 = 256 + 8 * 5 + 4
+    CHECK(passed.to_vector<uint8_t>() == bytes);
+    const Tensor ones = Tensor::ones({600}, x.dtype());
+    const auto open = [&] {
+        reference_backend().gate(ones, passed, through);
+        const std::vector<double> values = values_of(through);
+        std::vector<size_t> at;
+        for (size_t i = 0; i < values.size(); ++i) {
+            if (values[i] != 0) {
+                at.push_back(i);
+            }
+        }
+        return at;
+    };
+    CHECK(open() == std::vector<size_t>{0, 3, 8, 9, 300});
+    reference_backend().rectify(UnaryOp::relu6, x, y, passed);
+    check_values(y, unary<T>(UnaryOp::relu6, numbers));
+    CHECK(open() == std::vector<size_t>{0, 300});  // 6 is where the slope ends
 }

@@ -61,6 +61,11 @@ TEST_CASE_TEMPLATE("slice and pad: a block is cut out and put back among zeros",
     check_values(cut, {6, 7, 10, 11});
     const Tensor back = moved({3, 4}, x.dtype(), [&](Tensor& y) { reference_backend().pad(cut, {1, 1}, y); });
     check_values(back, {0, 0, 0, 0, 0, 6, 7, 0, 0, 10, 11, 0});
+    const Tensor written = moved({3, 4}, x.dtype(), [&](Tensor& y) {
+        reference_backend().copy(x, y);
+        reference_backend().write_slice(cut, {0, 2}, y);
+    });
+    check_values(written, {1, 2, 6, 7, 5, 6, 10, 11, 9, 10, 11, 12});
     CHECK(moved({0, 4}, x.dtype(), [&](Tensor& y) { reference_backend().slice(x, {2, 0}, y); }).numel() == 0);
 }
 
