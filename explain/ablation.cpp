@@ -27,7 +27,7 @@ public:
 private:
     [[nodiscard]] Explanation measure(const ExplainedForward& forward,
                                       const ExplainRequest& request) const override {
-        const Tensor x = forward.points({.layers = {config_.layer}})[0].data();
+        const Tensor x = forward.points({.layers = {config_.layer}, .neuron = request.neuron})[0].data();
         BACKLIGHT_CHECK(x.rank() == 2 || x.rank() == 4, "ablation: layer ", config_.layer, " has outputs ",
                         x.shape(), ", expected (N,H,W,C) or (N,D)");
         const Segmentation parts =

@@ -11,18 +11,23 @@ using CamMap = Variable (*)(const Variable& activations, const Variable& gradien
 
 struct CamOptions {
     Start start = Start::one;
-    std::string layer;  // where to look unless the request says otherwise
+    std::string layer;       // where to look unless the request says otherwise
+    bool own_layer = false;  // given with the method
     bool rectify = true, upsample = true;
 };
 
 CamOptions read_options(const Options& options, const ExplainContext& context) {
     return {.start = start_option(options, "one"),
             .layer = options.get("layer", context.cam_layer),
+            .own_layer = options.has("layer"),
             .rectify = options.get("relu", true),
             .upsample = options.get("upsample", true)};
 }
 
 std::string layer_of(const CamOptions& options, const std::string& asked, const std::string& method) {
+    BACKLIGHT_CHECK(asked.empty() || !options.own_layer || asked == options.layer, method,
+                    "(layer=", options.layer, "): the map is asked for at layer ", asked,
+                    "; name one of them");
     const std::string& layer = asked.empty() ? options.layer : asked;
     BACKLIGHT_CHECK(!layer.empty(), method,
                     ": the model states no layer with a spatial extent; name one with --layer");
@@ -61,7 +66,9 @@ public:
         Variables layers;
         const std::vector<std::string> own{""};
         for (const std::string& asked : request.layers.empty() ? own : request.layers) {
-            layers.push_back(activations_of(forward, layer_of(options_, asked, name_), name_));
+            const std::string layer = layer_of(options_, asked, name_);
+            layers.push_back(activations_of(forward, layer, name_));
+            forward.check_below(request, layer, layers.back());
         }
         const Variables gradients = grad(
             output, start, layers,
@@ -151,7 +158,8 @@ public:
         ExplainRequest input = request;
         input.layers.clear();
         const Variable map = cam_->explain(forward, request, create_graph).maps[0];
-        return {.maps = {map * guided_->explain(forward, input, create_graph).maps[0]}};
+        Explanation guided = guided_->explain(forward, input, create_graph);
+        return {.maps = {map * guided.maps[0]}, .notes = std::move(guided.notes)};
     }
 
 private:
@@ -190,10 +198,10 @@ Variable hires_cam_map(const Variable& activations, const Variable& gradient) {
     return sum(gradient * activations, {3}, true);
 }
 
-std::unique_ptr<Explainer> build_cam(const Options& options, const ExplainContext& context) {
-    CamOptions read = read_options(options, context);
-    read.rectify = options.get("relu", false);
-    return std::make_unique<ClassActivationMap>(std::move(read));
+std::unique_ptr<Explainer> build_cam(const Options& options, const ExplainContext&) {
+    return std::make_unique<ClassActivationMap>(CamOptions{.start = start_option(options, "one"),
+                                                           .rectify = options.get("relu", false),
+                                                           .upsample = options.get("upsample", true)});
 }
 std::unique_ptr<Explainer> build_grad_cam(const Options& options, const ExplainContext& context) {
     return gradient_cam("grad_cam", grad_cam_map, options, context);

@@ -208,8 +208,8 @@ private:
 std::unique_ptr<Explainer> build_contextual_decomposition(const Options& options,
                                                           const ExplainContext& context) {
     const std::string file = options.get("masks", "");
-    return std::make_unique<ContextualDecomposition>(file.empty() ? Tensor() : read_npy(file),
-                                                     options.get_within("window", 0, 0, 1'000'000),
+    const int64_t window = options.has("window") ? options.get_within("window", 1, 1, 1'000'000) : 0;
+    return std::make_unique<ContextualDecomposition>(file.empty() ? Tensor() : read_npy(file), window,
                                                      context.progress);
 }
 

@@ -121,14 +121,19 @@ Variables ExplainedForward::points(const ExplainRequest& request) const {
     for (const std::string& layer : request.layers) {
         points.push_back(layer.empty() ? input_ : layers_.at(layer));
         BACKLIGHT_CHECK(points.back().requires_grad(), "layer ", layer, " does not depend on the input");
-        if (!request.neuron.empty()) {
-            const Variable of = layers_.at(parse_neuron(request.neuron).layer);
-            BACKLIGHT_CHECK(
-                !of.node() || !points.back().node() || points.back().node()->sequence <= of.node()->sequence,
-                "layer ", layer, " lies behind the neuron ", request.neuron);
-        }
+        check_below(request, layer, points.back());
     }
     return points;
+}
+
+void ExplainedForward::check_below(const ExplainRequest& request, const std::string& layer,
+                                   const Variable& at) const {
+    if (request.neuron.empty()) {
+        return;
+    }
+    const Variable of = layers_.at(parse_neuron(request.neuron).layer);
+    BACKLIGHT_CHECK(!of.node() || !at.node() || at.node()->sequence <= of.node()->sequence, "layer ", layer,
+                    " lies behind the neuron ", request.neuron);
 }
 
 ExplainedForward::Begin ExplainedForward::begin(const ExplainRequest& request, Start start,
@@ -255,7 +260,7 @@ std::string find_culprit(const ExplainedForward& forward, Explainer& explainer, 
         }
     };
     (void)explainer.explain(forward, request, false);
-    return culprit;
+    return culprit.empty() ? ", though every node of the traversal sent finite values" : culprit;
 }
 
 }  // namespace

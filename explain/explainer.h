@@ -142,6 +142,8 @@ public:
     /// The variables that `request` asks relevance of. Throws Error for a layer that does not depend on the
     /// input.
     [[nodiscard]] Variables points(const ExplainRequest& request) const;
+    /// Throws Error when `request` explains a neuron that lies in front of `at`, the output of `layer`.
+    void check_below(const ExplainRequest& request, const std::string& layer, const Variable& at) const;
 
     /// What a black-box method measures: `read_scores` of the network on each row of x. Runs without history,
     /// in batches that fit memory.

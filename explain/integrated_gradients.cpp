@@ -221,11 +221,32 @@ public:
         });
         const auto samples = static_cast<size_t>(background_.dim(0));
         return {.maps = {total},
+                .expected = create_graph ? std::vector<double>()
+                                         : difference_of(begin, mean_answer(forward, request)),
                 .notes = {concat_text("expected gradients: ", config_.pairs, " pairs with ", samples,
                                       " samples of the background")}};
     }
 
 private:
+    /// What the network says of the background, on average: the maps of infinitely many pairs would sum to
+    /// the difference from it.
+    [[nodiscard]] Variable mean_answer(const ExplainedForward& forward, const ExplainRequest& request) const {
+        const NoGrad off;
+        const Tensor& x = forward.input().data();
+        const int64_t rows = background_.dim(0);
+        Variable total;
+        for_each_pass(rows, x.shape().with(0, 1), nullptr, [&](int64_t first, int64_t count) {
+            const Tensor part = slice(Variable(background_.to(x.dtype())), 0, first, count).data();
+            const ExplainedForward there = forward.at(part);
+            const Variable answer = request.neuron.empty()
+                                        ? there.logits()
+                                        : there.layers().at(parse_neuron(request.neuron).layer);
+            const Variable summed = sum(answer.detach(), {0}, true);
+            total = total.defined() ? total + summed : summed;
+        });
+        return total * (1.0 / static_cast<double>(rows));
+    }
+
     /// Σ |row| of (N,...).
     [[nodiscard]] static std::vector<double> sizes_of(const Variable& rows) {
         return sum(flatten(abs(rows)), {1}).data().to(DType::f64).to_vector<double>();

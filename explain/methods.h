@@ -13,6 +13,9 @@ namespace backlight {
 /// "preset_b_flat_until(2)" is "preset_b_flat_until(k=2)" (methods.cpp).
 [[nodiscard]] Spec method_spec(const std::string& text);
 
+/// The paths that the options leave out, for the reader of a map: "paths=P, handling=H"; empty: none.
+[[nodiscard]] std::string left_out_paths(const Options& options, const char* handling);
+
 /// What a traversal reads of the forward pass.
 enum class Reads : uint8_t {
     derivatives,       // what the ops' own derivatives read

@@ -53,6 +53,21 @@ Variable RuleInput::negative_weight() const {
                                     : negative_part(linear.weight);
 }
 
+Variable RuleInput::raised_weight(double gamma) const {
+    if (!forms || grad_enabled()) {
+        return linear.weight + positive_weight() * gamma;
+    }
+    if (!forms->raised.defined() || forms->raised_by != gamma) {
+        forms->raised = (linear.weight + positive_weight() * gamma).detach();
+        forms->raised_by = gamma;
+    }
+    return forms->raised;
+}
+
+bool RuleInput::only_positive_get_relevance() const {
+    return !grad_enabled() && r_y.defined() && !any_where_not_positive(r_y.data(), z.data());
+}
+
 Rule Rule::with_stabilizer(const Stabilizer& stabilizer) const {
     Rule changed = *this;
     changed.stabilizer_ = stabilizer;
@@ -71,8 +86,9 @@ Rule Rule::with_distributed_bias(bool on) const {
     return changed;
 }
 
-std::vector<RuleGroup> Rule::groups_of(const RuleInput& input) const {
+std::vector<RuleGroup> Rule::groups_of(const RuleInput& input, const Variable& r_y) const {
     RuleInput told = input;
+    told.r_y = r_y;
     told.zero_bias = zero_bias_;
     return groups_(told);
 }
@@ -153,22 +169,28 @@ Variable Rule::relevance(const RuleInput& input, const Variable& r_y) const {
     if (step >= samples) {
         return relevance_at_once(input, r_y);
     }
-    Variables parts;
+    const Tensor& x = input.linear.x.data();
+    Tensor r_x = Tensor::empty_like(x);  // two of that size, as concat needs, would be the peak
+    Shape at = x.shape();
+    for (int axis = 0; axis < at.rank(); ++axis) {
+        at = at.with(axis, 0);
+    }
     for (int64_t first = 0; first < samples; first += step) {
         const int64_t count = std::min(step, samples - first);
         RuleInput part = input;
         part.linear.x = slice(input.linear.x, 0, first, count);
         part.z = slice(input.z, 0, first, count);
-        parts.push_back(relevance_at_once(part, slice(r_y, 0, first, count)));
+        const Variable r = relevance_at_once(part, slice(r_y, 0, first, count));
+        r_x.backend().write_slice(r.data(), at.with(0, first), r_x);
     }
-    return concat(parts, 0);
+    return r_x;
 }
 
 Variable Rule::relevance_at_once(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     Variable absorbed = r_y;
     std::vector<Sent> sent;
-    for (const RuleGroup& group : groups_of(input)) {
+    for (const RuleGroup& group : groups_of(input, r_y)) {
         const auto [denominator, s] = share(group, op, r_y);
         if (distributed_bias_) {
             absorbed = absorbed - denominator * s;
@@ -211,7 +233,7 @@ Variable full_input(const RuleTerm& term, const LinearView& op) {
 ParameterRelevance Rule::parameter_relevance(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     ParameterRelevance r;
-    for (const RuleGroup& group : groups_of(input)) {
+    for (const RuleGroup& group : groups_of(input, r_y)) {
         const Variable s = share(group, op, r_y).s;
         for (const RuleTerm& term : group.terms) {
             add_to(r.weight, term.weight * op.adjoint_params(full_input(term, op), scaled(s, term.scale)));
@@ -226,7 +248,7 @@ ParameterRelevance Rule::parameter_relevance(const RuleInput& input, const Varia
 Variable Rule::weight_magnitudes(const RuleInput& input, const Variable& r_y) const {
     const LinearView& op = input.linear;
     Variable flow;
-    for (const RuleGroup& group : groups_of(input)) {
+    for (const RuleGroup& group : groups_of(input, r_y)) {
         const Variable s = abs(share(group, op, r_y).s);
         for (const RuleTerm& term : group.terms) {
             add_to(flow, abs(term.weight) *
@@ -336,14 +358,20 @@ Rule gamma(double gamma, const RuleOptions& options) {
     return linear_rule("gamma", options, [gamma](const RuleInput& in) -> std::vector<RuleGroup> {
         const Variable& x = in.linear.x;
         const Variable b = bias_of(in);
+        const Variable b_up = scaled_sum(b, gamma, positive(b));
+        if (in.only_positive_get_relevance()) {
+            const Variable up = in.raised_weight(gamma);
+            const Variable down =
+                in.x_is_nonnegative ? Variable() : in.linear.weight + in.negative_weight() * gamma;
+            return {{.terms = split_terms(in, up, down, b_up)}};
+        }
         if (in.x_is_nonnegative) {
             // W = W⁺ + W⁻ and z = p + n + b: one forward pass gives both denominators.
             const Variable p = in.linear.apply(x, in.positive_weight());
             const Variable z = z_of(in);
             const Variable with_bias_up = b.defined() ? p + positive(b) : p;
             const Variable n = z - with_bias_up;  // with b⁻
-            return {{.terms = {{x, in.positive_weight(), scaled_sum(b, gamma, positive(b)), 1 + gamma},
-                               {x, in.negative_weight()}},
+            return {{.terms = {{x, in.positive_weight(), b_up, 1 + gamma}, {x, in.negative_weight()}},
                      .denominator = z + with_bias_up * gamma,
                      .gate = in.z.detach()},
                     {.terms = {{x, in.positive_weight(), scaled_sum(b, gamma, negative(b))},
@@ -351,10 +379,10 @@ Rule gamma(double gamma, const RuleOptions& options) {
                      .denominator = z + n * gamma,
                      .gate = -in.z.detach()}};
         }
-        const Variable up = in.linear.weight + in.positive_weight() * gamma;
+        const Variable up = in.raised_weight(gamma);
         const Variable down = in.linear.weight + in.negative_weight() * gamma;
         return {
-            {.terms = split_terms(in, up, down, scaled_sum(b, gamma, positive(b))), .gate = in.z.detach()},
+            {.terms = split_terms(in, up, down, b_up), .gate = in.z.detach()},
             {.terms = split_terms(in, down, up, scaled_sum(b, gamma, negative(b))), .gate = -in.z.detach()}};
     });
 }

@@ -48,7 +48,8 @@ struct WeightForms {
     std::vector<uint64_t> versions;          // of the storages that the forms were made from
     std::vector<std::vector<double>> norms;  // factors and shifts of the merged batch norms
     Variable weight, bias;                   // merged
-    Variable positive, negative;
+    Variable positive, negative, raised;
+    double raised_by = 0;  // raised = W + raised_by W⁺
 };
 
 /// What a rule is told about an op: its linear view, its full output and what is known of its input's sign.
@@ -58,11 +59,17 @@ struct RuleInput {
     bool x_is_nonnegative = false;
     bool zero_bias = false;
     std::shared_ptr<WeightForms> forms{};  // null: none are kept
+    Variable r_y{};                        // what arrives at z
 
     /// W⁺ and W⁻. With gradients on they have their history, otherwise they are kept for the next
     /// explanation.
     [[nodiscard]] Variable positive_weight() const;
     [[nodiscard]] Variable negative_weight() const;
+    /// W + γ W⁺, likewise.
+    [[nodiscard]] Variable raised_weight(double gamma) const;
+    /// Nothing arrives where z <= 0, as below a ReLU. False where a history is built: a derivative may arrive
+    /// where the value is 0.
+    [[nodiscard]] bool only_positive_get_relevance() const;
 };
 
 struct ParameterRelevance {
@@ -117,7 +124,7 @@ private:
     };
     [[nodiscard]] Share share(const RuleGroup& group, const LinearView& op, const Variable& r_y) const;
     [[nodiscard]] Variable relevance_at_once(const RuleInput& input, const Variable& r_y) const;
-    [[nodiscard]] std::vector<RuleGroup> groups_of(const RuleInput& input) const;
+    [[nodiscard]] std::vector<RuleGroup> groups_of(const RuleInput& input, const Variable& r_y) const;
 
     std::string name_;
     Kind kind_;

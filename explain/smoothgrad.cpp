@@ -35,6 +35,7 @@ public:
                                       bool create_graph) override {
         const Tensor& x = forward.input().data();
         std::vector<Variables> passes;  // [pass][layer], of the shape (copies, N, ...)
+        Explanation averaged;           // says of itself what the averaged maps do
         for_each_pass(config_.samples, x.shape(), progress_, [&](int64_t first, int64_t count) {
             const Explanation found = method_->explain(forward.at(noisy(x, request, first, count)),
                                                        repeat_request(request, count), create_graph);
@@ -43,8 +44,9 @@ public:
                 maps.push_back(split_copies(map, count));
             }
             passes.push_back(std::move(maps));
+            averaged.coarse = found.coarse;
+            averaged.notes = found.notes;
         });
-        Explanation averaged;
         for (size_t layer = 0; layer < passes[0].size(); ++layer) {
             Variables of_layer;
             for (const Variables& maps : passes) {

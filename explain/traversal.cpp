@@ -71,11 +71,14 @@ private:
     std::string partial_;
 };
 
-/// The paths that the options leave out, for the reader of the map.
-std::string left_out(const Options& options, const char* handling) {
+}  // namespace
+
+std::string left_out_paths(const Options& options, const char* handling) {
     const std::string paths = options.get("paths", "all");
     return paths == "all" ? "" : "paths=" + paths + ", handling=" + options.get("handling", handling);
 }
+
+namespace {
 
 /// |gradient|, the largest channel at each position (Simonyan et al., "Deep inside convolutional networks",
 /// 2014).
@@ -116,7 +119,7 @@ std::unique_ptr<Explainer> rules_explainer(std::string name, const Options& opti
     auto explainer = std::make_unique<TraversalExplainer>(
         std::move(name), start_option(options, start), options.get("detach_start", false),
         with_paths(std::move(rules), options, "drop"), reads == Reads::explained_values);
-    explainer->partial(left_out(options, "drop"));
+    explainer->partial(left_out_paths(options, "drop"));
     if (reads == Reads::derivatives) {
         explainer->derivatives_only();
     }
@@ -152,7 +155,7 @@ std::unique_ptr<Explainer> lrp_explainer(const std::string& name, const Options&
     auto explainer = std::make_unique<TraversalExplainer>(
         name, start_option(options, start), options.get("detach_start", false),
         with_paths(std::move(rules), options, "reroute"), false, lrp);
-    explainer->partial(left_out(options, "reroute"));
+    explainer->partial(left_out_paths(options, "reroute"));
     return explainer;
 }
 

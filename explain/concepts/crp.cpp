@@ -67,6 +67,7 @@ public:
         Start start = Start::logit;
         bool detach_start = false;
         bool exclude_parallel = true;
+        std::string paths;  // which are left out; empty: none
     };
     /// `lrp`: within `rules`.
     CrpExplainer(Config config, LrpRules* lrp, std::unique_ptr<BackwardRules> rules)
@@ -87,7 +88,8 @@ public:
                                         .by_sample = true,
                                         .watch = request.watch}),
                           .notes = {"partial: only relevance through " + describe(config_.conditions) +
-                                    (config_.exclude_parallel ? "" : " or around it")}};
+                                    (config_.exclude_parallel ? "" : " or around it") +
+                                    (config_.paths.empty() ? "" : ", " + config_.paths)}};
         found.parameters = lrp_->parameters();
         return found;
     }
@@ -233,6 +235,7 @@ std::unique_ptr<Explainer> build_crp(const Options& options, const ExplainContex
         config.conditions = {
             {.layer = layer, .channels = channels, .mask = mask.empty() ? Tensor() : read_npy(mask)}};
     }
+    config.paths = left_out_paths(options, "reroute");
     const std::string composite = options.get("composite", "epsilon_plus_flat");
     auto rules = std::make_unique<LrpRules>(named_composite(composite, context));
     LrpRules* const lrp = rules.get();

@@ -108,6 +108,20 @@ TEST_SUITE("explain/composites") {
         CHECK(partial.expected.empty());  // it is not what the logit is made of
         REQUIRE(partial.notes.size() == 1);
         CHECK(partial.notes[0].find("partial") != std::string::npos);
+        const std::string first = forward.layers().names().front();
+        for (const std::string& method :
+             {std::string("smoothgrad(n=2, method=gradient(paths=exclude_shortcuts))"),
+              "guided_grad_cam(paths=exclude_shortcuts, layer=" + first + ")",
+              "crp(channels=0, paths=exclude_shortcuts, layer=" + first + ")"}) {
+            CAPTURE(method);
+            const Explanation wrapped = found(forward, method, {.targets = {0, 1, 2, 0}});
+            REQUIRE(wrapped.notes.size() == 1);
+            CHECK(wrapped.notes[0].find("partial") != std::string::npos);
+            CHECK(wrapped.notes[0].find("paths=exclude_shortcuts") != std::string::npos);
+        }
+        CHECK(
+            found(forward, "smoothgrad(n=2, method=grad_cam(layer=" + first + "))", {.targets = {0, 1, 2, 0}})
+                .coarse);
         CHECK(difference(map_of(forward, "gradient(paths=exclude_shortcuts)", {0, 1, 2, 0}),
                          map_of(forward, "gradient", {0, 1, 2, 0})) > 1e-3);
         const auto plain = golden::network();

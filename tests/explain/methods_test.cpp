@@ -139,6 +139,10 @@ TEST_SUITE("explain") {
             logits_at(forward, {0})[0] - std::accumulate(there.begin(), there.end(), 0.0) / 4;
         const Tensor drawn = map_of(forward, "expected_gradients(k=2000)", {0}, {.background = many});
         CHECK(sums(drawn)[0] == doctest::Approx(mean_gap).epsilon(0.1));
+        const Explanation few =
+            found(forward, "expected_gradients(k=2)", {.targets = {0}}, {.background = many});
+        REQUIRE(few.expected.size() == 1);
+        CHECK(few.expected[0] == doctest::Approx(mean_gap).epsilon(1e-9));
         CHECK_THROWS_WITH_AS((void)build_method("expected_gradients"), doctest::Contains("--background"),
                              Error);
     }

@@ -123,6 +123,39 @@ TEST_SUITE("explain") {
         }
     }
 
+    TEST_CASE("gamma below a ReLU: the same with one share, where outputs <= 0 get nothing, as with both") {
+        for (const LinearCase& c : linear_cases()) {
+            for (const bool nonnegative : {false, true}) {
+                for (const bool zero_bias : {false, true}) {
+                    CAPTURE(c.name);
+                    CAPTURE(nonnegative);
+                    Recorded r = record(c, 371);
+                    const Recording recording;
+                    r.y = c.run(nonnegative ? relu(r.x) : r.x, r.weight, r.bias);
+                    const Tensor from_above =
+                        where_positive(random_tensor(r.y.shape(), 375), r.y).detach().data();
+                    RuleOptions options;
+                    options.zero_bias = zero_bias;
+                    LrpRules rules(everywhere(rules::gamma(0.5, options)));
+                    rules.collect_parameters();
+                    const auto explain = [&](bool create_graph) {
+                        const Tensor map =
+                            grad(r.y, from_above, {r.x},
+                                 {.create_graph = create_graph, .retain_graph = true, .rules = &rules})[0]
+                                .data();
+                        return std::pair(map, rules.parameters().begin()->second.weight.data());
+                    };
+                    const auto [one, of_weight] = explain(false);
+                    const auto [both, of_weight_by_both] =
+                        explain(true);  // a history: both shares are computed
+                    CHECK(difference(one, both) < 1e-12);
+                    CHECK(difference(of_weight, of_weight_by_both) < 1e-12);
+                    CHECK(max_abs(one) > 1e-3);
+                }
+            }
+        }
+    }
+
     TEST_CASE(
         "what passes through the weights is what reaches the input, and bias takes the rest of the "
         "denominators") {
