@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "core/io/npy.h"
 #include "core/io/safetensors.h"
 #include "core/random.h"
+#include "datasets/corrupt.h"
 #include "datasets/registry.h"
 #include "experiments/concept_data.h"
 #include "experiments/explain_run.h"
@@ -83,7 +85,13 @@ std::vector<std::string> layers_of(const Config& c, const ExplainedForward& forw
                     layers.push_back(name);
                 }
             }
-            BACKLIGHT_CHECK(layers.size() > before, "--layer: no layer matches ", layer);
+            if (layers.size() == before) {
+                std::string known;
+                for (const std::string& name : forward.layers().names()) {
+                    known += (known.empty() ? "" : ", ") + name;
+                }
+                throw_error(concat_text("--layer: no layer matches ", layer, "; known: ", known));
+            }
         }
     }
     return layers;
@@ -95,7 +103,8 @@ int64_t target_number(const std::string& text, const std::vector<std::string>& n
     if (named == names.end()) {
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), target);
         BACKLIGHT_CHECK(error == std::errc() && end == text.data() + text.size(),
-                        "--target: expected a class number or name, predicted or all, got \"", text, "\"");
+                        "--target: expected a class number or name, predicted or all; ",
+                        unknown_name("class", text, names));
     }
     BACKLIGHT_CHECK(target >= 0 && target < classes, "--target: ", text,
                     " is out of range, the model has classes 0..", classes - 1);
@@ -253,6 +262,15 @@ std::vector<std::filesystem::path> pictures_in(const std::filesystem::path& fold
     return files;
 }
 
+/// A file of a folder that is no picture of this model does not stop the others.
+Tensor read_or_skip(const std::filesystem::path& file, const Model& model, DType dtype) {
+    try {
+        return read_input(file, model, dtype);
+    } catch (const Error& error) {
+        throw CorruptSample(error.what());
+    }
+}
+
 /// Many samples, many methods, one folder.
 int run_folder(const Config& c) {
     BACKLIGHT_CHECK(
@@ -281,6 +299,8 @@ int run_folder(const Config& c) {
     Tensor x;
     if (loaded->data) {
         const auto split = loaded->data->split(c.split);
+        BACKLIGHT_CHECK(c.target != "label" || !split->is_multi_label(),
+                        "--target label: a sample of this data has several; give a class, or predicted");
         config.samples = c.limit > 0 ? std::min(c.limit, split->size()) : split->size();
         config.sample = [split, target_of, &loaded](int64_t index) {
             const Batch batch = split->batch(std::vector<int64_t>{index});
@@ -304,7 +324,7 @@ int run_folder(const Config& c) {
             const std::string name = file.filename().string();
             return ExplainSample{.name = name,
                                  .target = target_of(-1),
-                                 .input = read_input(file, loaded->model.model, loaded->dtype),
+                                 .input = read_or_skip(file, loaded->model.model, loaded->dtype),
                                  .number = number_of(name)};
         };
     } else {
@@ -333,6 +353,15 @@ void refuse_unread(const CLI::App& cmd, const Config& c) {
     for (const std::string& option : unread) {
         BACKLIGHT_CHECK(cmd.count(option) == 0, option, " goes with ", c.out.empty() ? "--out" : "--out-dir");
     }
+    BACKLIGHT_CHECK(cmd.count("--norm") == 0 || !c.out.ends_with(".png"),
+                    "--norm scales a map in R.npy or R.safetensors; in pictures --percentile does");
+    for (const std::string instead : {"--start", "--neuron"}) {
+        BACKLIGHT_CHECK(cmd.count(instead) == 0 || cmd.count("--target") == 0, instead,
+                        " stands in place of a class: leave out --target");
+    }
+    BACKLIGHT_CHECK(cmd.count("--composite") == 0 || c.composite.find_first_not_of(" ;") != std::string::npos,
+                    "--composite: expected rules, e.g. \"conv:gamma(0.25); linear:epsilon\", got nothing");
+    BACKLIGHT_CHECK(std::isfinite(c.percentile), "--percentile: expected 0 to 100, got ", c.percentile);
 }
 
 int run(const CLI::App& cmd, const Config& c) {

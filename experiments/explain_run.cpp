@@ -86,6 +86,8 @@ public:
             }
             throw;
         }
+        BACKLIGHT_CHECK(unread_.empty() || static_cast<int64_t>(unread_.size()) < config_.samples,
+                        "explain: no sample can be read; the first: ", unread_.front().why);
         write_index();
         list_left_out();
         write_pages();
@@ -273,9 +275,19 @@ private:
         const bool drawn = entry.contains("drawn") && entry["drawn"] == drawn_ && entry.contains("picture") &&
                            std::filesystem::exists(config_.out / entry["picture"].get<std::string>());
         if (config_.pictures && entry.at("shape").size() == 4 && !drawn) {
-            draw_entry(entry, read_npy(config_.out / entry.at("array").get<std::string>()), sample.input);
+            draw_entry(entry, map_of(entry), sample.input);
             ++result_.redrawn;
             write_index_at_times();
+        }
+    }
+
+    /// What an earlier call may have written.
+    [[nodiscard]] Tensor map_of(const json& entry) const {
+        const std::filesystem::path file = config_.out / entry.at("array").get<std::string>();
+        try {
+            return read_npy(file);
+        } catch (const Error& error) {
+            throw Error(std::string(error.what()) + "; remove it, and the same call makes it again");
         }
     }
 
@@ -428,7 +440,13 @@ private:
                                 .legend = report::color_bar({.colormap = config_.heatmap.colormap})};
         std::vector<std::string> columns;
         const int64_t shown = std::min(config_.shown, config_.samples);
-        // One row a method: there are more of them than samples on a page.
+        // One row a method: there are more of them than samples on a page. Where one failed on a sample its
+        // place stays empty.
+        std::vector<std::string> captions{"input"};
+        for (const Method& method : methods_) {
+            captions.push_back(method.text);
+        }
+        std::vector<std::vector<Tensor>> pictures(captions.size());
         for (int64_t i = 0; i < shown; ++i) {
             const std::string& name = names_[static_cast<size_t>(i)];  // empty: it cannot be read
             if (std::none_of(methods_.begin(), methods_.end(),
@@ -440,36 +458,33 @@ private:
                 continue;
             }
             columns.push_back(sample.label.empty() ? sample.name : sample.label);
-            size_t row = 0;
-            const auto put = [&](const std::string& caption, const Tensor& picture) {
-                if (grid.pictures.size() <= row) {
-                    grid.pictures.emplace_back();
-                    grid.rows.push_back(caption);
-                }
-                grid.pictures[row].resize(columns.size());
-                grid.pictures[row++].back() = picture;
-            };
-            if (MapPictures::is_drawable(sample.input)) {
-                put("input", pictures_.of_sample(sample.input));
+            for (auto& row : pictures) {
+                row.resize(columns.size());
             }
-            for (const Method& method : methods_) {
-                if (!is_there(name, method.text)) {
+            if (MapPictures::is_drawable(sample.input)) {
+                pictures[0].back() = pictures_.of_sample(sample.input);
+            }
+            for (size_t m = 0; m < methods_.size(); ++m) {
+                if (!is_there(name, methods_[m].text)) {
                     continue;
                 }
-                const json& entry = entry_of(name, method.text);
+                const json& entry = entry_of(name, methods_[m].text);
                 const json& shape = entry.at("shape");
                 if (shape.size() == 4 && shape[1] != 1 && shape[2] != 1) {  // one has nothing to show
-                    put(method.text,
-                        pictures_.of_map(read_npy(config_.out / entry.at("array").get<std::string>()),
-                                         sample.input, entry.value("coarse", false)));
+                    pictures[m + 1].back() =
+                        pictures_.of_map(map_of(entry), sample.input, entry.value("coarse", false));
                 }
+            }
+        }
+        for (size_t row = 0; row < pictures.size(); ++row) {
+            if (std::any_of(pictures[row].begin(), pictures[row].end(),
+                            [](const Tensor& picture) { return picture.defined(); })) {
+                grid.rows.push_back(captions[row]);
+                grid.pictures.push_back(pictures[row]);
             }
         }
         if (!grid.pictures.empty()) {
             grid.columns = columns;
-            for (auto& row : grid.pictures) {
-                row.resize(columns.size());
-            }
             const Tensor sheet = sheet_of(grid);
             write_png(config_.out / "grid.png", sheet);
             const std::string colours =

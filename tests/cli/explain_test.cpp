@@ -31,6 +31,14 @@ struct Shop : Workshop {
     }
 };
 
+size_t occurrences(const std::string& text, const std::string& part) {
+    size_t count = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+        ++count;
+    }
+    return count;
+}
+
 nlohmann::json index_of(const Shop& shop, const std::string& folder) {
     return nlohmann::json::parse(slurp(shop / (folder + "/index.json")));
 }
@@ -285,6 +293,32 @@ TEST_CASE("cli: with all methods a sample that one of them cannot explain is lef
     CHECK(kept == 1);
 }
 
+TEST_CASE("cli: on the page every row has the maps of its own method, also where one failed on a sample") {
+    const Shop shop;
+    Tensor x = Tensor::full({3, 8, 8, 1}, 0.5);
+    std::vector<float> values = x.to_vector<float>();
+    for (size_t i = 0; i < 64; ++i) {  // sums of its features overflow
+        values[i] = 5e35F * static_cast<float>(i);
+    }
+    write_npy(shop.x, Tensor::from(values, x.shape()));
+    shop.succeed(shop.folder("d") + Arguments{"--method", "all"});
+    const nlohmann::json index = index_of(shop, "d");
+    std::map<std::string, size_t> maps;
+    for (const auto& entry : index.at("maps")) {
+        ++maps[entry.at("method").get<std::string>()];
+    }
+    const std::string page = slurp(shop / "d/report.html");
+    bool some_failed = false;
+    for (const auto& [method, count] : maps) {
+        CAPTURE(method);
+        some_failed = some_failed || count == 2;
+        // Once beside its row of pictures, once in the table of numbers. Erasure of the input as a whole is
+        // one number, no picture.
+        CHECK(occurrences(page, ">" + method + "<") == (method == "representation_erasure" ? 1 : 2));
+    }
+    CHECK(some_failed);
+}
+
 TEST_CASE("cli: all methods on a data set; those that cannot work are named with the reason") {
     const Shop shop;
     const std::string printed = shop.succeed({"explain", "--model", shop.spec, "--weights", shop.w, "--data",
@@ -342,6 +376,16 @@ TEST_CASE("cli: a folder of pictures is explained, and sequential colours show m
                   "--method", "gradient", "--colormap", "viridis", "--out-dir", shop / "maps"});
     CHECK(index_of(shop, "maps").at("maps").size() == 2);
     CHECK(std::filesystem::exists(shop / "maps/a.png/gradient.npy"));
+    // What is no picture is told, and does not stop the others.
+    testing::write_text(shop / "pictures/Thumbs.db", "no picture");
+    const Arguments again{"explain", "--model",         "cnn_small(in=3)", "--weights",  w,
+                          "--input", shop / "pictures", "--out-dir",       shop / "more"};
+    CHECK(contains(shop.succeed(again), "Thumbs.db"));
+    CHECK(index_of(shop, "more").at("maps").size() == 2);
+    CHECK(contains(slurp(shop / "more/report.html"), "Thumbs.db"));
+    std::filesystem::remove(shop / "pictures/a.png");
+    std::filesystem::remove(shop / "pictures/b.png");
+    shop.refuse(again, {"no sample can be read", "Thumbs.db"}, "");
 }
 
 TEST_CASE("cli: wrong options of explain are refused before the work, in one line") {
@@ -362,10 +406,22 @@ TEST_CASE("cli: wrong options of explain are refused before the work, in one lin
              {{"--parameters", shop / "none/p.safetensors"}, {"--parameters"}},
              {{"--parameters", shop / "p.txt"}, {".safetensors"}},
              {{"--parameters", shop / "p.safetensors", "--target", "all"}, {"--target all"}},
-             {{"--composite", "any:norm"}, {"sums, averages and max pools"}}}) {
+             {{"--composite", "any:norm"}, {"sums, averages and max pools"}},
+             {{"--composite", ""}, {"--composite: expected rules"}},
+             {{"--layer", "con*"}, {"no layer matches con*", "known: 0, "}},
+             {{"--target", "nin"}, {"unknown class"}},
+             {{"--neuron", "3:0", "--target", "1"}, {"leave out --target"}},
+             {{"--start", shop.x, "--target", "all"}, {"leave out --target"}},
+             {{"--percentile", "nan"}, {"--percentile"}},
+             {{"--method", "cam(layer=0)"}, {"layer"}},
+             {{"--method", "grad_cam(layer=0)", "--layer", "3"}, {"name one of them"}},
+             {{"--method", "grad_cam(layer=6)", "--neuron", "3:0"}, {"layer 6 lies behind the neuron 3:0"}},
+             {{"--method", "ablation(layer=6)", "--neuron", "3:0"}, {"layer 6 lies behind the neuron 3:0"}},
+             {{"--method", "contextual_decomposition(window=0)"}, {"window"}}}) {
         CAPTURE(more[1]);
         shop.refuse(shop.call("none.npy") + more, parts, shop / "none.npy");
     }
+    shop.refuse(shop.call("none.png") + Arguments{"--norm", "max-abs"}, {"--norm scales"}, shop / "none.png");
     shop.refuse(shop.call("none.png") + Arguments{"--method", "gradient", "--colormap", "grey"}, {"grey"},
                 shop / "none.png");
     // Reduced and scaled maps of files.
