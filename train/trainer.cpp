@@ -38,6 +38,19 @@ bool is_finite(const Tensor& x) {
     return amin(Variable(mask(UnaryOp::is_finite, x))).item() != 0;
 }
 
+/// The first parameter whose gradient is not finite. A sum over what is finite may overflow, but one over
+/// what is not is never finite: almost always one pass that only reads.
+const Parameter* without_finite_gradient(const std::vector<Parameter>& parameters) {
+    const NoGrad off;
+    for (const Parameter& parameter : parameters) {
+        const Tensor& gradient = parameter.value.grad();
+        if (gradient.defined() && !std::isfinite(sum(Variable(gradient)).item()) && !is_finite(gradient)) {
+            return &parameter;
+        }
+    }
+    return nullptr;
+}
+
 /// What a sum is divided by: where nothing counts it is 0, and stays so.
 double or_one(double weight) { return weight > 0 ? weight : 1.0; }
 
@@ -443,6 +456,10 @@ private:
         if (batches > 1) {
             scale_gradients(parameters_, 1.0 / total);
         }
+        // Before a system sees them: what it keeps is of the step before still.
+        if (const Parameter* found = without_finite_gradient(parameters_)) {
+            end_not_finite("the gradient of " + found->name);
+        }
         for (Augmentation* system : active) {
             system->change_gradients(step);
         }
@@ -525,9 +542,12 @@ private:
     }
 
     void check_finite(double value, const std::string& what) {
-        if (std::isfinite(value)) {
-            return;
+        if (!std::isfinite(value)) {
+            end_not_finite(what);
         }
+    }
+
+    [[noreturn]] void end_not_finite(const std::string& what) {
         undo_step();
         throw_error(concat_text("train: ", what, " is not finite at step ", state_.step + 1,
                                 "; a smaller lr or clip-norm may help", save_at_error("the step before")));

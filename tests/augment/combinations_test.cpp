@@ -120,14 +120,19 @@ private:
 /// A term without bound from one step on.
 class Explodes final : public Augmentation {
 public:
-    explicit Explodes(int64_t step) : step_(step) {}
+    /// `backwards`: the term stays what it was, and its gradient is not a number.
+    explicit Explodes(int64_t step, bool backwards = false) : step_(step), backwards_(backwards) {}
     [[nodiscard]] Variable loss_term(TrainingStep& step) override {
-        const double factor = step.step < step_ ? 0.5 : std::numeric_limits<double>::infinity();
-        return mean(square(step.logits)) * factor;
+        const Variable size = mean(square(step.logits));
+        if (step.step < step_) {
+            return size * 0.5;
+        }
+        return backwards_ ? size * 0.5 + sqrt(size * 0.0) : size * std::numeric_limits<double>::infinity();
     }
 
 private:
     int64_t step_;
+    bool backwards_;
 };
 
 /// Leaves weights that are not numbers behind the fourth step.
@@ -150,6 +155,8 @@ AugmentationBuilder with_own(int64_t explodes_at = 1000) {
             own = std::make_unique<Inertia>();
         } else if (text == "explodes") {
             own = std::make_unique<Explodes>(explodes_at);
+        } else if (text == "explodes backwards") {
+            own = std::make_unique<Explodes>(explodes_at, true);
         } else if (text == "breaks") {
             own = std::make_unique<Breaks>();
         } else {
@@ -261,20 +268,28 @@ TEST_CASE("combinations: systems of the registry with a state, in pairs, through
     }
 }
 
-TEST_CASE("combinations: a term that is not finite stops the run and leaves the step before") {
-    for (const std::string model :
-         {"cnn_g(in=3, size=16)", "cnn_small(in=3)"}) {  // the second has running statistics
+TEST_CASE("combinations: a term or gradient that is not finite stops the run and leaves the step before") {
+    const std::string plain = "cnn_g(in=3, size=16)", with_statistics = "cnn_small(in=3)";
+    struct Case {
+        std::string model, system, blamed;
+    };
+    for (const auto& [model, system, blamed] :
+         {Case{plain, "explodes", "the term of explodes"},
+          Case{with_statistics, "explodes", "the term of explodes"},
+          Case{with_statistics, "explodes backwards", "the gradient of 0.weight"}}) {
         CAPTURE(model);
+        CAPTURE(system);
         const TemporaryFolder folder;
         TrainConfig config = tiny_config();
         config.model = model;
-        config.augment = {"fatigue", "explodes"};
+        config.augment = {"fatigue", system};
         TrainHooks hooks;
 
         config.run = folder.path() / "fails";
         hooks.make_augmentation = with_own(4);
         const std::string failure = error_of([&] { (void)train(config, hooks); });
-        CHECK(contains(failure, "the term of explodes is not finite at step 5"));
+        CAPTURE(failure);
+        CHECK(contains(failure, blamed + " is not finite at step 5"));
         CHECK(contains(failure, "the step before is saved in"));
         CHECK(failure.find('\n') == std::string::npos);
 
