@@ -10,6 +10,9 @@ namespace backlight {
 
 Statistics statistics_of(const std::vector<double>& values) {
     Statistics s{.count = static_cast<int64_t>(values.size())};
+    if (values.empty()) {
+        s.mean = s.deviation = std::nan("");
+    }
     for (const double v : values) {
         s.mean += v / static_cast<double>(values.size());
     }
@@ -37,9 +40,11 @@ bool Measurements::has(const std::string& arm, const std::string& metric) const 
 
 const std::map<int64_t, double>& Measurements::by_seed(const std::string& arm,
                                                        const std::string& metric) const {
+    BACKLIGHT_CHECK(std::find(metrics_.begin(), metrics_.end(), metric) != metrics_.end(),
+                    "reproduce: ", metric, " was not measured");
+    static const std::map<int64_t, double> none;  // of an arm that stopped at every seed
     const auto found = values_.find({arm, metric});
-    BACKLIGHT_CHECK(found != values_.end(), "reproduce: ", metric, " of ", arm, " was not measured");
-    return found->second;
+    return found == values_.end() ? none : found->second;
 }
 
 std::vector<double> Measurements::values(const std::string& arm, const std::string& metric) const {
@@ -68,7 +73,6 @@ Measurements::Paired Measurements::paired(const std::string& a, const std::strin
         paired.positive += differences.back() > 0 ? 1 : 0;
         paired.negative += differences.back() < 0 ? 1 : 0;
     }
-    BACKLIGHT_CHECK(!differences.empty(), "reproduce: ", a, " and ", b, " have no seed in common");
     paired.difference = statistics_of(differences);
     return paired;
 }
@@ -90,8 +94,20 @@ void Reproduction::find(std::string claim, bool held, std::string numbers) {
     findings.push_back({std::move(claim), held, std::move(numbers)});
 }
 
+bool Reproduction::can_compare(const std::string& a, const std::string& b, const std::string& metric,
+                               const std::string& claim) {
+    const bool can = measured.paired(a, b, metric).difference.count > 0;
+    if (!can) {
+        find(claim, false, concat_text(metric, ": ", a, " and ", b, " have no seed in common that ended"));
+    }
+    return can;
+}
+
 void Reproduction::find_above(const std::string& a, const std::string& b, const std::string& metric,
                               const std::string& claim, double margin) {
+    if (!can_compare(a, b, metric, claim)) {
+        return;
+    }
     const Measurements::Paired paired = measured.paired(a, b, metric);
     find(claim, paired.shows_increase() && paired.difference.mean >= margin,
          concat_text(metric, ": ", a, ' ', number_text(measured.mean(a, metric)), ", ", b, ' ',
@@ -101,6 +117,9 @@ void Reproduction::find_above(const std::string& a, const std::string& b, const 
 
 void Reproduction::find_below(const std::string& a, const std::string& b, const std::string& metric,
                               const std::string& claim, double margin) {
+    if (!can_compare(a, b, metric, claim)) {
+        return;
+    }
     const Measurements::Paired paired = measured.paired(a, b, metric);
     find(claim, paired.shows_decrease() && -paired.difference.mean >= margin,
          concat_text(metric, ": ", a, ' ', number_text(measured.mean(a, metric)), ", ", b, ' ',

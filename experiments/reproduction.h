@@ -20,7 +20,7 @@
 namespace backlight {
 
 struct Statistics {
-    double mean = 0, deviation = 0;  // of the population (divisor n)
+    double mean = 0, deviation = 0;  // of the population (divisor n); of nothing: not a number
     int64_t count = 0;
 };
 [[nodiscard]] Statistics statistics_of(const std::vector<double>& values);
@@ -29,7 +29,7 @@ struct Statistics {
 class Measurements {
 public:
     void add(const std::string& arm, const std::string& metric, int64_t seed, double value);
-    /// In order of seeds. Throws Error where nothing was added.
+    /// In order of seeds; none of an arm that stopped at every seed. Throws Error on a metric of no arm.
     [[nodiscard]] std::vector<double> values(const std::string& arm, const std::string& metric) const;
     [[nodiscard]] const std::map<int64_t, double>& by_seed(const std::string& arm,
                                                            const std::string& metric) const;
@@ -39,7 +39,8 @@ public:
     [[nodiscard]] const std::vector<std::string>& arms() const { return arms_; }
     [[nodiscard]] const std::vector<std::string>& metrics() const { return metrics_; }
 
-    /// a - b seed by seed, of the seeds that both have: an arm that stopped has none for that seed.
+    /// a - b seed by seed, of the seeds that both have: an arm that stopped has none for that seed. Without a
+    /// common seed nothing is shown.
     struct Paired {
         Statistics difference;
         int64_t positive = 0, negative = 0;
@@ -75,6 +76,9 @@ struct Reproduction {
                     const std::string& claim, double margin = 0);
     void find_below(const std::string& a, const std::string& b, const std::string& metric,
                     const std::string& claim, double margin = 0);
+    /// Whether the two arms have a seed in common; where not, a finding says so.
+    [[nodiscard]] bool can_compare(const std::string& a, const std::string& b, const std::string& metric,
+                                   const std::string& claim);
     [[nodiscard]] bool held() const;
 };
 

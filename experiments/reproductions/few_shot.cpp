@@ -42,6 +42,9 @@ const std::vector<Arm>& arms() {
 /// Shown when the seeds agree and the mean difference is not within its own deviation.
 void find_clearly_above(Reproduction& result, const std::string& a, const std::string& b,
                         const std::string& claim) {
+    if (!result.can_compare(a, b, kShifted, claim)) {
+        return;
+    }
     const Measurements::Paired paired = result.measured.paired(a, b, kShifted);
     const Statistics& d = paired.difference;
     result.find(claim, paired.shows_increase() && d.mean > d.deviation,
@@ -86,9 +89,13 @@ void find(Reproduction& result, const std::string& ending) {
                        "lrp above the same weight on the plain loss" + ending);
     find_clearly_above(result, kLrp + ending, kPermuted + ending,
                        "lrp above the same weights at other channels" + ending);
+    const std::string claim = "lrp not below the baseline" + ending;
+    if (!result.can_compare(kLrp + ending, kBase + ending, kShifted, claim)) {
+        return;
+    }
     const double own = result.measured.mean(kLrp + ending, kShifted);
     const double base = result.measured.mean(kBase + ending, kShifted);
-    result.find("lrp not below the baseline" + ending, own >= base,
+    result.find(claim, own >= base,
                 concat_text(kShifted, ": ", number_text(own), " against ", number_text(base)));
 }
 

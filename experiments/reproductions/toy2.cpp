@@ -37,17 +37,18 @@ struct AllCurves {
     Curves train_loss, test_loss, test_accuracy, decoy;
 };
 
-/// From 1; the last iteration of a shorter run.
-double at_iteration(const std::vector<double>& curve, size_t iteration) {
-    return curve.at(std::min(iteration, curve.size()) - 1);
-}
+/// The early iteration that findings are about; the last one of a shorter run.
+int64_t early_iteration(int64_t iterations) { return std::min<int64_t>(50, iterations); }
+
+std::string early_metric(int64_t iteration) { return concat_text("at ", iteration); }
 
 void measure(Measurements& m, const std::string& arm, int64_t seed, const WatchedRun& run) {
+    const int64_t early = early_iteration(static_cast<int64_t>(run.test_accuracy.size()));
     m.add(arm, "turning point", seed, static_cast<double>(run.turning_point()));
     m.add(arm, "train loss", seed, run.train_loss.back());
     m.add(arm, "test loss", seed, run.test_loss.back());
     m.add(arm, "test accuracy", seed, run.test_accuracy.back());
-    m.add(arm, "at 50", seed, at_iteration(run.test_accuracy, 50));
+    m.add(arm, early_metric(early), seed, run.test_accuracy[static_cast<size_t>(early - 1)]);
     m.add(arm, "fresh accuracy", seed,
           evaluate(*run.result.model.net, *run.result.data->split("fresh")).accuracy);
     m.add(arm, "train accuracy", seed, evaluate(*run.result.model.net, *run.result.data->train).accuracy);
@@ -72,8 +73,10 @@ int64_t above_from(const std::vector<double>& curve, const std::vector<double>& 
 
 void find(Reproduction& result, const AllCurves& curves) {
     const Measurements& m = result.measured;
-    result.find_below(kXai, kBaseline, "at 50", "1: early, explanation dropout is worse than the baseline");
-    result.find_below(kXai, kRandom, "at 50", "1: and than random dropout");
+    const std::string early =
+        early_metric(early_iteration(static_cast<int64_t>(curves.test_accuracy.mean(kXai).size())));
+    result.find_below(kXai, kBaseline, early, "1: early, explanation dropout is worse than the baseline");
+    result.find_below(kXai, kRandom, early, "1: and than random dropout");
     const int64_t from = above_from(curves.test_accuracy.mean(kXai), curves.test_accuracy.mean(kBaseline),
                                     curves.test_accuracy.mean(kRandom));
     result.find(
