@@ -83,6 +83,7 @@ bool CompositePart::matches(const NodeView& node, const Place* place) const {
 
 void LrpRules::prepare(const Traversal& traversal) {
     matched_.clear();
+    met_.clear();
     parameters_.clear();
     places_.clear();
     std::vector<Merging::Entry> entries;
@@ -167,11 +168,22 @@ void LrpRules::check_layers(const Variable& output) const {
     }
 }
 
-const Rule& LrpRules::rule_for(const NodeView& node) const {
+std::vector<std::string> LrpRules::unmet() const {
+    std::vector<std::string> texts;
+    for (const CompositePart& part : composite_.parts) {
+        if (!part.text.empty() && !met_.contains(&part)) {
+            texts.push_back(part.text);
+        }
+    }
+    return texts;
+}
+
+const Rule& LrpRules::rule_for(const NodeView& node) {
     const auto found = places_.find(node.node().get());
     const CompositePart::Place* place = found == places_.end() ? nullptr : &found->second;
     for (const CompositePart& part : composite_.parts) {
         if (part.matches(node, place)) {
+            met_.insert(&part);
             return part.rule;
         }
     }

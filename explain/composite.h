@@ -26,6 +26,7 @@ struct CompositePart {
     std::optional<bool> rectified{};  // whether a ReLU reads its result (that of its batch norm)
     std::optional<int64_t> min_depth{}, max_depth{};  // index from 0 in execution order; -1 is the last
     Rule rule;
+    std::string text{};  // as a user wrote it; empty: a preset's
 
     /// Where a weighted op stands.
     struct Place {
@@ -79,12 +80,16 @@ public:
     /// `output`, the network's: a traversal that begins or ends further in need not meet all of them.
     void check_layers(const Variable& output) const;
 
+    /// Parts that a user wrote and that no op met in the last traversal: others came first, or there is no
+    /// such op on the way.
+    [[nodiscard]] std::vector<std::string> unmet() const;
+
     /// What the last traversal did: layer (or node) name -> rule, in the order visited, latest layer first.
     [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& matched() const { return matched_; }
 
 private:
     void find_places(const std::vector<Merging::Entry>& entries);
-    [[nodiscard]] const Rule& rule_for(const NodeView& node) const;
+    [[nodiscard]] const Rule& rule_for(const NodeView& node);
     [[nodiscard]] static Variables product(const NodeView& node, const Variable& r_y, InputMask mask);
     [[nodiscard]] static Variables shared(const Rule& rule, const NodeView& node, const Variable& r_y,
                                           InputMask mask);
@@ -96,6 +101,7 @@ private:
     bool collects_ = false, magnitudes_ = false;
     std::map<std::string, ParameterRelevance> parameters_;
     std::vector<std::pair<std::string, std::string>> matched_;
+    std::set<const CompositePart*> met_;
 };
 
 /// What presets take. Unset low/high: the input range that the model or the data set states.

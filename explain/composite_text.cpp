@@ -119,7 +119,7 @@ Composite parse_composite(const std::string& text) {
         const std::vector<std::string> sides = split_list(item, ':');
         BACKLIGHT_CHECK(sides.size() == 2 && !sides[0].empty() && !sides[1].empty(),
                         "composite: expected PREDICATE:RULE, got \"", item, "\"");
-        CompositePart part{.rule = build_rule(sides[1])};
+        CompositePart part{.rule = build_rule(sides[1]), .text = item};
         for (const std::string& predicate : split_list(sides[0], '&')) {
             read_predicate(predicate, part);
         }

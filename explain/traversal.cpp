@@ -52,6 +52,11 @@ public:
         if (request.parameters) {
             found.parameters = lrp_->parameters();
         }
+        if (lrp_ != nullptr) {
+            for (const std::string& part : lrp_->unmet()) {
+                found.notes.push_back("no op met " + part);
+            }
+        }
         if (!partial_.empty()) {
             found.notes.push_back("a partial explanation: " + partial_);
         } else if (lrp_ != nullptr && request.neuron.empty() && !request.start.defined()) {

@@ -6,6 +6,7 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "explain/metrics/imputation.h"
 
 namespace backlight {
 namespace {
@@ -17,7 +18,52 @@ int64_t rows_at_once(const Tensor& x) {
     return std::clamp<int64_t>(kValues / row, 1, kRows);
 }
 
+/// The mean of a picture (H W C), by channel, at all its pixels.
+void fill_with_mean(std::span<double> picture, size_t channels) {
+    for (size_t channel = 0; channel < channels; ++channel) {
+        double total = 0;
+        for (size_t i = channel; i < picture.size(); i += channels) {
+            total += picture[i];
+        }
+        const double mean = total / static_cast<double>(picture.size() / channels);
+        for (size_t i = channel; i < picture.size(); i += channels) {
+            picture[i] = mean;
+        }
+    }
+}
+
+/// Rows with the pixels that are gone (not 0 in `gone`, a value a pixel) imputed from the others.
+Tensor imputed(const MetricBatch& batch, const Tensor& rows, const Tensor& gone) {
+    std::vector<double> values = rows.to(DType::f64).to_vector<double>();
+    const std::vector<double> flags = gone.to(DType::f64).to_vector<double>();
+    const auto count = static_cast<size_t>(rows.dim(0));
+    const size_t size = values.size() / count, pixels = flags.size() / count;
+#pragma omp parallel for schedule(dynamic)
+    for (size_t row = 0; row < count; ++row) {
+        const std::span<double> picture = std::span(values).subspan(row * size, size);
+        std::vector<uint8_t> removed(pixels);
+        std::transform(flags.begin() + static_cast<std::ptrdiff_t>(row * pixels),
+                       flags.begin() + static_cast<std::ptrdiff_t>((row + 1) * pixels), removed.begin(),
+                       [](double flag) { return flag != 0 ? 1 : 0; });
+        if (std::find(removed.begin(), removed.end(), 0) == removed.end()) {
+            fill_with_mean(picture, size / pixels);
+        } else {
+            impute_linear(picture, removed,
+                          {.height = batch.height(), .width = batch.width(), .channels = batch.channels()});
+        }
+    }
+    return Tensor::from(values, rows.shape()).to(rows.dtype()).to(rows.device());
+}
+
 }  // namespace
+
+Fill read_removal_fill(const Options& options, const std::string& fallback) {
+    return read_fill(options, fallback, {"inpaint"});
+}
+
+Tensor replacement_of(const MetricBatch& batch, const Fill& fill) {
+    return fill.kind == "inpaint" ? Tensor() : filled(batch.x, fill, batch.context->explain, batch.sample);
+}
 
 std::vector<double> scores_of(const MetricBatch& batch, const Tensor& rows, const std::vector<int64_t>& units,
                               Score score) {
@@ -130,6 +176,12 @@ std::vector<std::vector<double>> removal_curves(const MetricBatch& batch, const 
         const Shape column = batch.x.rank() == 4 ? Shape{rows, 1, 1, 1} : Shape{rows, 1};
         const Tensor limit = Tensor::from(counts, column).to(batch.x.dtype()).to(batch.x.device());
         const Tensor gone = compare(BinaryOp::less, rows_of(removal.rank, copies), limit);
+        if (!removal.replaced.defined()) {
+            return imputed(batch, rows_of(removal.kept, copies), gone);
+        }
+        if (!removal.kept.defined()) {
+            return imputed(batch, rows_of(removal.replaced, copies), (1.0 - Variable(gone)).data());
+        }
         return where(gone, Variable(rows_of(removal.replaced, copies)),
                      Variable(rows_of(removal.kept, copies)))
             .data();

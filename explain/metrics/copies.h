@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "explain/fill.h"
 #include "explain/metrics/metric.h"
 
 namespace backlight {
@@ -41,7 +42,15 @@ struct Copy {
 [[nodiscard]] Tensor pixel_tensor(const MetricBatch& batch, const std::vector<std::vector<double>>& values,
                                   bool per_channel = false);
 
+/// The fills of measures that take pixels away: those of read_fill, and `inpaint`, from the neighbours that
+/// are left.
+[[nodiscard]] Fill read_removal_fill(const Options& options, const std::string& fallback);
+/// What stands in for the batch's pixels; undefined for `inpaint`, which depends on what is left.
+[[nodiscard]] Tensor replacement_of(const MetricBatch& batch, const Fill& fill);
+
 /// Copies in which the elements of rank below `counts[k]` come from `replaced` and the others from `kept`.
+/// One of the two may be undefined: its pixels are then imputed from the other's (impute_linear), and where
+/// no pixel of the other is left they are the mean of its picture, by channel.
 struct Removal {
     Tensor rank;  // as pixel_tensor: when an element goes, from 0
     Tensor replaced, kept;

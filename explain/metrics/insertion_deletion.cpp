@@ -18,7 +18,7 @@ class InsertionDeletion final : public Metric {
 public:
     InsertionDeletion(const Options& options, bool insertion)
         : insertion_(insertion),
-          fill_(read_fill(options, insertion ? "blur" : "zero")),
+          fill_(read_removal_fill(options, insertion ? "blur" : "zero")),
           steps_(options.get_within("steps", kSteps, 1, int64_t{1} << 24)),
           step_(options.get_within("step", int64_t{0}, 0, int64_t{1} << 24)),
           score_(score_option(options, Score::probability)),
@@ -36,7 +36,7 @@ public:
         for (const auto& map : explained.maps) {
             ranks.push_back(ranks_of(ranking(map)));
         }
-        const Tensor fill = filled(batch.x, fill_, batch.context->explain, batch.sample);
+        const Tensor fill = replacement_of(batch, fill_);
         const Removal removal{.rank = pixel_tensor(batch, ranks),
                               .replaced = insertion_ ? batch.x : fill,
                               .kept = insertion_ ? fill : batch.x,

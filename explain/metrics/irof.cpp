@@ -19,7 +19,7 @@ namespace {
 class Irof final : public Metric {
 public:
     Irof(const Options& options, const MetricContext& context)
-        : fill_(read_fill(options, "mean")),
+        : fill_(read_removal_fill(options, "mean")),
           segments_(options, context.explain),
           score_(score_option(options, Score::probability)) {
         std::vector<std::string> tags{text_of(fill_), score_tag(score_, Score::probability)};
@@ -53,13 +53,12 @@ public:
                 of_pixel.push_back(of_segment[static_cast<size_t>(id)]);
             }
         }
-        const auto curves =
-            removal_curves(batch,
-                           {.rank = pixel_tensor(batch, ranks),
-                            .replaced = filled(batch.x, fill_, batch.context->explain, batch.sample),
-                            .kept = batch.x,
-                            .counts = counts_by(1, most)},
-                           score_measure(batch, score_));
+        const auto curves = removal_curves(batch,
+                                           {.rank = pixel_tensor(batch, ranks),
+                                            .replaced = replacement_of(batch, fill_),
+                                            .kept = batch.x,
+                                            .counts = counts_by(1, most)},
+                                           score_measure(batch, score_));
         MetricColumn column{.name = name_, .better = "high"};
         for (size_t unit = 0; unit < curves.size(); ++unit) {
             // Samples differ in their number of superpixels; beyond its own a curve stays where it is.

@@ -19,13 +19,15 @@ namespace {
 class PixelFlipping final : public Metric {
 public:
     explicit PixelFlipping(const Options& options)
-        : fill_(read_fill(options, "zero")),
+        : fill_(read_removal_fill(options, "zero")),
           step_(options.get_within("step", int64_t{0}, 0, int64_t{1} << 24)),
           channels_(options.choose("features", "pixels", {"pixels", "channels"}) == "channels"),
           include_start_(options.get("include_start", true)),
           norm_auc_(options.get("norm_auc", true)),
           max_fraction_(options.get_within("max_fraction", 1.0, 1e-9, 1.0)),
           score_(score_option(options, Score::probability)) {
+        BACKLIGHT_CHECK(fill_.kind != "inpaint" || !channels_,
+                        "pixel_flipping: fill=inpaint is for whole pixels, not for features=channels");
         tags_ = {text_of(fill_), score_tag(score_, Score::probability)};
         for (const char* key : {"step", "features", "include_start", "norm_auc", "max_fraction"}) {
             tags_.push_back(option_tag(options, key));
@@ -98,7 +100,7 @@ private:
         }
         return removal_curves(batch,
                               {.rank = pixel_tensor(batch, ranks, channels_),
-                               .replaced = filled(batch.x, fill_, batch.context->explain, batch.sample),
+                               .replaced = replacement_of(batch, fill_),
                                .kept = batch.x,
                                .counts = counts},
                               score_measure(batch, score_));

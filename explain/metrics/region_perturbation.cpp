@@ -17,7 +17,7 @@ namespace {
 class RegionPerturbation final : public Metric {
 public:
     explicit RegionPerturbation(const Options& options)
-        : fill_(read_fill(options, "noise")),
+        : fill_(read_removal_fill(options, "noise")),
           size_(options.get_within("size", 9, 1, 1 << 16)),
           most_(options.get_within("regions", 100, 1, 1 << 24)),
           score_(score_option(options, Score::logit)) {
@@ -77,7 +77,7 @@ private:
         }
         return removal_curves(batch,
                               {.rank = pixel_tensor(batch, ranks),
-                               .replaced = filled(batch.x, fill_, batch.context->explain, batch.sample),
+                               .replaced = replacement_of(batch, fill_),
                                .kept = batch.x,
                                .counts = counts},
                               score_measure(batch, score_));

@@ -26,6 +26,12 @@ TEST_SUITE("explain/composites") {
             return map_of(forward, "composite(parts=(" + parts + "))", {0});
         };
         CHECK(difference(text("conv:zplus; linear:epsilon"), map_of(forward, "epsilon_plus", {0})) == 0);
+        const auto notes = [&](const std::string& parts) {
+            return found(forward, "composite(parts=(" + parts + "))", {.targets = {0}}).notes;
+        };
+        CHECK(notes("first:zbox(low=-1,high=1); conv:gamma(0.25); linear:epsilon(1e-6)").empty());
+        CHECK(notes("conv:zplus; linear:epsilon; first:zbox(low=-1, high=1); softmax:pass") ==
+              std::vector<std::string>{"no op met first:zbox(low=-1, high=1)", "no op met softmax:pass"});
         CHECK(difference(text("first:zbox(low=-1,high=1); conv:gamma(0.25); linear:epsilon(1e-6)"),
                          map_of(forward, "epsilon_gamma_box(low=-1, high=1)", {0})) == 0);
         CHECK(difference(text("depth=0:flat; layer=4:zplus; last:epsilon"),

@@ -46,6 +46,42 @@ std::vector<double> random_map(uint64_t seed) { return random_tensor({36}, seed)
 }  // namespace
 
 TEST_SUITE("metrics") {
+    TEST_CASE("fill=inpaint: what is left tells what was there") {
+        const LinearScene linear;
+        // A picture of one value is what its neighbours say, whatever is gone.
+        const Tensor flat = Tensor::full({1, 6, 6, 1}, 0.7, DType::f64);
+        Scene same(*linear.net, flat, {0}, Tensor::from(random_map(6), {1, 6, 6, 1}));
+        for (const std::string metric : {"deletion(fill=inpaint, step=5, score=logit)",
+                                         "insertion(fill=inpaint, step=5, score=logit)"}) {
+            CAPTURE(metric);
+            const MetricResult found = same.result(metric);
+            CHECK(found.columns[0].name.find("inpaint") != std::string::npos);
+            for (const double score : found.curves[0].values[0]) {
+                CHECK(score == doctest::Approx(found.curves[0].values[0][0]).epsilon(1e-9));
+            }
+        }
+        // One pixel in the middle of others is their weighted mean: beside 1/6, across a corner 1/12.
+        std::vector<double> first(36, 0.0);
+        first[14] = 1;
+        const auto& x = linear.x.to_vector<double>();
+        const auto& w = linear.weight.to_vector<double>();
+        const double around = (x[8] + x[13] + x[15] + x[20]) / 6 + (x[7] + x[9] + x[19] + x[21]) / 12;
+        Scene scene(*linear.net, linear.x, {0}, Tensor::from(first, {1, 6, 6, 1}));
+        const auto curve = scene.result("deletion(fill=inpaint, step=1, score=logit)").curves[0].values[0];
+        CHECK(curve[0] - curve[1] == doctest::Approx(w[14] * (x[14] - around)).epsilon(1e-6));
+        // Nothing left: the mean.
+        const double mean = std::accumulate(x.begin(), x.end(), 0.0) / 36;
+        CHECK(curve.back() == doctest::Approx(mean * std::accumulate(w.begin(), w.begin() + 36, 0.0)));
+        const auto back = scene.result("insertion(fill=inpaint, step=1, score=logit)").curves[0].values[0];
+        CHECK(back.front() == doctest::Approx(curve.back()));
+        CHECK(back.back() == doctest::Approx(curve.front()));
+        CHECK_THROWS_WITH_AS((void)scene.result("pixel_flipping(fill=inpaint, features=channels)"),
+                             doctest::Contains("whole pixels"), Error);
+        CHECK_THROWS_AS((void)scene.result("monotonicity(fill=inpaint)"), Error);
+        CHECK(std::isfinite(scene.values("region_perturbation(fill=inpaint, size=3)")[0]));
+        CHECK(std::isfinite(scene.values("pixel_flipping(fill=inpaint)")[0]));
+    }
+
     TEST_CASE("insertion is the reversed deletion of the opposite order, ties included") {
         const auto net = golden::network();
         std::vector<double> map = random_map(5);
