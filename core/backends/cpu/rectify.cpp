@@ -29,16 +29,18 @@ struct Stored<BFloat16> {
     using Lanes = int16_t __attribute__((vector_size(2 * kLanes)));
 };
 
-/// Where the rectifier passes; compared in float, into which bfloat16 goes exactly.
+/// all |= bit where the rectifier passes; compared in float, into which bfloat16 goes exactly. By reference:
+/// a vector that is returned has another ABI at each level of instructions.
 template <UnaryOp kind, typename Lanes>
-inline __attribute__((always_inline)) Words passes(const Lanes& lanes) {
+inline __attribute__((always_inline)) void add_passed(const Lanes& lanes, const Words& bit, Words& all) {
     Words wide = __builtin_convertvector(lanes, Words);
     if constexpr (sizeof(Lanes) < sizeof(Words)) {
         wide <<= 16;
     }
     Floats x;
     std::memcpy(&x, &wide, sizeof x);
-    return kind == UnaryOp::relu6 ? (x > Floats{}) & (x < Floats{} + 6.0f) : x > Floats{};
+    const Words positive = x > Floats{};
+    all |= kind == UnaryOp::relu6 ? positive & (x < Floats{} + 6.0f) & bit : positive & bit;
 }
 
 template <UnaryOp kind, typename T>
@@ -49,7 +51,7 @@ BACKLIGHT_CLONES void passed_loop(const T* x, int32_t* passed, int64_t groups) {
         for (int k = 0; k < kSteps; ++k, x += kLanes, bit += bit) {
             Lanes lanes;
             std::memcpy(&lanes, x, sizeof lanes);
-            words |= passes<kind>(lanes) & bit;
+            add_passed<kind>(lanes, bit, words);
         }
         std::memcpy(passed, &words, sizeof words);
     }
@@ -73,7 +75,7 @@ BACKLIGHT_CLONES void gate_loop(const T* x, const int32_t* passed, T* y, int64_t
             Lanes lanes;
             std::memcpy(&lanes, x, sizeof lanes);
             lanes &= __builtin_convertvector((words & bit) != 0, Lanes);
-            std::memcpy(y, &lanes, sizeof lanes);
+            std::memcpy(static_cast<void*>(y), &lanes, sizeof lanes);
         }
     }
 }
