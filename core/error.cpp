@@ -55,9 +55,19 @@ std::string unknown_name(std::string_view what, std::string_view name,
     if (nearest != known.end() && edit_distance(name, *nearest) <= std::max<size_t>(2, name.size() / 3)) {
         text += concat_text("; did you mean ", *nearest, "?");
     }
-    text += "; known:";
-    for (size_t i = 0; i < known.size(); ++i) {
-        text += (i == 0 ? " " : ", ") + known[i];
+    constexpr size_t kMany = 300, kNear = 10;  // a thousand classes are no help
+    std::vector<std::string> shown = known;
+    if (known.size() > kMany) {
+        std::stable_sort(shown.begin(), shown.end(), [&](const auto& a, const auto& b) {
+            return edit_distance(name, a) < edit_distance(name, b);
+        });
+        shown.resize(kNear);
+        text += concat_text("; near, of ", known.size(), ":");
+    } else {
+        text += "; known:";
+    }
+    for (size_t i = 0; i < shown.size(); ++i) {
+        text += (i == 0 ? " " : ", ") + shown[i];
     }
     return text;
 }

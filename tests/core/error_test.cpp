@@ -30,4 +30,11 @@ TEST_CASE("error: an unknown name lists the near one and the known ones") {
           "unknown rule \"zpluss\"; did you mean zplus?; known: epsilon, zplus");
     CHECK(unknown_name("rule", "quite different", {"epsilon"}) ==
           "unknown rule \"quite different\"; known: epsilon");
+    std::vector<std::string> many;
+    for (int i = 0; i < 1000; ++i) {
+        many.push_back("class" + std::to_string(i));
+    }
+    const std::string text = unknown_name("class", "clas7", many);
+    CHECK(text.starts_with("unknown class \"clas7\"; did you mean class7?; near, of 1000: class7, "));
+    CHECK(text.size() < 200);
 }
