@@ -81,7 +81,7 @@ std::vector<std::string> layers_of(const Config& c, const ExplainedForward& forw
             }
             const size_t before = layers.size();
             for (const std::string& name : forward.layers().names()) {
-                if (glob_match(pattern, name) && forward.layers().at(name).requires_grad()) {
+                if (glob_match(pattern, name) && forward.layers().handle(name).requires_grad()) {
                     layers.push_back(name);
                 }
             }

@@ -13,11 +13,15 @@ Recording::~Recording() { current_recording = previous_; }
 
 Recording* Recording::current() { return current_recording; }
 
-Variable Recording::Layers::at(const std::string& name) const {
+const Variable& Recording::Layers::handle(const std::string& name) const {
     const bool input = name.ends_with(":in");
     const auto call = calls_.find(input ? name.substr(0, name.size() - 3) : name);
     BACKLIGHT_CHECK(call != calls_.end(), unknown_name("layer", name, names_));
-    const Variable& found = input ? call->second.input : call->second.output;
+    return input ? call->second.input : call->second.output;
+}
+
+Variable Recording::Layers::at(const std::string& name) const {
+    const Variable& found = handle(name);
     const bool make = !found.data().has_data() && found.node()->remakes == Node::Remakes::for_each_reader;
     return make ? NodeView(found.node()).output() : found;
 }

@@ -34,6 +34,8 @@ public:
         /// Output of layer `name`, or its input for "name:in". Throws Error listing the near names when there
         /// is none.
         [[nodiscard]] Variable at(const std::string& name) const;
+        /// The same without data where nobody keeps it: enough to ask for a gradient.
+        [[nodiscard]] const Variable& handle(const std::string& name) const;
         /// Module calls in the order in which they ended.
         [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
 

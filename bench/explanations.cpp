@@ -86,7 +86,7 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
                                        more == "layers" ? "" : explainer->reads_from(request));
         if (more == "layers") {
             for (const std::string& name : forward.layers().names()) {
-                if (forward.layers().at(name).requires_grad()) {
+                if (forward.layers().handle(name).requires_grad()) {
                     request.layers.push_back(name);
                 }
             }

@@ -114,12 +114,22 @@ std::vector<int64_t> ExplainedForward::predicted() const {
 }
 
 Variables ExplainedForward::points(const ExplainRequest& request) const {
+    Variables points = handles(request);
+    for (size_t i = 0; i < request.layers.size(); ++i) {
+        if (!request.layers[i].empty()) {
+            points[i] = layers_.at(request.layers[i]);
+        }
+    }
+    return points;
+}
+
+Variables ExplainedForward::handles(const ExplainRequest& request) const {
     if (request.layers.empty()) {
         return {input_};
     }
     Variables points;
     for (const std::string& layer : request.layers) {
-        points.push_back(layer.empty() ? input_ : layers_.at(layer));
+        points.push_back(layer.empty() ? input_ : layers_.handle(layer));
         BACKLIGHT_CHECK(points.back().requires_grad(), "layer ", layer, " does not depend on the input");
         check_below(request, layer, points.back());
     }
@@ -131,7 +141,7 @@ void ExplainedForward::check_below(const ExplainRequest& request, const std::str
     if (request.neuron.empty()) {
         return;
     }
-    const Variable of = layers_.at(parse_neuron(request.neuron).layer);
+    const Variable& of = layers_.handle(parse_neuron(request.neuron).layer);
     BACKLIGHT_CHECK(!of.node() || !at.node() || at.node()->sequence <= of.node()->sequence, "layer ", layer,
                     " lies behind the neuron ", request.neuron);
 }

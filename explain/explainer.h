@@ -142,6 +142,8 @@ public:
     /// The variables that `request` asks relevance of. Throws Error for a layer that does not depend on the
     /// input.
     [[nodiscard]] Variables points(const ExplainRequest& request) const;
+    /// The same as Layers::handle gives them, for who does not read their values.
+    [[nodiscard]] Variables handles(const ExplainRequest& request) const;
     /// Throws Error when `request` explains a neuron that lies in front of `at`, the output of `layer`.
     void check_below(const ExplainRequest& request, const std::string& layer, const Variable& at) const;
 

@@ -32,7 +32,7 @@ public:
     [[nodiscard]] Explanation explain(const ExplainedForward& forward, const ExplainRequest& request,
                                       bool create_graph) override {
         const auto [output, start] = forward.begin(request, start_, create_graph && !detach_start_);
-        const Variables points = forward.points(request);
+        const Variables points = times_input_ ? forward.points(request) : forward.handles(request);
         BACKLIGHT_CHECK(!request.parameters || lrp_ != nullptr, name_,
                         ": relevance of parameters is defined for LRP methods");
         if (lrp_ != nullptr) {
