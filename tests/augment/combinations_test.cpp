@@ -227,6 +227,14 @@ TEST_CASE("combinations: who claims the same is refused in one line, before the 
     CHECK(contains(failure, "cutmix and mixup both replace the labels of a batch"));
     CHECK(failure.find('\n') == std::string::npos);
     CHECK(contains(failure_of(tiny_config(), {"rrr", "rrr"}), "rrr is given twice"));
+    TrainConfig twice = tiny_config();  // both ReLUs of a block are one layer
+    twice.model = "resnet18(in=3, width=8, small=true)";
+    for (const std::string system :
+         {"attention", "explanation_dropout", "excitation_dropout", "random_dropout"}) {
+        CAPTURE(system);
+        CHECK(contains(failure_of(twice, {system + "(layer=layer1.0.relu)"}),
+                       "layer layer1.0.relu is called several times"));
+    }
 
     const TemporaryFolder folder;  // masks of one's own are those of the run: nobody else may mean the data's
     for (const char* other : {"rrr", "rrr(masks=shuffled)", "gradient_mask(mask=decoy)"}) {
