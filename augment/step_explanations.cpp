@@ -73,6 +73,12 @@ Batch blank_batch(const TrainingRun& run) {
     return batch;
 }
 
+void check_called_once(const ExplainedForward& forward, const std::string& layer, const std::string& who) {
+    const std::vector<std::string>& calls = forward.layers().names();
+    BACKLIGHT_CHECK(std::find(calls.begin(), calls.end(), layer + "#1") == calls.end(), who, ": layer ",
+                    layer, " is called several times in a forward pass; take one around it or behind it");
+}
+
 RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample) {
     return RandomStream(RandomKey{.seed = step.run.seed,
                                   .purpose = purpose::kAugmentation,

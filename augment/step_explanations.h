@@ -25,6 +25,9 @@ inline constexpr const char* kDecoyMasks = "the masks of decoys";
 /// It as a batch with the label 0 (or none of several labels) and the masks that the data has, of zeros.
 [[nodiscard]] Batch blank_batch(const TrainingRun& run);
 
+/// Throws Error where the forward pass calls `layer` several times: which call is meant cannot be said.
+void check_called_once(const ExplainedForward& forward, const std::string& layer, const std::string& who);
+
 /// Random numbers of a system (`owner`, which may name a layer or a use too) for a sample of this step.
 [[nodiscard]] RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample);
 

@@ -1,7 +1,5 @@
 #include "augment/features/feature_factor.h"
 
-#include <algorithm>
-
 #include "augment/step_explanations.h"
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -26,10 +24,7 @@ void FeatureFactor::begin(const TrainingRun& run) {
     Batch batch = blank_batch(run);
     TrainingStep step{.run = run, .batch = batch};
     const ExplainedForward& forward = explained_batch(step);
-    const std::vector<std::string>& calls = forward.layers().names();
-    BACKLIGHT_CHECK(std::find(calls.begin(), calls.end(), config_.layer + "#1") == calls.end(), name(),
-                    ": layer ", config_.layer,
-                    " is called several times in a forward pass; take one around it or behind it");
+    check_called_once(forward, config_.layer, name());
     const Shape shape = forward.layers().at(config_.layer).shape();
     BACKLIGHT_CHECK(shape.rank() == 2 || shape.rank() == 4, name(), ": layer ", config_.layer,
                     " has outputs of shape ", shape, ", expected (N,D) or (N,H,W,C)");

@@ -5,7 +5,6 @@
 // M in [0,1]: an explanation at that layer, moved to [0,1] sample by sample, or ground truth. It is a
 // constant, and no factor is negative: a coordinate of the gradient gets another length, never another sign.
 // Weber et al., "Beyond explaining", 2022, Eq. 7 and 19; Nagisetty et al., "xAI-GAN", 2020.
-#include <algorithm>
 
 #include "augment/gradient/scale_gradient.h"
 #include "augment/registry.h"
@@ -89,10 +88,7 @@ private:
     /// Explains a sample of zeros, so that what does not fit is told before the first step.
     void check_layer(const TrainingRun& run) {
         const ExplainedForward forward(*run.model->net, blank_sample(run));
-        const std::vector<std::string>& calls = forward.layers().names();
-        BACKLIGHT_CHECK(std::find(calls.begin(), calls.end(), config_.layer + "#1") == calls.end(),
-                        "gradient_mask: layer ", config_.layer,
-                        " is called several times in a forward pass; take one around it or behind it");
+        check_called_once(forward, config_.layer, "gradient_mask");
         const Shape features = forward.layers().at(config_.layer).shape();
         if (features.rank() == 4) {
             height_ = features[1];

@@ -82,6 +82,23 @@ TEST_CASE("cpu rectify and gate: values and bits of the reference, in float and 
     }
 }
 
+TEST_CASE("cpu any_where_not_positive: one element among many, wherever it lies") {
+    constexpr int64_t kCount = 300'001;
+    const std::vector<float> zeros(kCount, 0.0f);
+    std::vector<float> signs(kCount, -1.0f);
+    signs[7] = 1;
+    const Tensor z = Tensor::from(signs, {kCount});
+    for (const int64_t at : {int64_t{0}, int64_t{7}, int64_t{2048}, kCount / 2, kCount - 1}) {
+        CAPTURE(at);
+        std::vector<float> values = zeros;
+        values[static_cast<size_t>(at)] = 1e-40f;  // denormal, and something
+        const Tensor x = Tensor::from(values, {kCount});
+        CHECK(cpu_backend().any_where_not_positive(x, z) == (at != 7));
+        CHECK(reference_backend().any_where_not_positive(x, z) == (at != 7));
+    }
+    CHECK_FALSE(cpu_backend().any_where_not_positive(Tensor::from(zeros, {kCount}), z));
+}
+
 TEST_CASE("cpu binary: agrees with the reference for every way to broadcast") {
     Draw draw(3);
     std::vector<std::pair<Shape, Shape>> shapes = {

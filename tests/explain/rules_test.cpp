@@ -138,6 +138,17 @@ TEST_SUITE("explain") {
                     options.zero_bias = zero_bias;
                     LrpRules rules(everywhere(rules::gamma(0.5, options)));
                     rules.collect_parameters();
+                    RuleInput input = Merging().input_of(NodeView(r.y.node()));
+                    const auto one_share = [&](const Tensor& r_y) {
+                        input.r_y = r_y;
+                        return input.only_positive_get_relevance();
+                    };
+                    CHECK_FALSE(one_share(from_above));  // a history is built
+                    {
+                        const NoGrad off;
+                        CHECK(one_share(from_above));
+                        CHECK_FALSE(one_share(random_tensor(r.y.shape(), 376)));
+                    }
                     const auto explain = [&](bool create_graph) {
                         const Tensor map =
                             grad(r.y, from_above, {r.x},

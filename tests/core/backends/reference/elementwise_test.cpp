@@ -228,3 +228,17 @@ TEST_CASE_TEMPLATE("rectify and gate: a bit for each element that passes", T, fl
     check_values(y, unary<T>(UnaryOp::relu6, numbers));
     CHECK(open() == std::vector<size_t>{0, 300});  // 6 is where the slope ends
 }
+
+TEST_CASE_TEMPLATE("any_where_not_positive: something where z is 0, below it, or no number", T, float,
+                   double) {
+    const auto any = [](const std::vector<double>& x, const std::vector<double>& z) {
+        const auto n = static_cast<int64_t>(x.size());
+        return reference_backend().any_where_not_positive(tensor<T>(x, {n}), tensor<T>(z, {n}));
+    };
+    CHECK_FALSE(any({}, {}));
+    CHECK_FALSE(any({1, 0, 0, 0}, {1, 0, -1, kNan}));
+    CHECK(any({0, 1}, {1, 0}));
+    CHECK(any({0, -1}, {1, -2}));
+    CHECK(any({kNan, 0}, {-1, 1}));
+    CHECK(any({1, 0}, {kNan, 1}));
+}
