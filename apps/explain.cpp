@@ -53,12 +53,12 @@ std::vector<std::string> methods_of(const Config& c) {
 }
 
 /// Samples of the training split that expected gradients and DeepSHAP compare with.
-Tensor background_of(const Config& c, const Model& model, DType dtype) {
+std::function<Tensor()> background_of(const Config& c, const Model& model, DType dtype) {
     if (c.background.empty()) {
         return {};
     }
     if (c.background.ends_with(".npy")) {
-        return read_input(c.background, model, dtype);
+        return always(read_input(c.background, model, dtype));
     }
     const auto data = load_data(c.background);
     const std::vector<int64_t> order =
@@ -66,7 +66,7 @@ Tensor background_of(const Config& c, const Model& model, DType dtype) {
             .sample(data->train->size(), std::min(c.background_size, data->train->size()));
     const Tensor x = data->train->batch(readable(*data->train, order)).input.to(dtype);
     model.check_input(x.shape());
-    return x;
+    return always(x);
 }
 
 /// "A,B" and repeated options; globs stand for all layers that match, "all" for every one.

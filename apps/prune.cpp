@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "apps/checks.h"
@@ -21,10 +22,11 @@ namespace {
 struct Config {
     std::string model, weights, data, out;
     double fraction = 0.5, step = 0.05;
-    std::string criterion = "lrp_abs", composite = "epsilon", ranking = "global", tied = "mask";
+    std::string criterion = "lrp_abs", composite, ranking = "criterion", tied = "mask";
     int64_t samples_per_class = 10;
     int64_t fine_tune_epochs = 0, final_epochs = 0;
-    TrainConfig tuning;  // lr, batch size, optimiser, seed
+    TrainConfig tuning;                   // lr, batch size, optimiser, seed
+    std::vector<CLI::Option*> of_tuning;  // options that mean something with training only
     [[nodiscard]] bool is_tuned() const { return fine_tune_epochs > 0 || final_epochs > 0; }
 };
 
@@ -39,8 +41,11 @@ void add_options(CLI::App& cmd, Config& c) {
     cmd.add_option("--step", c.step, "Share of the units removed at once; 1: all in one step");
     cmd.add_option("--criterion", c.criterion,
                    "lrp_abs, lrp, weight, gradient, taylor, deeplift, deeplift_zero, random");
-    cmd.add_option("--composite", c.composite, "Of lrp: epsilon on linear layers, or zplus_all");
-    cmd.add_option("--ranking", c.ranking, "global, or layer: the same share of each");
+    cmd.add_option("--composite", c.composite, "Of lrp: epsilon on linear layers (default), or zplus_all");
+    cmd.add_option(
+        "--ranking", c.ranking,
+        "global: units of all layers together; layer: the same share of each; criterion: layer for deeplift, "
+        "else global");
     cmd.add_option(
         "--tied", c.tied,
         "Units that feed a residual sum or a grouped convolution cannot be cut out: mask sets them to 0, "
@@ -51,23 +56,27 @@ void add_options(CLI::App& cmd, Config& c) {
         ->check(at_least_zero());
     cmd.add_option("--final-epochs", c.final_epochs, "Further epochs of training after the last step")
         ->check(at_least_zero());
-    cmd.add_option("--lr", c.tuning.lr, "Learning rate of that training");
-    cmd.add_option("--batch-size", c.tuning.batch_size, "Samples a step of it")->check(at_least_one());
-    cmd.add_option("--optimizer", c.tuning.optimizer.name, "sgd, adam, adamw, adadelta, rmsprop");
-    cmd.add_option("--momentum", c.tuning.optimizer.momentum, "Momentum of sgd and rmsprop");
-    cmd.add_option("--weight-decay", c.tuning.optimizer.weight_decay, "L2 penalty");
+    c.of_tuning = {
+        cmd.add_option("--lr", c.tuning.lr, "Learning rate of that training"),
+        cmd.add_option("--batch-size", c.tuning.batch_size, "Samples a step of it")->check(at_least_one()),
+        cmd.add_option("--optimizer", c.tuning.optimizer.name, "sgd, adam, adamw, adadelta, rmsprop"),
+        cmd.add_option("--momentum", c.tuning.optimizer.momentum, "Momentum of sgd and rmsprop"),
+        cmd.add_option("--weight-decay", c.tuning.optimizer.weight_decay, "L2 penalty")};
     cmd.add_option("--seed", c.tuning.seed, "Random seed of the scored samples and of the training");
 }
 
 /// The options in the grammar of the augmentation, which checks them.
 PruningConfig pruning_of(const Config& c) {
-    const Options options("prune", {{"fraction", concat_text(c.fraction)},
-                                    {"step", concat_text(c.step)},
-                                    {"criterion", c.criterion},
-                                    {"composite", c.composite},
-                                    {"ranking", c.ranking},
-                                    {"tied", c.tied},
-                                    {"samples_per_class", concat_text(c.samples_per_class)}});
+    std::map<std::string, std::string> given{{"fraction", concat_text(c.fraction)},
+                                             {"step", concat_text(c.step)},
+                                             {"criterion", c.criterion},
+                                             {"ranking", c.ranking},
+                                             {"tied", c.tied},
+                                             {"samples_per_class", concat_text(c.samples_per_class)}};
+    if (!c.composite.empty()) {
+        given["composite"] = c.composite;
+    }
+    const Options options("prune", given);
     PruningConfig pruning = read_pruning_config(options);
     pruning.seed = c.tuning.seed;
     return pruning;
@@ -159,6 +168,10 @@ Model prune_while_training(const Config& c, const PruningConfig& pruning, int64_
 
 int run(const Config& c) {
     check_output("--out", c.out);
+    for (const CLI::Option* option : c.of_tuning) {
+        BACKLIGHT_CHECK(c.is_tuned() || option->count() == 0, option->get_name(),
+                        ": nothing is trained; --fine-tune-epochs or --final-epochs say for how long");
+    }
     const PruningConfig pruning = pruning_of(c);
     LoadedModel loaded = load_model(c.model, 0, c.weights);
     const auto data = load_data(c.data);

@@ -45,6 +45,20 @@ std::string command_of(const Config& config) {
     return text;
 }
 
+/// The network of the experiment is made for its own data.
+Reproduction run_on(const ReproductionEntry& entry, const ReproduceOptions& options) {
+    try {
+        return entry.run(entry, options);
+    } catch (const Error& error) {
+        if (!options.model.empty() ||
+            std::string(error.what()).find("expected samples of shape") == std::string::npos) {
+            throw;
+        }
+        throw Error(concat_text(error.what(), "; ", entry.name,
+                                " has a network for its own data, --model names another one"));
+    }
+}
+
 int run(const Config& config) {
     if (config.list || config.name.empty()) {
         return print_list();
@@ -64,7 +78,11 @@ int run(const Config& config) {
             std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begin);
         std::cerr << "[" << seconds.count() << " s] " << text << "\n";
     };
-    const Reproduction result = entry.run(entry, options);
+    Reproduction result = run_on(entry, options);
+    if (options.seeds < entry.seeds) {
+        result.remarks.push_back(concat_text(options.seeds, " of the experiment's ", entry.seeds,
+                                             " seeds: what held, and what did not, may be chance."));
+    }
     print_reproduction(std::cout, entry, result);
     if (!config.out_dir.empty()) {
         write_reproduction(config.out_dir, entry, result, command_of(config));

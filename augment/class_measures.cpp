@@ -201,6 +201,12 @@ void ClassMeasures::restore(const std::map<std::string, Tensor>& state) {
     }
 }
 
+const std::vector<std::string>& measure_options() {
+    static const std::vector<std::string> keys{"measure",  "explainer",       "absolute", "channels",
+                                               "relative", "representatives", "history"};
+    return keys;
+}
+
 ClassMeasures::Config read_measures(const Options& options) {
     ClassMeasures::Config config{.who = options.owner(),
                                  .explainer = options.get("explainer", "epsilon_plus(start=one)")};
@@ -213,6 +219,9 @@ ClassMeasures::Config read_measures(const Options& options) {
                      : measure == "histogram" ? ClassMeasures::Measure::histogram
                                               : ClassMeasures::Measure::mse;
     config.sum_channels = options.choose("channels", "all", {"all", "sum"}) == "sum";
+    if (config.measure == ClassMeasures::Measure::mse) {
+        options.refuse({"relative"}, "measure=mse is no entropy");
+    }
     config.relative = options.get("relative", false);
     config.representatives = options.get_within("representatives", 20, 1, 100'000);
     config.history = options.get_within("history", 5, 1, 1000);

@@ -86,6 +86,7 @@ private:
 };
 
 /// measure, explainer, absolute, channels, relative, representatives and history.
+[[nodiscard]] const std::vector<std::string>& measure_options();
 [[nodiscard]] ClassMeasures::Config read_measures(const Options& options);
 
 }  // namespace backlight

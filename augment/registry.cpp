@@ -77,7 +77,7 @@ const std::vector<AugmentationEntry>& list_augmentations() {
          "none; a removal: 1 forward, 1 backward of the reference samples",
          "fraction=0.5, step=0.05, "
          "criterion=lrp_abs|lrp|weight|gradient|taylor|deeplift|deeplift_zero|random, "
-         "composite=epsilon|zplus_all, ranking=global|layer, tied=mask|leave, samples_per_class=10, first=1, "
+         "composite=epsilon|zplus_all, ranking=criterion|global|layer, tied=mask|leave, samples_per_class=10, first=1, "
          "every_epochs=1",
          "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020; survey section 2.3", build_prune},
     };

@@ -5,6 +5,7 @@
 #include "autograd/functions.h"
 #include "autograd/precision.h"
 #include "core/error.h"
+#include "datasets/corrupt.h"
 
 namespace backlight {
 namespace {
@@ -39,6 +40,22 @@ int64_t samples_at_once(const Shape& sample) {
     return std::clamp<int64_t>(1'000'000 / std::max<int64_t>(sample.numel(), 1), 1, 128);
 }
 
+namespace {
+
+/// Drawn once in a run, where they can be read.
+Tensor background_of(const TrainingRun& run) {
+    constexpr int64_t kSamples = 20;
+    if (!run.background->defined()) {
+        const std::vector<int64_t> drawn =
+            RandomStream(RandomKey{.seed = run.seed, .purpose = purpose::kExplainer})
+                .sample(run.data->size(), std::min(kSamples, run.data->size()));
+        *run.background = run.data->batch(readable(*run.data, drawn)).input;
+    }
+    return *run.background;
+}
+
+}  // namespace
+
 ExplainContext explain_context(const TrainingRun& run) {
     const InputRange range = run.data->input_range();
     const Normalization& scale = run.data->normalization();
@@ -47,7 +64,8 @@ ExplainContext explain_context(const TrainingRun& run) {
             .high = {range.high.begin(), range.high.end()},
             .mean = {scale.mean.begin(), scale.mean.end()},
             .std = {scale.std.begin(), scale.std.end()},
-            .seed = run.seed};
+            .seed = run.seed,
+            .background = [&run] { return background_of(run); }};
 }
 
 Tensor blank_sample(const TrainingRun& run) {
@@ -84,6 +102,14 @@ RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64
                                   .purpose = purpose::kAugmentation,
                                   .step = static_cast<uint64_t>(step.step) | uint64_t{hash_of(owner)} << 32,
                                   .sample = static_cast<uint32_t>(sample)});
+}
+
+std::vector<int64_t> numbers_of(const TrainingStep& step) {
+    std::vector<int64_t> numbers;
+    for (const int64_t index : step.batch.indices) {
+        numbers.push_back(step.step * step.run.data->size() + index);
+    }
+    return numbers;
 }
 
 double maps_not_finite(const TrainingStep& step) {
@@ -147,9 +173,10 @@ std::vector<Tensor> explained_maps(TrainingStep& step, const std::string& method
         const PrecisionScope full(DType::f32);
         std::vector<Tensor> maps;
         double replaced = maps_not_finite(step);
-        for (const Variable& map : explainer_of(step, method)
-                                       .explain(forward, {.targets = targets, .layers = layers}, false)
-                                       .maps) {
+        for (const Variable& map :
+             explainer_of(step, method)
+                 .explain(forward, {.targets = targets, .layers = layers, .numbers = numbers_of(step)}, false)
+                 .maps) {
             maps.push_back(finite_or_zero(map.data(), &replaced));
         }
         known = std::move(maps);

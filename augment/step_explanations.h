@@ -31,6 +31,9 @@ void check_called_once(const ExplainedForward& forward, const std::string& layer
 /// Random numbers of a system (`owner`, which may name a layer or a use too) for a sample of this step.
 [[nodiscard]] RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample);
 
+/// Numbers of the batch's samples for methods that draw: others in each step.
+[[nodiscard]] std::vector<int64_t> numbers_of(const TrainingStep& step);
+
 /// A forward pass of its own on the batch as it is now: evaluation mode, nothing of the training changes (no
 /// gradient, no running statistic, no random number). For `method` alone, on `layers`, one recorded no
 /// further than it reads will do, if there is no other yet.

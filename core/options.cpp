@@ -256,6 +256,14 @@ std::string Options::choose(const std::string& key, const std::string& fallback,
     return value;
 }
 
+void Options::refuse(const std::vector<std::string>& keys, std::string_view because) const {
+    for (const std::string& key : keys) {
+        if (has(key)) {
+            throw_error(concat_text(owner_, ": ", because, "; leave ", key, " out"));
+        }
+    }
+}
+
 void Options::finish() const {
     for (const auto& [key, value] : values_) {
         if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {

@@ -81,6 +81,9 @@ public:
     [[nodiscard]] std::string choose(const std::string& key, const std::string& fallback,
                                      const std::vector<std::string>& choices) const;
 
+    /// Throws Error when one of `keys` was given: `because` says what makes it void, and ends as a sentence
+    /// does before "; leave KEY out".
+    void refuse(const std::vector<std::string>& keys, std::string_view because) const;
     /// Throws Error when a key was given that nobody asked for.
     void finish() const;
     /// The keys asked for so far, in that order.

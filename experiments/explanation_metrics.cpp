@@ -37,14 +37,6 @@ bool has_boxes(const DataSource& data) {
 
 /// Training samples where a method compares with them.
 Tensor background_of(const DataSource& data, const ExplanationMetricsConfig& config) {
-    const bool needed =
-        std::any_of(config.methods.begin(), config.methods.end(), [](const std::string& method) {
-            return method.find("expected_gradients") != std::string::npos ||
-                   method.find("deep_shap") != std::string::npos;
-        });
-    if (!needed) {
-        return {};
-    }
     const int64_t size = data.train->size();
     const std::vector<int64_t> drawn =
         RandomStream(RandomKey{.seed = config.seed, .purpose = purpose::kExplainer})
@@ -62,7 +54,13 @@ MetricContext context_of(const LoadedModel& model, const DataSource& data, const
                                       .mean = widened(set.normalization().mean),
                                       .std = widened(set.normalization().std),
                                       .seed = config.seed,
-                                      .background = background_of(data, config)},
+                                      .background =
+                                          [&data, &config, drawn = std::make_shared<Tensor>()] {
+                                              if (!drawn->defined()) {
+                                                  *drawn = background_of(data, config);
+                                              }
+                                              return *drawn;
+                                          }},
                           .multi_label = set.is_multi_label(),
                           .masks_are_boxes = has_boxes(data),
                           .init = net.init};

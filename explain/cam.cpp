@@ -29,8 +29,8 @@ std::string layer_of(const CamOptions& options, const std::string& asked, const 
                     "(layer=", options.layer, "): the map is asked for at layer ", asked,
                     "; name one of them");
     const std::string& layer = asked.empty() ? options.layer : asked;
-    BACKLIGHT_CHECK(!layer.empty(), method,
-                    ": the model states no layer with a spatial extent; name one with --layer");
+    BACKLIGHT_CHECK(!layer.empty(), method, ": the model states no layer with a spatial extent; name one, ",
+                    method, "(layer=L)");
     return layer;
 }
 

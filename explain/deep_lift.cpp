@@ -220,9 +220,8 @@ std::unique_ptr<Explainer> build_deep_lift(const Options& options, const Explain
 }
 
 std::unique_ptr<Explainer> build_deep_shap(const Options& options, const ExplainContext& context) {
-    BACKLIGHT_CHECK(context.background.defined(),
-                    "deep_shap: needs samples to compare with: --background DATA");
-    return std::make_unique<DeepShap>(start_option(options, "one"), context.background, context.progress);
+    BACKLIGHT_CHECK(context.background, "deep_shap: needs samples to compare with: --background DATA");
+    return std::make_unique<DeepShap>(start_option(options, "one"), context.background(), context.progress);
 }
 
 }  // namespace backlight

@@ -23,9 +23,15 @@ struct ExplainContext {
     std::vector<double> low, high;  // input range, one value or one a channel; empty: not stated
     std::vector<double> mean, std;  // of the normalisation of pictures; empty: 0 and 1
     uint64_t seed = 0;              // of methods that draw
-    Tensor background;              // samples of the training data (M,H,W,C) or (M,D); undefined: none
+    /// Samples of the training data (M,H,W,C) or (M,D), for methods that compare with them; empty: none.
+    std::function<Tensor()> background;
     std::function<void(int64_t done, int64_t of)> progress;  // of methods that take long; may be empty
 };
+
+/// A background that is at hand.
+[[nodiscard]] inline std::function<Tensor()> always(const Tensor& x) {
+    return [x] { return x; };
+}
 
 struct ExplainRequest {
     std::vector<int64_t> targets{};  // one a sample; not read with `start` or `neuron`

@@ -337,14 +337,14 @@ std::unique_ptr<Explainer> build_integrated_gradients(const Options& options, co
 }
 
 std::unique_ptr<Explainer> build_expected_gradients(const Options& options, const ExplainContext& context) {
-    BACKLIGHT_CHECK(context.background.defined(),
+    BACKLIGHT_CHECK(context.background,
                     "expected_gradients: needs samples to compare with: --background DATA");
     return std::make_unique<ExpectedGradients>(
         ExpectedGradients::Config{.start = start_option(options, "one"),
                                   .pairs = options.get_within("k", 200, 1, 1'000'000),
                                   .stratified = options.get("stratified", false),
                                   .seed = context.seed},
-        context.background, context.progress);
+        context.background(), context.progress);
 }
 
 }  // namespace backlight

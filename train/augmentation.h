@@ -27,6 +27,8 @@ struct TrainingRun {
     uint64_t seed = 0;
     Optimizer* optimizer = nullptr;  // its state tensors, for who changes weights behind its back
     bool averages = false;           // averaged weights are kept beside (--ema)
+    /// Some samples of `data`, drawn by the first explainer that compares with them.
+    std::shared_ptr<Tensor> background = std::make_shared<Tensor>();
 };
 
 /// One step as the hooks see it; with --accumulate, one batch of it.
@@ -99,6 +101,9 @@ public:
     /// After the optimiser's update.
     virtual void after_step(TrainingStep& /*step*/) {}
     virtual void end_epoch(const TrainingRun& /*run*/, int64_t /*epoch*/) {}
+    /// Around each test: what only training has is taken out of the network, and put back.
+    virtual void begin_test(const TrainingRun& /*run*/) {}
+    virtual void end_test(const TrainingRun& /*run*/) {}
     /// Model: after the last step, before the final evaluation and before weights are written. Returns
     /// whether the model now answers otherwise, and is to be measured again.
     virtual bool finish(const TrainingRun& /*run*/) { return false; }

@@ -51,6 +51,27 @@ const Parameter* without_finite_gradient(const std::vector<Parameter>& parameter
     return nullptr;
 }
 
+/// The network without what only training has, while it lives.
+class AsTested {
+public:
+    AsTested(const Augmentations& systems, const TrainingRun& run) : systems_(systems), run_(run) {
+        for (const auto& system : systems_) {
+            system->begin_test(run_);
+        }
+    }
+    ~AsTested() {
+        for (const auto& system : systems_) {
+            system->end_test(run_);
+        }
+    }
+    AsTested(const AsTested&) = delete;
+    AsTested& operator=(const AsTested&) = delete;
+
+private:
+    const Augmentations& systems_;
+    const TrainingRun& run_;
+};
+
 /// What a sum is divided by: where nothing counts it is 0, and stays so.
 double or_one(double weight) { return weight > 0 ? weight : 1.0; }
 
@@ -686,6 +707,7 @@ private:
     /// Of large pictures no more at once than a batch of the training has: the evaluation shall not be what
     /// needs most memory.
     Evaluation measure(const Dataset& data) {
+        const AsTested tested(systems_, run_);
         const int64_t usual = default_batch(data.sample_shape());
         const bool large = usual < default_batch({});
         return evaluate(*result_.model.net, data,
@@ -695,6 +717,7 @@ private:
 
     void save_weights(const char* file) {
         if (!config_.run.empty()) {
+            const AsTested tested(systems_, run_);
             write_safetensors(in_run(file), state_dict(*result_.model.net),
                               weight_metadata(result_.model, *result_.data));
         }

@@ -6,7 +6,7 @@
 // 3): for each class that is there and seen, the picture masked for it joins the batch if the class is still
 // seen. The printed mask (Eq. 2) keeps the salient pixels, the text occludes them, and the rule above makes
 // sense for the latter: both are here. "Background" is no class of any set: p = 0 unless asked for, and then
-// a label that is uniform over the classes, or an output of its own (`extra_class`), which the final network
+// a label that is uniform over the classes, or an output of its own (`extra_class`), which a test
 // never answers. With several labels it is the absence of the class. A mask for the true class tells the
 // label: a network may learn to read it off the hole (target=predicted does not). Li et al., "EDDA:
 // explanation-driven data augmentation to improve explanation faithfulness", 2021.
@@ -47,6 +47,8 @@ public:
         double tau = 0.5, background = 0;  // threshold; probability of what was not recognised
         bool keep = false, predicted = false, extra_class = false, full_labels = false, shuffled = false;
         int64_t max_added = 0;  // a picture
+        // An option that was given and means something with these labels only.
+        const char *for_one = nullptr, *for_several = nullptr;
         Fill fill;
     };
     explicit Edda(Config config) : config_(std::move(config)) {}
@@ -58,9 +60,12 @@ public:
         const auto explainer = build_method(config_.explainer, explain_context(run));
         (void)explainer->explain(ExplainedForward(*run.model->net, blank), {.targets = {0}}, false);
         (void)filled(blank, config_.fill, explain_context(run));
-        if (has_extra_class(run)) {
-            BACKLIGHT_CHECK(!run.averages,
-                            "edda: averaged weights (ema) would answer background=extra_class");
+        const bool several = run.data->is_multi_label();
+        BACKLIGHT_CHECK(several || !config_.for_several, "edda: ", config_.for_several,
+                        " is for data with several labels a sample; leave it out");
+        BACKLIGHT_CHECK(!several || !config_.for_one, "edda: ", config_.for_one,
+                        " is for data with one label a sample; leave it out");
+        if (config_.extra_class) {
             BACKLIGHT_CHECK(run.model->classes == run.data->num_classes() + 1,
                             "edda: background=extra_class needs one output more than the data has classes, ",
                             run.data->num_classes() + 1, ", the model has ", run.model->classes);
@@ -78,22 +83,26 @@ public:
     }
 
     /// Algorithm 2's background is no answer.
-    bool finish(const TrainingRun& run) override {
-        if (!has_extra_class(run)) {
-            return false;
+    void begin_test(const TrainingRun& run) override {
+        if (config_.extra_class) {
+            Tensor bias = head_bias(run);
+            bias_ = bias.clone();
+            auto values = bias.to_vector<float>();
+            values.back() = -1e9f;
+            bias.copy_from(Tensor::from(values, bias.shape()));
         }
-        Tensor bias = head_bias(run);
-        auto values = bias.to_vector<float>();
-        values.back() = -1e9f;
-        bias.copy_from(Tensor::from(values, bias.shape()));
-        return true;
+    }
+    void end_test(const TrainingRun& run) override {
+        if (config_.extra_class) {
+            head_bias(run).copy_from(bias_);
+        }
+    }
+    bool finish(const TrainingRun& run) override {
+        begin_test(run);
+        return false;
     }
 
 private:
-    [[nodiscard]] bool has_extra_class(const TrainingRun& run) const {
-        return config_.extra_class && config_.background > 0 && !run.data->is_multi_label();
-    }
-
     [[nodiscard]] static Tensor head_bias(const TrainingRun& run) {
         const std::string& head = run.model->head;
         const std::string name = head.substr(0, head.rfind('.') + 1) + "bias";
@@ -288,6 +297,7 @@ private:
     }
 
     Config config_;
+    Tensor bias_;  // of the output layer, during a test with an output more
 };
 
 }  // namespace
@@ -296,6 +306,15 @@ std::unique_ptr<Augmentation> build_edda(const Options& options) {
     Edda::Config config{.explainer = options.get("explainer", "grad_cam"),
                         .tau = options.get_within("tau", 0.5, 0.0, 1.0),
                         .background = options.get_within("p", 0.0, 0.0, 1.0)};
+    if (!options.has("p")) {
+        options.refuse({"background"}, "without p=P no picture becomes background");
+    }
+    for (const char* key : {"background", "target"}) {
+        config.for_one = options.has(key) ? key : config.for_one;
+    }
+    for (const char* key : {"label_mode", "max_added_per_image"}) {
+        config.for_several = options.has(key) ? key : config.for_several;
+    }
     config.keep = options.choose("mask", "occlude", {"occlude", "keep"}) == "keep";
     config.predicted = options.choose("target", "label", {"label", "predicted"}) == "predicted";
     config.extra_class = options.choose("background", "uniform", {"uniform", "extra_class"}) == "extra_class";

@@ -96,8 +96,15 @@ private:
 std::unique_ptr<Augmentation> build_imbalance(const Options& options) {
     const ClassMeasures::Config measures = read_measures(options);
     const std::string control = options.choose("control", "none", {"none", "data", "uniform"});
-    BACKLIGHT_CHECK(control == "none" || !options.has("explainer"), "imbalance: control=", control,
-                    " explains nothing; leave explainer out");
+    if (control != "none") {
+        options.refuse(measure_options(), "control=" + control + " explains nothing");
+    }
+    if (control == "uniform") {
+        options.refuse({"temperature", "standardize", "rescale"}, "control=uniform has equal shares");
+    }
+    if (control != "data") {
+        options.refuse({"invert"}, "only control=data inverts the numbers of samples");
+    }
     const bool complement = options.choose("invert", "inverse", {"inverse", "complement"}) == "complement";
     return std::make_unique<Imbalance>(measures, read_shares(options, false),
                                        control == "none"   ? Control::none

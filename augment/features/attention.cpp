@@ -66,8 +66,7 @@ std::unique_ptr<Augmentation> build_attention(const Options& options) {
     const Mask mask = text == "random" ? Mask::random : text == "shuffled" ? Mask::shuffled : Mask::relevance;
     FeatureFactor::Config config = read_feature_options(options, "epsilon(start=one)");
     if (mask == Mask::random) {
-        BACKLIGHT_CHECK(!options.has("explainer"),
-                        "attention: mask=random explains nothing; leave explainer out");
+        options.refuse({"explainer", "target"}, "mask=random explains nothing");
         config.explainer.clear();
     }
     return std::make_unique<Attention>(std::move(config), mask,

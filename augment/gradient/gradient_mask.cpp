@@ -177,15 +177,18 @@ std::unique_ptr<Augmentation> build_gradient_mask(const Options& options) {
     GradientMask::Config config{.layer = options.get("layer", ""),
                                 .explainer = options.get("explainer", "saliency")};
     config.multiply = options.choose("mode", "add", {"add", "multiply"}) == "multiply";
-    BACKLIGHT_CHECK(!config.multiply || !options.has("lambda"), "gradient_mask: lambda belongs to mode=add");
+    if (config.multiply) {
+        options.refuse({"lambda"}, "lambda belongs to mode=add");
+    }
     config.lambda = config.multiply ? 1 : options.get_within("lambda", 0.2, 0.0, 1e6);
     config.predicted = options.choose("target", "label", {"label", "predicted"}) == "predicted";
     const std::map<std::string, MaskSource> sources{{"explanation", MaskSource::explanation},
                                                     {"object", MaskSource::object},
                                                     {"decoy", MaskSource::decoy}};
     config.source = sources.at(options.choose("mask", "explanation", {"explanation", "object", "decoy"}));
-    BACKLIGHT_CHECK(config.source == MaskSource::explanation || !options.has("explainer"),
-                    "gradient_mask: a mask of the data is not explained; leave explainer out");
+    if (config.source != MaskSource::explanation) {
+        options.refuse({"explainer", "target"}, "a mask of the data is not explained");
+    }
     const std::map<std::string, MaskControl> controls{{"none", MaskControl::none},
                                                       {"constant", MaskControl::constant},
                                                       {"random", MaskControl::random},

@@ -312,6 +312,9 @@ std::unique_ptr<Augmentation> build_weight_lrp(const Options& options) {
     config.reading = readings.at(
         options.choose("reading", "outer", {"dot", "hadamard", "outer", "outer_sqrt", "weight_lrp"}));
     config.control = controls.at(options.choose("control", "none", {"none", "random", "shuffled"}));
+    if (config.control == RateControl::random) {
+        options.refuse({"explainer"}, "control=random explains nothing");
+    }
     config.divide_by_sum = options.choose("normalise", "mean1", {"mean1", "sum"}) == "sum";
     config.cap = options.get_within("cap", 10.0, 1e-6, 1e9);
     config.kappa = options.get_within("kappa", 1.0, 0.0, 1.0);

@@ -125,7 +125,11 @@ private:
         }
         Variable weight;
         if (batch.soft_label.defined()) {  // the mean over what the sample stands for
-            weight = sum(slice(Variable(batch.soft_label), 1, 0, classes) * factor, {1});
+            const Variable label(batch.soft_label);
+            weight = sum(slice(label, 1, 0, classes) * factor, {1});
+            if (const int64_t more = label.dim(1) - classes; more > 0) {  // outputs that are no class: 1
+                weight = weight + sum(slice(label, 1, classes, more), {1});
+            }
         } else {
             weight = reshape(gather_rows(reshape(factor, {classes, 1}), batch.label), {batch.size()});
         }
@@ -145,8 +149,11 @@ std::unique_ptr<Augmentation> build_class_factors(const Options& options) {
     const ClassMeasures::Config measures = read_measures(options);
     const std::string control =
         options.choose("control", "none", {"none", "inverse", "balanced", "shuffled"});
-    BACKLIGHT_CHECK((control != "inverse" && control != "balanced") || !options.has("explainer"),
-                    "class_factors: control=", control, " explains nothing; leave explainer out");
+    if (control == "inverse" || control == "balanced") {
+        options.refuse(measure_options(), "control=" + control + " explains nothing");
+        options.refuse({"temperature", "standardize", "rescale"},
+                       "control=" + control + " is made of the numbers of samples");
+    }
     return std::make_unique<ClassFactors>(
         measures, read_shares(options, measures.measure == ClassMeasures::Measure::mse),
         control == "none"       ? Control::none

@@ -23,6 +23,9 @@ void ExplanationPenalty::begin(const TrainingRun& run) {
     Batch batch = blank_batch(run);
     TrainingStep step{.run = run, .batch = batch};
     const ExplainedForward forward(*run.model->net, batch.input);
+    if (!config_.layer.empty()) {
+        check_called_once(forward, config_.layer.substr(0, config_.layer.find(':')), name());
+    }
     step.input = forward.input();
     step.logits = forward.logits();
     step.layers = &forward.layers();
@@ -32,7 +35,7 @@ void ExplanationPenalty::begin(const TrainingRun& run) {
 Variable ExplanationPenalty::relevance(TrainingStep& step) {
     if (explainer_) {
         const ExplainedForward forward(step.net(), *step.layers, step.input, step.logits);
-        ExplainRequest request{.targets = labels_of(step.batch, name())};
+        ExplainRequest request{.targets = labels_of(step.batch, name()), .numbers = numbers_of(step)};
         if (!config_.layer.empty()) {
             request.layers = {config_.layer};
         }

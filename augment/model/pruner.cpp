@@ -35,8 +35,14 @@ PruningConfig read_pruning_config(const Options& options) {
     config.step = options.get_within("step", config.step, 1e-6, 1.0);
     config.criterion = options.get("criterion", config.criterion);
     (void)find_pruning_criterion(config.criterion);
+    if (config.criterion != "lrp" && config.criterion != "lrp_abs") {
+        options.refuse({"composite"}, "criterion=" + config.criterion + " is no LRP");
+    }
     config.zplus_all = options.choose("composite", "epsilon", {"epsilon", "zplus_all"}) == "zplus_all";
-    config.by_layer = options.choose("ranking", "global", {"global", "layer"}) == "layer";
+    const std::string ranking = options.choose("ranking", "criterion", {"criterion", "global", "layer"});
+    if (ranking != "criterion") {
+        config.by_layer = ranking == "layer";
+    }
     config.leave_tied = options.choose("tied", "mask", {"mask", "leave"}) == "leave";
     config.samples_per_class =
         options.get_within("samples_per_class", config.samples_per_class, 0, int64_t{1} << 40);
@@ -86,7 +92,7 @@ void Pruner::remove_next() {
                                                          .step = done_});
     ++done_;
     const double share = std::min(static_cast<double>(done_) * config_.step, config_.fraction);
-    if (config_.by_layer) {
+    if (config_.by_layer.value_or(criterion_.by_layer)) {
         remove_by_layer(scores, share);
     } else {
         remove_global(scores, floor_of(share, units_.count()));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,13 @@ struct PruningConfig {
     double step = 0.05;                 // of all units, at once; 1: all in one step
     std::string criterion = "lrp_abs";  // see list_pruning_criteria
     bool zplus_all = false;             // lrp: z+ on linear layers too, instead of epsilon
-    bool by_layer = false;              // the fraction in every layer, instead of in all together
+    std::optional<bool> by_layer;       // the fraction in every layer, or in all together; not given: as the
+                                        // criterion is meant
     bool leave_tied = false;            // units that cannot be cut out stay, instead of being set to 0
     int64_t samples_per_class = 10;     // reference samples; 0: the whole training set
     uint64_t seed = 0;                  // of their draw, and of criterion random
 };
-/// fraction, step, criterion, composite=epsilon|zplus_all, ranking=global|layer, tied=mask|leave,
+/// fraction, step, criterion, composite=epsilon|zplus_all, ranking=criterion|global|layer, tied=mask|leave,
 /// samples_per_class. Throws Error on values out of range.
 [[nodiscard]] PruningConfig read_pruning_config(const Options& options);
 

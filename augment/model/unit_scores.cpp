@@ -39,7 +39,7 @@ struct Reading {
 /// Sums a method's values at the units over positions and reference samples.
 UnitScores read(const Reading& reading, const ScoreInput& input) {
     const PrecisionScope full(DType::f32);
-    const auto explainer = build_method(reading.method, {.background = input.reference_input});
+    const auto explainer = build_method(reading.method, {.background = always(input.reference_input)});
     ExplainRequest request;
     UnitScores scores;
     for (const UnitLayer& layer : input.layers) {
@@ -152,18 +152,19 @@ double scale_of(Scale kind, const std::vector<double>& row, const std::vector<ui
 
 const std::vector<PruningCriterion>& list_pruning_criteria() {
     static const std::vector<PruningCriterion> criteria = {
-        {"lrp", "sum of the relevance for the true class", Scale::sum, true, false, lrp},
-        {"lrp_abs", "sum over samples of |relevance for the true class|", Scale::sum, true, false, lrp_abs},
-        {"weight", "sum of |incoming weights|", Scale::sum, false, false, weight},
-        {"gradient", "|mean of dL/dz|, z before the activation", Scale::root_of_squares, true, false,
+        {"lrp", "sum of the relevance for the true class", Scale::sum, true, false, false, lrp},
+        {"lrp_abs", "sum over samples of |relevance for the true class|", Scale::sum, true, false, false,
+         lrp_abs},
+        {"weight", "sum of |incoming weights|", Scale::sum, false, false, false, weight},
+        {"gradient", "|mean of dL/dz|, z before the activation", Scale::root_of_squares, true, false, false,
          gradient},
-        {"taylor", "|mean of z dL/dz|: absolute after averaging", Scale::root_of_squares, true, false,
+        {"taylor", "|mean of z dL/dz|: absolute after averaging", Scale::root_of_squares, true, false, false,
          taylor},
         {"deeplift", "mean of |DeepLIFT contribution| against the mean training input", Scale::sum, true,
-         true, deeplift},
-        {"deeplift_zero", "mean of |DeepLIFT contribution| against zeros", Scale::sum, true, false,
+         true, true, deeplift},
+        {"deeplift_zero", "mean of |DeepLIFT contribution| against zeros", Scale::sum, true, false, true,
          deeplift_zero},
-        {"random", "uniform (control)", Scale::none, false, false, random},
+        {"random", "uniform (control)", Scale::none, false, false, false, random},
     };
     return criteria;
 }

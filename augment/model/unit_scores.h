@@ -37,6 +37,7 @@ struct PruningCriterion {
     enum class Scale : uint8_t { none, sum, root_of_squares } scale = Scale::none;
     bool reads_data = true;
     bool needs_reference = false;  // `reference_input`
+    bool by_layer = false;         // units are ranked in each layer, where nothing else is asked for
     UnitScores (*scores)(const ScoreInput& input) = nullptr;
 };
 [[nodiscard]] const std::vector<PruningCriterion>& list_pruning_criteria();

@@ -10,6 +10,6 @@ ReproductionRun reproduce_toy1, reproduce_toy2, reproduce_excitation_dropout, re
 ReproductionRun reproduce_toy3, reproduce_rrr, reproduce_different_reasons, reproduce_input_gradient;
 ReproductionRun reproduce_imbalance, reproduce_loss_scaling, reproduce_edda;
 ReproductionRun reproduce_weight_lr, reproduce_gradient_mask;
-ReproductionRun reproduce_pruning_toys, reproduce_pruning;
+ReproductionRun reproduce_pruning_toys, reproduce_pruning, reproduce_pruning_deeplift;
 
 }  // namespace backlight

@@ -73,6 +73,11 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "taylor, gradient, weight and random criteria; the whole network",
          "Yeom et al., Pattern Recognition 2021; Sabih et al., 2020", 6, true, "5 minutes",
          reproduce_pruning},
+        {"pruning_deeplift", "Pruning by DeepLIFT contributions: neurons of a perceptron",
+         "the same share of each layer costs less accuracy by contribution than at random, and as much as by "
+         "magnitude",
+         "weight and random criteria; DeepLIFT against zeros; the whole network",
+         "Sabih et al., arXiv 2008.09072, 2020", 5, true, "20 seconds", reproduce_pruning_deeplift},
     };
     return entries;
 }

@@ -28,6 +28,7 @@ std::vector<double> one_shot(TrainResult& trained, const std::string& criterion,
                       {.fraction = 0.1 * static_cast<double>(tenths),
                        .step = 1,
                        .criterion = criterion,
+                       .by_layer = false,
                        .samples_per_class = kSamplesPerClass,
                        .seed = seed});
         pruner.remove_next();
@@ -77,8 +78,8 @@ Reproduction reproduce_pruning(const ReproductionEntry&, const ReproduceOptions&
                 m.add(criterion, at_once(tenths), seed, accuracy[static_cast<size_t>(tenths) - 1]);
             }
             at_once_curves.add(criterion, accuracy);
-            tuning.augment = {concat_text("prune(fraction=0.7, step=0.1, first=0, criterion=", criterion,
-                                          ", samples_per_class=", kSamplesPerClass, ")")};
+            tuning.augment = {concat_text("prune(fraction=0.7, step=0.1, first=0, ranking=global, criterion=",
+                                          criterion, ", samples_per_class=", kSamplesPerClass, ")")};
             std::vector<double> tuned;
             const TrainResult small = train_quietly(
                 tuning, [&](const TrainProgress&, const Evaluation& e) { tuned.push_back(e.accuracy); });

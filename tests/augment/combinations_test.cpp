@@ -235,6 +235,11 @@ TEST_CASE("combinations: who claims the same is refused in one line, before the 
         CHECK(contains(failure_of(twice, {system + "(layer=layer1.0.relu)"}),
                        "layer layer1.0.relu is called several times"));
     }
+    for (const std::string system : {"rrr(masks=all, ", "penalty("}) {
+        CAPTURE(system);
+        CHECK(contains(failure_of(twice, {system + "explainer=epsilon, layer=layer1.0.relu:in)"}),
+                       "layer layer1.0.relu is called several times"));
+    }
 
     const TemporaryFolder folder;  // masks of one's own are those of the run: nobody else may mean the data's
     for (const char* other : {"rrr", "rrr(masks=shuffled)", "gradient_mask(mask=decoy)"}) {

@@ -35,6 +35,11 @@ struct Hand {
     }
     /// Makes the labels several: (N,2), all of weight 1.
     void set_targets(const Floats& targets) {
+        const auto several =
+            make_dataset(step.batch.input, std::vector<int64_t>(targets.size() / 2, 0), numbered_classes(2));
+        several->set_presence({targets.size(), Presence::present});
+        step.data = several;
+        step.run.data = several;
         const Shape shape{step.batch.size(), 2};
         step.batch.label = {};
         step.batch.target = Tensor::from(targets, shape);
@@ -148,17 +153,51 @@ TEST_CASE("edda: with p = 1 what is lost stands for the background") {
         hand.step.run.data = hand.step.data;
         const std::string text = edda("p=1, background=extra_class");
         CHECK(values(hand.after(text).soft_label) == Floats{1, 0, 0, 0, 0, 1});
-        CHECK(build_augmentation(text)->finish(hand.step.run));
-        CHECK(values(hand.step.model.net->parameters()[1].value.data()) == Floats{2.5f, 0, -1e9f});
-        hand.step.run.averages = true;
-        CHECK(error_of([&] { build_augmentation(text)->begin(hand.step.run); }).find("averaged weights") !=
-              std::string::npos);
-        hand.step.run.averages = false;
-        build_augmentation(edda("background=extra_class"))->begin(hand.step.run);  // p = 0: not needed
+        const auto system = build_augmentation(text);
+        const auto bias = [&] { return values(hand.step.model.net->parameters()[1].value.data()); };
+        system->begin_test(hand.step.run);
+        CHECK(bias() == Floats{2.5f, 0, -1e9f});
+        system->end_test(hand.step.run);
+        CHECK(bias() == Floats{2.5f, 0, -9});
+        (void)system->finish(hand.step.run);
+        CHECK(bias() == Floats{2.5f, 0, -1e9f});
     }
     Hand hand(x, {0, 1}, {2.5, 0});
     CHECK(error_of([&] { (void)hand.after(edda("p=1, background=extra_class")); }) ==
           "edda: background=extra_class needs one output more than the data has classes, 3, the model has 2");
+}
+
+TEST_CASE("edda: no test answers the background, in no epoch and with no weights") {
+    const TemporaryFolder folder;
+    TrainConfig config = picture_config();
+    config.run = folder.path() / "run";
+    config.classes = 5;
+    config.ema = 0.5;
+    // Nothing is ever recognised behind these masks, so all that is trained says: background.
+    config.augment = {"edda(explainer=saliency, tau=0, p=1, background=extra_class)"};
+    config.lr = 0.3;
+    TrainHooks hooks = with_augmentations();
+    int64_t epochs = 0;
+    const auto answers_it = [](const Evaluation& evaluation) {
+        int64_t answers = 0;
+        for (const auto& row : evaluation.confusion) {
+            answers += row.back();
+        }
+        return answers > 0;
+    };
+    hooks.epoch = [&](const TrainProgress& now, const Evaluation& evaluation) {
+        CHECK(now.augment.at(config.augment[0]).at("background") > 0);
+        CHECK_FALSE(answers_it(evaluation));
+        ++epochs;
+    };
+    const TrainResult result = train(config, hooks);
+    CHECK(epochs == config.epochs);
+    CHECK_FALSE(answers_it(result.test));
+    CHECK_FALSE(answers_it(result.test_ema.value()));
+    for (const char* file : {"weights.safetensors", "weights_ema.safetensors"}) {
+        const Model model = load_model(config.model, 5, config.run / file).model;
+        CHECK_FALSE(answers_it(evaluate(*model.net, *result.data->test)));
+    }
 }
 
 TEST_CASE("edda: p is the share of the lost that becomes background") {
@@ -312,6 +351,10 @@ TEST_CASE("edda: wrong use is told before training") {
     CHECK(contains(error("edda(explainer=salience)", "toy1", "toy1"), "did you mean saliency?"));
     CHECK(contains(error("edda(mask=both)", "toy1", "toy1"), "occlude"));
     CHECK(contains(error("edda(tau=2)", "toy1", "toy1"), "tau"));
+    CHECK(contains(error("edda(background=extra_class)", "toy1", "toy1"), "without p=P"));
+    CHECK(contains(error("edda(explainer=saliency, label_mode=full)", "toy1", "toy1"),
+                   "label_mode is for data with several labels a sample; leave it out"));
+    CHECK(contains(error("edda", "toy1", "toy1"), "name one, grad_cam(layer=L)"));
     CHECK(error("edda(explainer=saliency, fill=noise)", "cnn_small(in=3)", "shapes16(n=16, n_test=4)") ==
           "no error");
 }

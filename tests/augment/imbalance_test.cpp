@@ -398,6 +398,9 @@ TEST_CASE("class_factors: its controls, soft labels, several labels") {
     batch = s.data->batch(rows);
     batch.soft_label = Tensor::from(std::vector<float>{0.25f, 0.75f, 1, 0}, {2, 2});
     check_near(weights("class_factors(control=inverse)", batch), {0.75, 1.5});
+    batch = s.data->batch(rows);  // a third output, which is no class: its share counts as it is
+    batch.soft_label = Tensor::from(std::vector<float>{0.25f, 0.25f, 0.5f, 0, 0, 1}, {2, 3});
+    check_near(weights("class_factors(control=inverse)", batch), {1, 1});
 
     s.data->set_presence({16 * 2, Presence::present});
     batch = s.data->batch(rows);
@@ -415,6 +418,15 @@ TEST_CASE("imbalance, class_factors: what an option of the run does already is r
                    "leave explainer out"));
     CHECK(contains(message("attention(layer=features.0, mask=random, explainer=nonsense)"),
                    "leave explainer out"));
+    CHECK(contains(message("imbalance(control=uniform, measure=mse)"), "leave measure out"));
+    CHECK(contains(message("imbalance(control=data, history=2)"), "leave history out"));
+    CHECK(contains(message("imbalance(control=uniform, temperature=2)"), "leave temperature out"));
+    CHECK(contains(message("imbalance(invert=complement)"), "leave invert out"));
+    CHECK(contains(message("imbalance(measure=mse, relative=true)"), "leave relative out"));
+    CHECK(contains(message("class_factors(control=balanced, temperature=2)"), "leave temperature out"));
+    CHECK(
+        contains(message("attention(layer=features.0, mask=random, target=predicted)"), "leave target out"));
+    CHECK(contains(message("weight_lrp(control=random, explainer=nonsense)"), "leave explainer out"));
     config.sampler = "balanced";
     CHECK(contains(message("imbalance(control=uniform)"), "--sampler balanced"));
     config.sampler = "uniform";

@@ -218,7 +218,11 @@ TEST_CASE("loss family: wrong use is told before the first step") {
     CHECK(contains(message("rrr(masks=decoy, layer=classifier.1)"), "mark nothing in a relevance of shape"));
     CHECK(contains(message("rrr(masks=decoy, cutoff=0.5)"), "cutoff belongs to earlier"));
     config.augment = {"rrr(explainer=epsilon_gamma_box)"};
-    CHECK_NOTHROW((void)train(config, with_augmentations()));  // the data states its range
+    CHECK_NOTHROW((void)train(config, with_augmentations()));                 // the data states its range
+    for (const char* explainer : {"expected_gradients(k=2)", "deep_shap"}) {  // the run has a background
+        config.augment = {concat_text("penalty(explainer=", explainer, ")")};
+        CHECK_NOTHROW((void)train(config, with_augmentations()));
+    }
     config.data = "digits";
     config.model = "cnn_small(in=1)";
     CHECK(contains(message("rrr"), "no masks"));

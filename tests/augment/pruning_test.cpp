@@ -152,7 +152,7 @@ TEST_SUITE("augment") {
         const PrunableUnits units(*model.net, data->sample_shape());
         const Batch all = data->all();
         const std::vector<int64_t> labels = data->labels();
-        const auto explainer = build_method("deep_shap", {.background = reference});
+        const auto explainer = build_method("deep_shap", {.background = always(reference)});
         const ExplainedForward forward(*model.net, all.input);
         ExplainRequest request{.targets = labels};
         for (const UnitLayer& layer : units.layers()) {
@@ -247,6 +247,14 @@ TEST_SUITE("augment") {
                 removed.push_back(pruner.removed());
             }
             CHECK(removed == std::vector<int64_t>{1 + 3 + 6, 3 + 6 + 12, 4 + 8 + 16});
+        }
+        {
+            Model fresh = random_model("cnn_g");
+            Pruner pruner(fresh, data, {.fraction = 0.5, .step = 1, .criterion = "deeplift"});
+            pruner.remove_next();
+            const LivingUnits& deep = pruner.living();  // ranked by layer, where nothing is said
+            CHECK(std::count(deep[0].begin(), deep[0].end(), 1) == 4);  // half of each layer
+            CHECK(std::count(deep[2].begin(), deep[2].end(), 1) == 16);
         }
         {
             Pruner pruner(model, data, {.fraction = 1, .step = 1, .criterion = "weight"});

@@ -100,6 +100,10 @@ TEST_CASE("cli: reproduce prints arms, findings and a verdict, and writes number
     for (const ReproductionEntry& entry : list_reproductions()) {
         CHECK(contains(listed, entry.name));
     }
+    CHECK(contains(printed, "2 of the experiment's 5 seeds"));
     CHECK(contains(bench.run({"reproduce", "toy4"}).err, "toy"));
+    const std::string misfit = bench.run({"reproduce", "rrr", "--data", "shapes16(n=40, n_test=8)"}).err;
+    CHECK(contains(misfit, "expected samples of shape"));
+    CHECK(contains(misfit, "--model names another one"));
     CHECK(contains(bench.run({"reproduce", "toy3", "--data", "digits"}).err, "draws its own data"));
 }

@@ -149,8 +149,9 @@ TEST_CASE("cli: relevance of parameters lies as weights do, features behind a fl
     const Workshop shop;
     const std::string spec = "cnn_s(in=3, channels=2:4, head=fc, size=8, hidden=5)";
     const std::string weights = shop.weights("w.safetensors", spec);
-    const Arguments explain = {"explain", "--model", spec, "--weights", weights, "--input", shop.input("x.npy", {1, 8, 8, 3}),
-                               "--method", "epsilon", "--out", shop / "r.npy"};
+    const Arguments explain = {
+        "explain",  "--model", spec,    "--weights",   weights, "--input", shop.input("x.npy", {1, 8, 8, 3}),
+        "--method", "epsilon", "--out", shop / "r.npy"};
     shop.succeed(explain + Arguments{"--parameters", shop / "p.safetensors"});
     shop.succeed(explain + Arguments{"--layer", "features.4"});
     const auto relevance = read_safetensors(shop / "p.safetensors").tensors;

@@ -40,9 +40,9 @@ TEST_SUITE("cli") {
         CHECK(std::filesystem::file_size(small) < std::filesystem::file_size(weights));
         const Arguments of_small{"--model", "cnn_g", "--weights", small};
         const std::string x = shop.input("x.npy", {3, 12, 12, 1}), logits = shop / "logits.npy";
-        CHECK(
-            contains(shop.succeed(Arguments{"predict"} + of_small + Arguments{"--input", x, "--out", logits, "--top", "4"}),
-                     "ring"));
+        CHECK(contains(shop.succeed(Arguments{"predict"} + of_small +
+                                    Arguments{"--input", x, "--out", logits, "--top", "4"}),
+                       "ring"));
         CHECK(read_npy(logits).shape() == Shape{3, 4});
         shop.succeed(Arguments{"explain"} + of_small +
                      Arguments{"--input", x, "--method", "lrp", "--target", "1", "--out", shop / "r.npy"});
@@ -119,6 +119,10 @@ TEST_SUITE("cli") {
         shop.refuse(prune + out + Arguments{"--fraction", "0.01"}, {"--fraction", "none of them"}, small);
         shop.refuse(prune + out + Arguments{"--criterion", "tailor"}, {"did you mean taylor"}, small);
         shop.refuse(prune + out + Arguments{"--ranking", "none"}, {"global"}, small);
+        shop.refuse(prune + out + Arguments{"--optimizer", "adamx"}, {"--optimizer: nothing is trained"},
+                    small);
+        shop.refuse(prune + out + Arguments{"--criterion", "weight", "--composite", "zplus_all"},
+                    {"criterion=weight is no LRP; leave composite out"}, small);
         shop.refuse(prune + out + Arguments{"--fine-tune-epochs", "-1"}, {"--fine-tune-epochs"}, small);
         shop.refuse({"prune", "--model", "toy1", "--weights", shop.weights("t.safetensors", "toy1", 4),
                      "--data", kData, "--out", small},

@@ -23,7 +23,7 @@ TEST_SUITE("explain/backgrounds") {
         for (const char* method : {"expected_gradients(k=1)", "expected_gradients(k=40)",
                                    "expected_gradients(k=7, stratified=true)", "expected_gradients(k=300)"}) {
             CAPTURE(method);
-            const auto sum = sums(map_of(forward, method, {0, 2}, {.seed = 3, .background = x}));
+            const auto sum = sums(map_of(forward, method, {0, 2}, {.seed = 3, .background = always(x)}));
             const auto first = at({0, 0}), second = at({2, 2});
             check_near(sum, {first[0] - first[1], second[1] - second[0]}, 1e-10);
         }
@@ -33,11 +33,12 @@ TEST_SUITE("explain/backgrounds") {
         const ExplainedForward alone(*net, one), there(*net, others);
         const auto score = logits_at(there, {1, 1});
         const double logit = logits_at(alone, {1})[0];
-        const auto mean =
-            sums(map_of(alone, "expected_gradients(k=2000)", {1},
-                        {.background = rows({one, sample_of(others, 0), one, sample_of(others, 1)})}));
+        const auto mean = sums(
+            map_of(alone, "expected_gradients(k=2000)", {1},
+                   {.background = always(rows({one, sample_of(others, 0), one, sample_of(others, 1)}))}));
         CHECK(std::abs(mean[0] - (logit - (score[0] + score[1]) / 2)) < 0.06 * std::abs(score[0] - score[1]));
-        CHECK(max_abs(map_of(alone, "expected_gradients(k=5)", {1}, {.background = rows({one, one})})) == 0);
+        CHECK(max_abs(map_of(alone, "expected_gradients(k=5)", {1},
+                             {.background = always(rows({one, one}))})) == 0);
     }
 
     TEST_CASE("DeepSHAP takes several pairs at once: the mean over single ones, with a history too") {
@@ -46,7 +47,8 @@ TEST_SUITE("explain/backgrounds") {
         constexpr int64_t kCount = 70;  // more than one pass takes
         const Tensor background = random_images(33, kCount);
         int64_t done = 0, of = 0, calls = 0;
-        const ExplainContext context{.background = background, .progress = [&](int64_t d, int64_t all) {
+        const ExplainContext context{.background = always(background),
+                                     .progress = [&](int64_t d, int64_t all) {
                                          done = d;
                                          of = all;
                                          ++calls;
@@ -61,7 +63,7 @@ TEST_SUITE("explain/backgrounds") {
         std::vector<double> expected(2, 0.0);
         for (int64_t k = 0; k < kCount; ++k) {
             const Explanation one =
-                found(forward, "deep_shap", request, {.background = sample_of(background, k)});
+                found(forward, "deep_shap", request, {.background = always(sample_of(background, k))});
             for (size_t i = 0; i < 2; ++i) {
                 const Variable part = one.maps[i] * (1.0 / kCount);
                 mean[i] = mean[i].defined() ? mean[i] + part : part;

@@ -48,7 +48,7 @@ TEST_SUITE("explain/errors") {
     TEST_CASE("a relevance that is not finite: every method names the sample and the op it comes from") {
         const auto net = overflowing();
         const ExplainedForward forward(*net, Tensor::ones({1, 2, 2, 1}));
-        const ExplainContext context{.cam_layer = "0", .background = Tensor::zeros({2, 2, 2, 1})};
+        const ExplainContext context{.cam_layer = "0", .background = always(Tensor::zeros({2, 2, 2, 1}))};
         for (const char* method :
              {"gradient", "input_x_gradient", "smoothgrad(n=2)", "integrated_gradients(n=3)",
               "expected_gradients(k=3)", "guided_backprop", "grad_cam(relu=false)", "hires_cam(relu=false)",
@@ -106,7 +106,8 @@ TEST_SUITE("explain/errors") {
     TEST_CASE("parameters: methods that give no relevance of them say so") {
         const auto net = golden::network();
         const ExplainedForward forward(*net, golden::image());
-        const ExplainContext context{.cam_layer = "6", .background = Tensor::zeros({1, 6, 6, 2}, DType::f64)};
+        const ExplainContext context{.cam_layer = "6",
+                                     .background = always(Tensor::zeros({1, 6, 6, 2}, DType::f64))};
         for (const char* method :
              {"gradient", "cam", "grad_cam", "guided_grad_cam", "integrated_gradients(n=2)",
               "expected_gradients(k=2)", "deep_lift", "deep_shap", "contrastive_eb",

@@ -128,7 +128,7 @@ TEST_SUITE("explain") {
         const ExplainedForward forward(*net, golden::image());
         const Tensor one = random_tensor({1, 6, 6, 2}, 51);
         const Tensor eg =
-            map_of(forward, "expected_gradients(k=400, stratified=true)", {0}, {.background = one});
+            map_of(forward, "expected_gradients(k=400, stratified=true)", {0}, {.background = always(one)});
         const ExplainedForward from(*net, one);
         const double gap = logits_at(forward, {0})[0] - logits_at(from, {0})[0];
         CHECK(sums(eg)[0] == doctest::Approx(gap).epsilon(0.01));
@@ -137,10 +137,10 @@ TEST_SUITE("explain") {
         const auto there = logits_at(backgrounds, {0, 0, 0, 0});
         const double mean_gap =
             logits_at(forward, {0})[0] - std::accumulate(there.begin(), there.end(), 0.0) / 4;
-        const Tensor drawn = map_of(forward, "expected_gradients(k=2000)", {0}, {.background = many});
+        const Tensor drawn = map_of(forward, "expected_gradients(k=2000)", {0}, {.background = always(many)});
         CHECK(sums(drawn)[0] == doctest::Approx(mean_gap).epsilon(0.1));
         const Explanation few =
-            found(forward, "expected_gradients(k=2)", {.targets = {0}}, {.background = many});
+            found(forward, "expected_gradients(k=2)", {.targets = {0}}, {.background = always(many)});
         REQUIRE(few.expected.size() == 1);
         CHECK(few.expected[0] == doctest::Approx(mean_gap).epsilon(1e-9));
         CHECK_THROWS_WITH_AS((void)build_method("expected_gradients"), doctest::Contains("--background"),
@@ -156,14 +156,14 @@ TEST_SUITE("explain") {
             for (const char* layer : {"", "3", "0"}) {
                 CAPTURE(layer);
                 const Explanation e = found(forward, method, {.targets = {1, 2}, .layers = {layer}},
-                                            {.background = backgrounds});
+                                            {.background = always(backgrounds)});
                 check_near(sums(e.maps[0].data()), e.expected, 1e-12);
             }
         }
         const ExplainedForward there(*net, backgrounds);
         const auto at = logits_at(forward, {1, 2});
         const Explanation shap =
-            found(forward, "deep_shap", {.targets = {1, 2}}, {.background = backgrounds});
+            found(forward, "deep_shap", {.targets = {1, 2}}, {.background = always(backgrounds)});
         for (size_t n = 0; n < 2; ++n) {
             const auto target = static_cast<int64_t>(n + 1);
             const auto of = logits_at(there, {target, target, target});

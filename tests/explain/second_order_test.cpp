@@ -193,7 +193,7 @@ TEST_SUITE("explain") {
         const std::string prototypes = (folder.path() / "p.npy").string();
         write_npy(prototypes, random_tensor({2, 3}, 4, 0, 1));
         const ExplainContext context{
-            .cam_layer = "5", .low = {-1}, .high = {1}, .background = random_tensor({2, 6, 6, 2}, 3)};
+            .cam_layer = "5", .low = {-1}, .high = {1}, .background = always(random_tensor({2, 6, 6, 2}, 3))};
         const std::vector<std::string> names = method_names();
         std::vector<Row> rows = rows_with_options(prototypes);
         for (const std::string& name : names) {
