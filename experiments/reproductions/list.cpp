@@ -77,7 +77,7 @@ const std::vector<ReproductionEntry>& list_reproductions() {
          "the same share of each layer costs less accuracy by contribution than at random, and as much as by "
          "magnitude",
          "weight and random criteria; DeepLIFT against zeros; the whole network",
-         "Sabih et al., arXiv 2008.09072, 2020", 5, true, "20 seconds", reproduce_pruning_deeplift},
+         "Sabih et al., arXiv 2008.09072, 2020", 20, true, "10 seconds", reproduce_pruning_deeplift},
     };
     return entries;
 }
