@@ -97,10 +97,15 @@ void check_called_once(const ExplainedForward& forward, const std::string& layer
                     layer, " is called several times in a forward pass; take one around it or behind it");
 }
 
-RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample) {
+RandomStream stream_of(const TrainingStep& step, const std::string& owner, size_t row) {
+    const std::vector<int64_t>& samples = step.batch.indices;
+    const int64_t sample = samples.at(row);
+    const auto before =
+        std::count(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(row), sample);
+    const uint64_t use = hash_of(before == 0 ? owner : concat_text(owner, " again ", before));
     return RandomStream(RandomKey{.seed = step.run.seed,
                                   .purpose = purpose::kAugmentation,
-                                  .step = static_cast<uint64_t>(step.step) | uint64_t{hash_of(owner)} << 32,
+                                  .step = static_cast<uint64_t>(step.step) | use << 32,
                                   .sample = static_cast<uint32_t>(sample)});
 }
 

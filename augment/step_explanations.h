@@ -28,8 +28,9 @@ inline constexpr const char* kDecoyMasks = "the masks of decoys";
 /// Throws Error where the forward pass calls `layer` several times: which call is meant cannot be said.
 void check_called_once(const ExplainedForward& forward, const std::string& layer, const std::string& who);
 
-/// Random numbers of a system (`owner`, which may name a layer or a use too) for a sample of this step.
-[[nodiscard]] RandomStream stream_of(const TrainingStep& step, const std::string& owner, int64_t sample);
+/// Random numbers of a system (`owner`, which may name a layer or a use too) for a row of this step's batch:
+/// those of its sample, and others where the batch has the sample again.
+[[nodiscard]] RandomStream stream_of(const TrainingStep& step, const std::string& owner, size_t row);
 
 /// Numbers of the batch's samples for methods that draw: others in each step.
 [[nodiscard]] std::vector<int64_t> numbers_of(const TrainingStep& step);

@@ -138,7 +138,7 @@ private:
     /// Control: masks of the same form that mean another sample and another place, permuted and shifted
     /// cyclically.
     [[nodiscard]] static Variable misplaced(const TrainingStep& step, const Variable& map) {
-        RandomStream stream = stream_of(step, "edda shuffled", step.batch.indices.at(0));
+        RandomStream stream = stream_of(step, "edda shuffled", 0);
         Variable moved(rows_of(map.data(), stream.permutation(map.dim(0))));
         for (int axis = 1; axis < (map.shape().rank() == 4 ? 3 : 2); ++axis) {
             const int64_t by = stream.below(map.dim(axis));
@@ -186,7 +186,7 @@ private:
         for (size_t n = 0; n < labels.size(); ++n) {
             if (seen[n] == labels[n]) {
                 takes[n] = 1;
-            } else if (stream_of(step, "edda", batch.indices[n]).uniform() < config_.background) {
+            } else if (stream_of(step, "edda", n).uniform() < config_.background) {
                 takes[n] = background[n] = 1;
             }
         }
@@ -233,7 +233,7 @@ private:
                 }
             }
             rounds = std::max(rounds, found[n].size());
-            streams.push_back(stream_of(step, "edda", batch.indices[n]));
+            streams.push_back(stream_of(step, "edda", n));
         }
         Rows sources(samples);  // of each picture of the grown batch
         std::iota(sources.begin(), sources.end(), 0);

@@ -14,7 +14,7 @@ namespace {
 
 /// Of the whole batch. A step may have several batches, which begin with different samples.
 RandomStream batch_stream(const TrainingStep& step, const std::string& owner) {
-    return stream_of(step, owner, step.batch.indices.at(0));
+    return stream_of(step, owner, 0);
 }
 
 void check_pictures(const TrainingRun& run, const std::string& who) {
@@ -101,8 +101,8 @@ public:
         const Shape& shape = step.batch.input.shape();
         const int64_t size = size_.value_or(std::max<int64_t>(shape[1] / 2, 1));
         std::vector<Box> boxes;
-        for (const int64_t index : step.batch.indices) {
-            RandomStream stream = stream_of(step, "cutout", index);
+        for (size_t n = 0; n < step.batch.indices.size(); ++n) {
+            RandomStream stream = stream_of(step, "cutout", n);
             boxes.push_back(draw_box(stream, shape[1], shape[2], size, size));
         }
         step.batch.input = (Variable(step.batch.input) * (1.0 - Variable(mask_of(boxes, shape)))).data();

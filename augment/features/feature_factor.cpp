@@ -68,7 +68,7 @@ std::vector<int64_t> FeatureFactor::targets_of(TrainingStep& step) const {
 }
 
 RandomStream FeatureFactor::stream_of(const TrainingStep& step, size_t n) const {
-    return backlight::stream_of(step, config_.layer, step.batch.indices.at(n));
+    return backlight::stream_of(step, name() + " " + config_.layer, n);
 }
 
 FeatureFactor::Config read_feature_options(const Options& options, const std::string& explainer) {

@@ -133,7 +133,7 @@ private:
         auto values = mask.data().to(DType::f32).to_vector<float>();
         const size_t each = values.size() / step.batch.indices.size();
         for (size_t n = 0; n < step.batch.indices.size(); ++n) {
-            RandomStream stream = stream_of(step, "gradient_mask " + config_.layer, step.batch.indices[n]);
+            RandomStream stream = stream_of(step, "gradient_mask " + config_.layer, n);
             const std::span<float> own = std::span(values).subspan(n * each, each);
             if (config_.control == MaskControl::random) {
                 stream.fill_uniform(own);

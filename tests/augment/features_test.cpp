@@ -303,6 +303,22 @@ TEST_CASE("features family: two layers draw different numbers") {
     CHECK(draw(*first) != draw(*second));
 }
 
+TEST_CASE("features family: a sample that a batch has twice gets two masks, the first as if it were alone") {
+    Pencil pencil({1, 1, 0}), alone({1});
+    pencil.batch.indices = {4, 4, 5};
+    alone.batch.indices = {4};
+    const auto system = build_augmentation("random_dropout(layer=1)");
+    bool differ = false;
+    for (pencil.step.step = 0; pencil.step.step < 10; ++pencil.step.step) {
+        const auto rows = pencil.changed(*system, kOnes);
+        alone.step.step = pencil.step.step;
+        const auto one = alone.changed(*system, kOnes);
+        CHECK(std::vector<float>(rows.begin(), rows.begin() + 3) == one);
+        differ = differ || std::vector<float>(rows.begin() + 3, rows.begin() + 6) != one;
+    }
+    CHECK(differ);
+}
+
 TEST_CASE("features family: a resumed run has the same bits") {
     check_resume_with(train_testing::toy_config(""),
                       {"attention(layer=1, mask=shuffled)", "explanation_dropout(layer=3, decay=true)",
