@@ -15,10 +15,12 @@
 #include "autograd/functions.h"
 #include "autograd/op.h"
 #include "core/error.h"
+#include "core/fingerprint.h"
 #include "core/glob.h"
 #include "core/io/file.h"
 #include "core/io/npy.h"
 #include "core/io/safetensors.h"
+#include "core/options.h"
 #include "core/random.h"
 #include "datasets/corrupt.h"
 #include "datasets/registry.h"
@@ -48,6 +50,9 @@ std::vector<std::string> methods_of(const Config& c) {
         BACKLIGHT_CHECK(!method.empty(), "--method: expected a name (backlight list methods), got nothing");
         BACKLIGHT_CHECK(method != "all" || c.methods.size() == 1,
                         "--method all is every method: leave out the others");
+        BACKLIGHT_CHECK(c.start.empty() || !parse_spec(method).values.contains("start"),
+                        "--start says what arrives at the logits, and so does ", method,
+                        "; leave one of them out");
     }
     return c.methods.empty() ? std::vector<std::string>{"lrp"} : c.methods;
 }

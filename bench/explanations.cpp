@@ -1,7 +1,7 @@
 // Explanations of whole networks in a process of its own, for bench/explanations.py: prints one line of JSON
 // with the median time of an explanation (forward pass included), the peak of resident memory, and of that
 // what tensors held.
-//   bench_explanations MODEL METHOD BATCH SIDE STEPS [profile|layers]
+//   bench_explanations MODEL METHOD BATCH SIDE STEPS [profile] [layers]
 // With `profile` the last one's time is broken down by op on stderr; with `layers` the relevance of every
 // layer's output is asked for, in one traversal.
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,8 +61,8 @@ void fill_weights(Module& net) {
 }
 
 void run(const std::string& spec, const std::string& method, int64_t batch, int64_t side, int steps,
-         const std::string& more) {
-    const bool profile = more == "profile";
+         const std::set<std::string>& more) {
+    const bool profile = more.contains("profile"), layers = more.contains("layers");
     Model model =
         build_network(spec);  // its own way of drawing weights takes more memory than an explanation
     fill_weights(*model.net);
@@ -83,8 +84,8 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
         const auto start = std::chrono::steady_clock::now();
         ExplainRequest request{.targets = targets};
         const ExplainedForward forward(*model.net, pixels, keeps,
-                                       more == "layers" ? "" : explainer->reads_from(request));
-        if (more == "layers") {
+                                       layers ? "" : explainer->reads_from(request));
+        if (layers) {
             for (const std::string& name : forward.layers().names()) {
                 if (forward.layers().handle(name).requires_grad()) {
                     request.layers.push_back(name);
@@ -114,12 +115,12 @@ void run(const std::string& spec, const std::string& method, int64_t batch, int6
 
 int main(int argc, char** argv) {
     if (argc < 6) {
-        std::fputs("usage: bench_explanations MODEL METHOD BATCH SIDE STEPS [profile|layers]\n", stderr);
+        std::fputs("usage: bench_explanations MODEL METHOD BATCH SIDE STEPS [profile] [layers]\n", stderr);
         return 2;
     }
     try {
         run(argv[1], argv[2], std::atoll(argv[3]), std::atoll(argv[4]), std::atoi(argv[5]),
-            argc > 6 ? argv[6] : "");
+            {argv + 6, argv + argc});
     } catch (const std::exception& e) {
         std::fprintf(stderr, "bench_explanations: %s\n", e.what());
         return 1;

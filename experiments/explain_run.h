@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -53,10 +52,5 @@ struct ExplainRunResult {
 /// Throws Error when the folder holds explanations of something else, when a method that was named cannot
 /// work, or when a sample is wrong; what was computed stays.
 ExplainRunResult explain_run(const LoadedModel& model, const ExplainRunConfig& config, std::ostream& out);
-
-/// FNV-1a: tells contents apart that nobody forged.
-[[nodiscard]] uint64_t fingerprint(std::span<const uint8_t> bytes);
-/// The same for readers, in hexadecimal digits.
-[[nodiscard]] std::string checksum(std::span<const uint8_t> bytes);
 
 }  // namespace backlight

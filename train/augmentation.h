@@ -128,20 +128,4 @@ private:
 
 using Augmentations = std::vector<std::unique_ptr<Augmentation>>;
 
-/// Throws Error when two systems claim the same, or one what an option of the run has claimed: `taken` names
-/// the option by its claim.
-void check_claims(const Augmentations& systems, std::map<std::string, std::string> taken = {});
-
-/// Calls the feature hooks of the active systems while it lives.
-class FeatureHooks {
-public:
-    FeatureHooks(const std::vector<Augmentation*>& systems, TrainingStep& step);
-    ~FeatureHooks();
-    FeatureHooks(const FeatureHooks&) = delete;
-    FeatureHooks& operator=(const FeatureHooks&) = delete;
-
-private:
-    std::vector<std::pair<Module*, int>> installed_;
-};
-
 }  // namespace backlight

@@ -17,6 +17,7 @@
 #include "datasets/sampler.h"
 #include "layers/layers.h"
 #include "layers/state.h"
+#include "train/augmentations.h"
 #include "train/checkpoint.h"
 #include "train/loss.h"
 #include "train/metrics_log.h"
@@ -50,27 +51,6 @@ const Parameter* without_finite_gradient(const std::vector<Parameter>& parameter
     }
     return nullptr;
 }
-
-/// The network without what only training has, while it lives.
-class AsTested {
-public:
-    AsTested(const Augmentations& systems, const TrainingRun& run) : systems_(systems), run_(run) {
-        for (const auto& system : systems_) {
-            system->begin_test(run_);
-        }
-    }
-    ~AsTested() {
-        for (const auto& system : systems_) {
-            system->end_test(run_);
-        }
-    }
-    AsTested(const AsTested&) = delete;
-    AsTested& operator=(const AsTested&) = delete;
-
-private:
-    const Augmentations& systems_;
-    const TrainingRun& run_;
-};
 
 /// What a sum is divided by: where nothing counts it is 0, and stays so.
 double or_one(double weight) { return weight > 0 ? weight : 1.0; }
@@ -301,7 +281,7 @@ private:
             state_ = load_checkpoint(path, *result_.model.net, *optimizer_, identity);
             average_.restore(*result_.model.net, state_.average);
             ConvTuning::restore(state_.tuning);
-            restore_systems();
+            restore(systems_, state_.systems);
             skipped_.read(in_run("skipped.txt"));
             note(concat_text("resumed at epoch ", state_.epoch + 1, ", step ", state_.step));
             if (state_.threads != 0 && state_.threads != threads()) {
@@ -325,23 +305,6 @@ private:
                 throw SystemError(
                     concat_text(in_run(old).string(), ": cannot be removed: ", failed.message()));
             }
-        }
-    }
-
-    void restore_systems() {
-        for (size_t i = 0; i < systems_.size(); ++i) {
-            const auto part = [&](const std::string& kind) {
-                std::map<std::string, Tensor> own;
-                const std::string prefix = concat_text(i, '.', kind, '.');
-                for (const auto& [name, value] : state_.systems) {
-                    if (name.starts_with(prefix)) {
-                        own[name.substr(prefix.size())] = value;
-                    }
-                }
-                return own;
-            };
-            systems_[i]->restore(part("state"));
-            systems_[i]->restore_metrics(part("metrics"));
         }
     }
 
@@ -399,7 +362,8 @@ private:
         const int64_t batches = std::min(config_.accumulate, loader.batches_per_epoch() - state_.batch);
         int64_t trained = 0;
         double value = 0, total = 0;
-        keep_step_begin();
+        batch_begin_ = state_.batch;
+        step_begin_ = StepBegin(net, systems_);
         const std::vector<Augmentation*> active = active_systems();
         for (int64_t i = 0; i < batches; ++i) {
             Batch batch = next_batch(loader);
@@ -489,29 +453,10 @@ private:
         }
     }
 
-    /// What moves in a step before its weights do: the place in the epoch, running statistics and what the
-    /// systems note.
-    void keep_step_begin() {
-        step_begin_ = {};
-        step_begin_.batch = state_.batch;
-        for (const Buffer& buffer : result_.model.net->buffers()) {
-            step_begin_.buffers.push_back(buffer.value->clone());
-        }
-        for (const auto& system : systems_) {
-            step_begin_.metrics.push_back(system->metrics_state());
-        }
-    }
-
     /// The weights are still those of the step before: with the rest brought back, so is the state.
     void undo_step() {
-        state_.batch = step_begin_.batch;
-        const std::vector<Buffer> buffers = result_.model.net->buffers();
-        for (size_t i = 0; i < buffers.size(); ++i) {
-            buffers[i].value->copy_from(step_begin_.buffers.at(i));
-        }
-        for (size_t i = 0; i < systems_.size(); ++i) {
-            systems_[i]->restore_metrics(step_begin_.metrics.at(i));
-        }
+        state_.batch = batch_begin_;
+        step_begin_.bring_back(*result_.model.net, systems_);
     }
 
     /// Saves the state for a run that ends by an error; returns what its text says of that. Weights that no
@@ -652,15 +597,7 @@ private:
         state_.tuning = ConvTuning::record();
         state_.threads = threads();
         state_.average = average_.state();
-        state_.systems.clear();
-        for (size_t i = 0; i < systems_.size(); ++i) {
-            for (const auto& [name, value] : systems_[i]->state()) {
-                state_.systems[concat_text(i, ".state.", name)] = value;
-            }
-            for (const auto& [name, value] : systems_[i]->metrics_state()) {
-                state_.systems[concat_text(i, ".metrics.", name)] = value;
-            }
-        }
+        state_.systems = state_of(systems_);
         if (!state_.tuning.empty()) {
             write_file_atomically(in_run("tuning.txt"), state_.tuning);
         }
@@ -759,11 +696,8 @@ private:
     WeightAverage average_;
     Augmentations systems_;
     TrainingRun run_;
-    struct {
-        int64_t batch = 0;
-        std::vector<Tensor> buffers;
-        std::vector<std::map<std::string, Tensor>> metrics;  // of each system
-    } step_begin_;
+    int64_t batch_begin_ = 0;  // of the epoch, where the step began
+    StepBegin step_begin_;
     SkippedList skipped_;
     MetricsLog* log_ = nullptr;
 };

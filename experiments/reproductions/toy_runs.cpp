@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "experiments/reproductions/watch.h"
 #include "explain/explainer.h"
+#include "train/augmentations.h"
 
 namespace backlight {
 namespace {

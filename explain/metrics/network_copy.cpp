@@ -4,23 +4,15 @@
 
 #include "autograd/functions.h"
 #include "core/error.h"
+#include "core/fingerprint.h"
 #include "core/random.h"
 #include "explain/metrics/builders.h"
 
 namespace backlight {
 namespace {
 
-/// FNV-1a: the same number for the same name on every machine.
-uint64_t hash_of(const std::string& name) {
-    uint64_t hash = 14695981039346656037ULL;
-    for (const char c : name) {
-        hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
-    }
-    return hash;
-}
-
 /// With the seed that the network was trained with, a fresh start would be its own.
-uint64_t apart_from_training(uint64_t seed) { return seed ^ hash_of("randomisation"); }
+uint64_t apart_from_training(uint64_t seed) { return seed ^ fingerprint("randomisation"); }
 
 bool has_matrix(const Module& module) {
     for (const Parameter& parameter : module.own_parameters()) {
@@ -102,7 +94,7 @@ void NetworkCopy::randomize(size_t index, Reinit how, Init init, uint64_t seed) 
             if (how == Reinit::reset) {
                 initialize(*copy_, init, apart_from_training(seed), name);
             } else if (parameter.name == "weight") {
-                const RandomKey key{.seed = seed, .purpose = purpose::kMetric, .step = hash_of(name)};
+                const RandomKey key{.seed = seed, .purpose = purpose::kMetric, .step = fingerprint(name)};
                 redraw(parameter.value.data(), how, key);
             }
         }

@@ -338,6 +338,23 @@ TEST_CASE("edda: trains on several labels and resumes with the same bits") {
     check_resume_with(picture_config(), {"edda(mask=keep, p=0.5)", "cutout"}, 4);
 }
 
+TEST_CASE("edda: acts with several labels beside systems of the other families") {
+    const TemporaryFolder folder;
+    TrainConfig config = voc_config(folder);
+    config.epochs = 30;
+    const std::string alone = weights_after(config, {"edda(mask=keep)"});
+    for (const std::string other :
+         {"rrr(masks=all, lambda=0.1)", "penalty(explainer=sum_log_prob)", "class_factors(control=balanced)",
+          "random_dropout(layer=1)", "attention(layer=1, target=predicted)",
+          "explanation_dropout(layer=1, target=predicted)", "excitation_dropout(layer=1, target=predicted)",
+          "weight_lrp(warmup=0)", "prune(criterion=weight, fraction=0.2, step=0.2)"}) {
+        CAPTURE(other);
+        const std::string both = weights_after(config, {"edda(mask=keep)", other});
+        CHECK(both != alone);
+        CHECK(both != weights_after(config, {other}));
+    }
+}
+
 TEST_CASE("edda: wrong use is told before training") {
     const auto error = [](const std::string& text, const std::string& model, const std::string& data) {
         TrainConfig config = picture_config();

@@ -9,6 +9,7 @@
 #include "datasets/in_memory.h"
 #include "layers/layers.h"
 #include "tests/train/support.h"
+#include "train/augmentations.h"
 
 namespace backlight::augment_testing {
 

@@ -95,6 +95,9 @@ TEST_CASE("cli: explain starts with a file, at a neuron, and says what a map sho
     CHECK(shop.map({"--method", "deep_lift", "--neuron", "6:3"}).shape() == Shape{3, 8, 8, 1});
     CHECK(contains(shop.succeed(shop.call("r.npy") + Arguments{"--method", "deep_lift"}), "should be"));
     write_npy(shop / "bad.npy", Tensor::from(start, {5, 6}));
+    shop.refuse(
+        shop.call("none.npy") + Arguments{"--method", "epsilon(start=logit)", "--start", shop / "s.npy"},
+        {"--start", "epsilon(start=logit)", "leave one of them out"}, shop / "none.npy");
     shop.refuse(shop.call("none.npy") + Arguments{"--start", shop / "bad.npy"}, {"start", "(3, 10)"},
                 shop / "none.npy");
     shop.refuse(shop.call("none.npy") + Arguments{"--neuron", "6"}, {"LAYER:channel"}, shop / "none.npy");

@@ -38,6 +38,7 @@ class Reading:
     episodes: int = 500
     rate: float = 0.002
     clip_norm: float = 10.0  # 0: none
+    offset: float = 0.0  # of the log-odds
 
 
 def figure(kind, size):
@@ -119,8 +120,8 @@ def scores_of_pictures(net, pictures):
     return head(net, (query[:, None] + support).flatten(0, 1).contiguous(memory_format=torch.channels_last))
 
 
-def relevance_weights(net, pairs):
-    """1 + R / max |R| over a position's channels; R from the log-odds: epsilon 0.01, the winner, alpha=1 beta=0 without biases."""
+def relevance_weights(net, pairs, offset):
+    """1 + R / max |R| over a position's channels. R from the log-odds: epsilon 0.01, then alpha=1 beta=0 without biases."""
     layer = net["convolution"]
     rectified = F.relu(layer(pairs)).detach().requires_grad_()
     pooled = net["pool"](rectified)
@@ -129,7 +130,7 @@ def relevance_weights(net, pairs):
         hidden = F.relu(net["first"](flat))
         score = net["last"](hidden)
         p = score.view(-1, WAYS).softmax(1).clamp(1e-4, 1 - 1e-4)
-        r = torch.log((WAYS - 1) * p / (1 - p)).view(-1, 1)
+        r = torch.log((WAYS - 1) * (p + offset) / (1 - p + offset)).view(-1, 1)
         step = lambda r, z: r / (z + torch.where(z >= 0, 0.01, -0.01))
         r = hidden * (step(r, score) @ net["last"].weight)
         r = flat * (step(r, net["first"](flat)) @ net["first"].weight)
@@ -156,7 +157,7 @@ def accuracies(arm, seed, reading):
         pictures, labels = draw(order, data[0], reading.queries)
         if arm in ("lrp", "permuted") and step >= GUIDED_FROM:
             pairs = pairs_of(net, pictures)
-            weights = relevance_weights(net, pairs.detach())
+            weights = relevance_weights(net, pairs.detach(), reading.offset)
             if arm == "permuted":
                 other = torch.rand(weights.shape[:2], generator=channels).argsort(1)
                 weights = weights.gather(1, other[..., None, None].expand_as(weights))
@@ -196,8 +197,9 @@ def main():
         shifted[arm] = values[:, 2]
         text = "; ".join(f"{name} {v.mean():.3f} +- {v.std():.3f}" for name, v in zip(("base", "novel", "shifted"), values.T))
         print(f"{arm:9}{text}; by seed {' '.join(f'{v:.2f}' for v in shifted[arm])}", flush=True)
-    for other in shifted.keys() - {"lrp"} if "lrp" in shifted else ():
-        d = shifted["lrp"] - shifted[other]
+    own = shifted.pop("lrp", None)
+    for other, values in shifted.items() if own is not None else ():
+        d = own - values
         print(f"lrp - {other}, shifted: {d.mean():.3f} +- {d.std():.3f}, higher in {(d > 0).sum()} of {len(d)}")
 
 
