@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "autograd/functions.h"
@@ -290,8 +291,12 @@ Explanation ExplainedForward::explain_all(Explainer& explainer, const ExplainReq
         !request.parameters || !found.parameters.empty(), explainer.name(),
         ": found no relevance of parameters; LRP methods (lrp, every composite, crp, prp) give it, "
         "of the layers with weights between what is explained and where relevance is asked for");
+    std::set<uint64_t> checked;  // what layers pass on as it is is one tensor, which is read once
     for (size_t i = 0; i < found.maps.size(); ++i) {
         found.maps[i] = found.maps[i].detach();
+        if (!checked.insert(found.maps[i].data().storage_id()).second) {
+            continue;
+        }
         const int64_t bad = first_not_finite(found.maps[i].data());
         if (bad >= 0) {
             throw_error(concat_text(

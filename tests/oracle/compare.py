@@ -132,8 +132,8 @@ def explained(program, subject, row, method):
         "BASELINE", str(subject.file("baseline")))
     output = subject.folder / row.output
     command = [program, "explain", "--model", subject.name, "--weights", subject.folder / "weights.safetensors",
-               "--input", subject.file("x"), "--precision", subject.precision, "--target", row.target,
-               *row.arguments(subject), *(["--method", text] if text else []),
+               "--input", subject.file("x"), "--precision", subject.precision,
+               *(["--target", row.target] if row.target else []), *row.arguments(subject), *(["--method", text] if text else []),
                "--out", subject.folder / "out.npy" if "parameters" in row.output else output]
     command = tuple(map(str, command))
     if command not in subject.answers:

@@ -180,15 +180,15 @@ ROWS = [
     Row("--start", {
         "gradient": lambda s: ref.traverse(s.net, s.x, lambda _: s.start)[0][0],
         "epsilon_plus": lambda s: s.lrp(ref.LRP["epsilon_plus"](), lambda _: s.start)[0]},
-        arguments=lambda s: ["--start", s.file("start")], loose=always),
+        arguments=lambda s: ["--start", s.file("start")], target="", loose=always),
     Row("--neuron, a channel", {
         "gradient": lambda s: neuron(s, (3,)),
         "epsilon_plus": lambda s: neuron(s, (3,), ref.LRP["epsilon_plus"]())},
-        arguments=lambda s: ["--neuron", f"{s.layer}:3"], loose=always),
+        arguments=lambda s: ["--neuron", f"{s.layer}:3"], target="", loose=always),
     Row("--neuron, one position", {
         "gradient": lambda s: neuron(s, s.neuron),
         "gamma": lambda s: neuron(s, s.neuron, ref.LRP["gamma"]())},
-        arguments=lambda s: ["--neuron", ":".join(map(str, (s.layer, *s.neuron)))], loose=always),
+        arguments=lambda s: ["--neuron", ":".join(map(str, (s.layer, *s.neuron)))], target="", loose=always),
     Row("paths", paths(), suits=lambda s: s.is_resnet and exactly(s)),
     Row("--parameters, epsilon", {"epsilon": lambda s: ref.parameter_relevance(
         s.merged, s.x, s.targets, ref.LRP["epsilon"](), ref.plain)},
