@@ -248,7 +248,7 @@ Page& Page::grid(const FigureGrid& grid) {
                     " headings for ", columns, " columns");
     BACKLIGHT_CHECK(grid.rows.empty() || grid.rows.size() == grid.pictures.size(), "page: ", grid.rows.size(),
                     " row captions for ", grid.pictures.size(), " rows");
-    const int64_t captions = grid.rows.empty() ? 0 : 120;
+    const int64_t captions = grid.rows.empty() ? 0 : 160;  // .grid tbody th, with its spacing
     const int64_t room =
         grid.cell > 0
             ? grid.cell
